@@ -1,1 +1,24 @@
-//! transom-wire
+//! Bytes and values of the Internet protocols.
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+extern crate alloc;
+
+pub mod checksum;
+mod error;
+pub mod frame;
+pub mod ip;
+pub mod seq;
+pub mod tcp;
+
+pub use error::{Layer, Malformed, Reason};
+pub use frame::{
+    Capabilities, HeaderBuf, Medium, Payload, RxChecksum, RxFrame, TxFrame, TxOffload,
+};
+pub use ip::{Cidr, Ecn, Protocol};
+pub use seq::{Seq, SeqRange};

@@ -1,0 +1,275 @@
+//! What can be chosen for a connection, each choice with its default and the reason for it.
+
+use core::time::Duration;
+
+use transom_wire::Seq;
+
+use crate::congestion::Algorithm;
+
+/// The choices for one connection. `Default` behaves as Linux does where the RFCs leave freedom.
+///
+/// Share one value between many connections through `Arc<Config>`; a connection that changes an
+/// option of its own makes a copy.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Most octets that the receive window ever offers. Default 6 MiB, as Linux. Decides the
+    /// window scale that is offered, so it cannot grow later.
+    pub recv_buffer: usize,
+    /// Octets that the receive window offers at first; it grows towards `recv_buffer` as long as
+    /// the application keeps up. Default 1 MiB. Equal to `recv_buffer` means no growth.
+    pub recv_buffer_initial: usize,
+    /// Octets of unacknowledged and unsent data held for the application. Default 4 MiB.
+    pub send_buffer: usize,
+    /// Offer RFC 7323 timestamps. Default true: they give PAWS and a round-trip time per ACK.
+    pub timestamps: bool,
+    /// Offer RFC 2018 selective acknowledgements. Default true.
+    pub sack: bool,
+    /// Offer RFC 7323 window scaling. Default true; without it the window ends at 64 KiB.
+    pub window_scaling: bool,
+    /// Largest segment to offer and to send (the option TCP_MAXSEG). Default none: the path's.
+    pub max_segment: Option<u16>,
+    /// Which congestion controller. Default CUBIC (RFC 9438).
+    pub congestion: Algorithm,
+    /// Initial window in segments (RFC 6928). Default 10.
+    pub initial_window_segs: u32,
+    /// Send small segments at once (RFC 9293 MUST-17). Default false: Nagle's algorithm.
+    pub nodelay: bool,
+    /// Longest time that an acknowledgement is delayed. Default 40 ms (RFC 9293 MUST-40: < 500 ms).
+    pub delayed_ack: Duration,
+    /// Segments at the start of a connection that are acknowledged at once. Default 16, as Linux:
+    /// a sender in slow start is not held up.
+    pub quick_acks: u8,
+    /// Retransmission timeout before a round trip was measured. Default 1 s (RFC 6298 §2.1).
+    pub rto_initial: Duration,
+    /// Shortest retransmission timeout. Default 200 ms, as Linux; RFC 6298 §2.4 says 1 s.
+    pub rto_min: Duration,
+    /// Longest retransmission timeout. Default 60 s, the least that RFC 6298 §2.5 allows.
+    pub rto_max: Duration,
+    /// SYNs sent again before giving up. Default 7, 183 s in all (RFC 9293 MUST-23: ≥ 180 s).
+    pub syn_retries: u8,
+    /// SYN-ACKs sent again before giving up. Default 5, as Linux.
+    pub syn_ack_retries: u8,
+    /// R1: retransmissions of the same data before the application is told. Default 3 (SHLD-10).
+    pub retries_r1: u8,
+    /// R2: retransmissions of the same data before the connection is given up. Default 15, as
+    /// Linux: about 15 min (SHLD-11: ≥ 100 s).
+    pub retries_r2: u8,
+    /// R2 of a connection whose application has closed. Default 8, as Linux.
+    pub orphan_retries: u8,
+    /// Most time that data may stay unacknowledged, over and above the counts (MUST-21). Default
+    /// none.
+    pub user_timeout: Option<Duration>,
+    /// Keep-alive probes. Default none (RFC 9293 MUST-25).
+    pub keep_alive: Option<KeepAlive>,
+    /// How long TIME-WAIT lasts. Default 60 s, as Linux; 2 MSL of RFC 9293 is 4 min.
+    pub time_wait: Duration,
+    /// How long a connection whose application has closed waits in FIN-WAIT-2. Default 60 s.
+    pub fin_wait_2: Duration,
+    /// Least time between two challenge ACKs of one connection. Default 500 ms, as Linux; there is
+    /// no shared counter, because one can be measured from outside (CVE-2016-5696).
+    pub challenge_interval: Duration,
+    /// Also accept a reset at the right edge of a SACK block that we sent, as Linux. Default true.
+    pub reset_at_sack_edge: bool,
+    /// Longest time that a corked partial segment is held. Default 200 ms, as Linux.
+    pub cork_limit: Duration,
+    /// Longest time that sender-side silly-window avoidance holds data. Default 200 ms
+    /// (RFC 9293 §3.8.6.2.1: 0.1 to 1 s).
+    pub sws_override: Duration,
+    /// Differentiated-services code point for every segment (6 bits). Default 0.
+    pub dscp: u8,
+    /// Report soft errors as events (RFC 9293 SHLD-20). Default true.
+    pub report_soft_errors: bool,
+    /// What `close` does with data not yet sent. Default `Linger::Background`.
+    pub linger: Linger,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            recv_buffer: 6 << 20,
+            recv_buffer_initial: 1 << 20,
+            send_buffer: 4 << 20,
+            timestamps: true,
+            sack: true,
+            window_scaling: true,
+            max_segment: None,
+            congestion: Algorithm::Cubic,
+            initial_window_segs: 10,
+            nodelay: false,
+            delayed_ack: Duration::from_millis(40),
+            quick_acks: 16,
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(60),
+            syn_retries: 7,
+            syn_ack_retries: 5,
+            retries_r1: 3,
+            retries_r2: 15,
+            orphan_retries: 8,
+            user_timeout: None,
+            keep_alive: None,
+            time_wait: Duration::from_secs(60),
+            fin_wait_2: Duration::from_secs(60),
+            challenge_interval: Duration::from_millis(500),
+            reset_at_sack_edge: true,
+            cork_limit: Duration::from_millis(200),
+            sws_override: Duration::from_millis(200),
+            dscp: 0,
+            report_soft_errors: true,
+            linger: Linger::Background,
+        }
+    }
+}
+
+/// What `close` does with data that was not yet sent or acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Linger {
+    /// Send it in the background and finish in order.
+    Background,
+    /// Throw it away and reset the connection (SO_LINGER with time 0).
+    Reset,
+    /// Send it, but reset when that takes longer.
+    Limit(Duration),
+}
+
+/// When an idle peer is asked whether it is still there (RFC 9293 §3.8.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeepAlive {
+    /// Silence before the first probe. Default 2 h (RFC 9293 MUST-28).
+    pub idle: Duration,
+    /// Time between probes. Default 75 s.
+    pub interval: Duration,
+    /// Unanswered probes before the connection is given up (RFC 9293 MUST-29: more than one).
+    /// Default 9.
+    pub probes: u8,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(7200),
+            interval: Duration::from_secs(75),
+            probes: 9,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty,)+) => {
+        impl Config {
+            $(
+                #[doc = concat!("Sets [`Config::", stringify!($name), "`].")]
+                #[must_use]
+                pub fn $name(mut self, $name: $type) -> Self {
+                    self.$name = $name;
+                    self
+                }
+            )+
+        }
+    };
+}
+
+setters! {
+    recv_buffer_initial: usize,
+    send_buffer: usize,
+    timestamps: bool,
+    sack: bool,
+    window_scaling: bool,
+    max_segment: Option<u16>,
+    congestion: Algorithm,
+    initial_window_segs: u32,
+    nodelay: bool,
+    delayed_ack: Duration,
+    quick_acks: u8,
+    rto_initial: Duration,
+    rto_min: Duration,
+    rto_max: Duration,
+    syn_retries: u8,
+    syn_ack_retries: u8,
+    retries_r1: u8,
+    retries_r2: u8,
+    orphan_retries: u8,
+    user_timeout: Option<Duration>,
+    keep_alive: Option<KeepAlive>,
+    time_wait: Duration,
+    fin_wait_2: Duration,
+    challenge_interval: Duration,
+    reset_at_sack_edge: bool,
+    cork_limit: Duration,
+    sws_override: Duration,
+    dscp: u8,
+    report_soft_errors: bool,
+    linger: Linger,
+}
+
+impl Config {
+    /// Sets [`Config::recv_buffer`] and no automatic growth (`recv_buffer_initial` the same), as an
+    /// explicit SO_RCVBUF does.
+    #[must_use]
+    pub fn recv_buffer(mut self, octets: usize) -> Self {
+        self.recv_buffer = octets;
+        self.recv_buffer_initial = octets;
+        self
+    }
+}
+
+/// What the path to the peer carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Path {
+    /// Largest IP packet, in octets, that the path is known to carry now.
+    pub mtu: usize,
+    /// Largest IP packet that our own link carries; what we offer to receive follows it
+    /// (RFC 2923 §2.3), not the path's.
+    pub link_mtu: usize,
+    /// Octets of IP header without options: 20 for IPv4, 40 for IPv6.
+    pub ip_header_len: usize,
+}
+
+impl Path {
+    /// A path of one link.
+    pub const fn new(mtu: usize, ip_header_len: usize) -> Self {
+        Self {
+            mtu,
+            link_mtu: mtu,
+            ip_header_len,
+        }
+    }
+
+    /// The MSS to offer: what the link carries less the fixed headers, options not counted
+    /// (RFC 9293 MUST-67, RFC 6691 §2).
+    pub fn advertised_mss(&self) -> u16 {
+        Self::mss(self.link_mtu, self.ip_header_len)
+    }
+
+    /// Largest TCP payload plus options that the path carries now.
+    pub fn send_mss(&self) -> u16 {
+        Self::mss(self.mtu, self.ip_header_len)
+    }
+
+    /// What a peer that sends no MSS option accepts (RFC 9293 MUST-15).
+    pub const fn default_mss(&self) -> u16 {
+        if self.ip_header_len >= 40 { 1220 } else { 536 }
+    }
+
+    fn mss(mtu: usize, ip_header_len: usize) -> u16 {
+        let octets = mtu.saturating_sub(ip_header_len).saturating_sub(20);
+        u16::try_from(octets).unwrap_or(u16::MAX)
+    }
+}
+
+/// What is derived from the stack's secret for this pair of sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// Initial send sequence number (RFC 6528).
+    pub iss: Seq,
+    /// Added to the millisecond clock to give the timestamp option's value (RFC 7323 §5.4).
+    pub ts_offset: u32,
+}
+
+impl Identity {
+    /// Both values.
+    pub const fn new(iss: Seq, ts_offset: u32) -> Self {
+        Self { iss, ts_offset }
+    }
+}

@@ -1,0 +1,138 @@
+//! A snapshot of a connection, for `ss`, diagrams and tests.
+
+use core::time::Duration;
+
+use transom_wire::Seq;
+
+use crate::discard::Discard;
+use crate::state::State;
+
+/// What a connection knows, as plain values; named after RFC 9293 §3.3.1 and Linux's `tcp_info`.
+///
+/// Before the handshake and after the end most values are zero.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// The state.
+    pub state: State,
+    /// SND.UNA.
+    pub snd_una: Seq,
+    /// SND.NXT.
+    pub snd_nxt: Seq,
+    /// SND.WND in octets, scaled.
+    pub snd_wnd: u32,
+    /// Initial send sequence number.
+    pub iss: Seq,
+    /// RCV.NXT.
+    pub rcv_nxt: Seq,
+    /// RCV.WND in octets: the window as last advertised, less what came since.
+    pub rcv_wnd: u32,
+    /// Initial receive sequence number.
+    pub irs: Seq,
+    /// The MSS that the peer offered, or the default.
+    pub peer_mss: u16,
+    /// Octets of payload in a full segment that we send, options taken off.
+    pub eff_snd_mss: u16,
+    /// The MSS that we offered.
+    pub advertised_mss: u16,
+    /// Timestamps are in use.
+    pub timestamps: bool,
+    /// Selective acknowledgements are in use.
+    pub sack: bool,
+    /// The shift that the peer applies to its window, when scaling is in use.
+    pub snd_wind_shift: Option<u8>,
+    /// The shift that we apply to ours.
+    pub rcv_wind_shift: Option<u8>,
+    /// Congestion window in octets.
+    pub cwnd: u64,
+    /// Slow-start threshold in octets; `u64::MAX` before the first loss.
+    pub ssthresh: u64,
+    /// Name of the congestion controller.
+    pub congestion: &'static str,
+    /// Octets believed to be in the network (RFC 6675's pipe).
+    pub pipe: u64,
+    /// Fast recovery is under way.
+    pub in_recovery: bool,
+    /// Smoothed round-trip time.
+    pub srtt: Option<Duration>,
+    /// Round-trip time variation.
+    pub rttvar: Duration,
+    /// Smallest round-trip time seen lately.
+    pub min_rtt: Option<Duration>,
+    /// Retransmission timeout, backoff included.
+    pub rto: Duration,
+    /// Retransmissions by timeout since the last progress.
+    pub backoff: u32,
+    /// Octets that wait for the application: Recv-Q.
+    pub recv_queue: usize,
+    /// Octets received out of order.
+    pub recv_out_of_order: usize,
+    /// Octets not yet acknowledged by the peer, sent or not: Send-Q.
+    pub send_queue: usize,
+    /// Totals since the connection began.
+    pub counters: Counters,
+    /// Reason of the last discarded segment.
+    pub last_discard: Option<Discard>,
+}
+
+/// Totals of one connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Octets of data sent, retransmissions not counted.
+    pub bytes_sent: u64,
+    /// Octets of data that the peer acknowledged.
+    pub bytes_acked: u64,
+    /// Octets of data received in order.
+    pub bytes_received: u64,
+    /// Octets of data sent again.
+    pub bytes_retransmitted: u64,
+    /// Segments sent; a super-segment counts for each of its pieces.
+    pub segments_sent: u32,
+    /// Segments received; a super-segment counts for each of its pieces.
+    pub segments_received: u32,
+    /// Segments sent again.
+    pub retransmissions: u32,
+    /// Retransmission time-outs.
+    pub timeouts: u32,
+    /// Segments received that were discarded.
+    pub discards: u32,
+}
+
+impl ConnectionInfo {
+    /// The snapshot of a connection of which nothing but its state is known.
+    pub(crate) fn empty(state: State) -> Self {
+        Self {
+            state,
+            snd_una: Seq::default(),
+            snd_nxt: Seq::default(),
+            snd_wnd: 0,
+            iss: Seq::default(),
+            rcv_nxt: Seq::default(),
+            rcv_wnd: 0,
+            irs: Seq::default(),
+            peer_mss: 0,
+            eff_snd_mss: 0,
+            advertised_mss: 0,
+            timestamps: false,
+            sack: false,
+            snd_wind_shift: None,
+            rcv_wind_shift: None,
+            cwnd: 0,
+            ssthresh: 0,
+            congestion: "",
+            pipe: 0,
+            in_recovery: false,
+            srtt: None,
+            rttvar: Duration::ZERO,
+            min_rtt: None,
+            rto: Duration::ZERO,
+            backoff: 0,
+            recv_queue: 0,
+            recv_out_of_order: 0,
+            send_queue: 0,
+            counters: Counters::default(),
+            last_discard: None,
+        }
+    }
+}

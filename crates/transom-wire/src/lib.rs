@@ -9,12 +9,19 @@
 
 extern crate alloc;
 
+pub mod arp;
 pub mod checksum;
 mod error;
+pub mod ethernet;
 pub mod frame;
+pub mod icmpv4;
+pub mod icmpv6;
 pub mod ip;
+pub mod ndp;
+pub mod quote;
 pub mod seq;
 pub mod tcp;
+pub mod udp;
 
 pub use error::{Layer, Malformed, Reason};
 pub use frame::{

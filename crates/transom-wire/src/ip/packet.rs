@@ -51,7 +51,7 @@ impl<'a> Packet<'a> {
                 let view = ipv6::View::lax(data)?;
                 Ok(Self::V6(
                     view,
-                    ipv6::walk(view.next_header(), view.payload())?,
+                    ipv6::walk_lax(view.next_header(), view.payload())?,
                 ))
             }
             Some(_) => Err(Malformed::new(Layer::Ip, Reason::Version, 0)),

@@ -34,12 +34,40 @@ pub struct Chain<'a> {
     pub payload: &'a [u8],
 }
 
-/// Walks the extension headers in `payload`, the bytes behind the fixed header, beginning with `next_header`.
+/// Whether faults that only a receiver minds end the walk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    Receiver,
+    Reader,
+}
+
+/// Walks the extension headers in `payload`, the bytes behind the fixed header, beginning with `next_header`, and
+/// checks what a receiver must check.
 ///
 /// # Errors
-/// [`Malformed`] with offsets from the start of the IPv6 header, ready for a Parameter Problem.
+/// [`Malformed`] with offsets from the start of the IPv6 header, ready for a
+/// [`Report`](crate::icmpv6::Report).
 #[inline]
 pub fn walk(next_header: Protocol, payload: &[u8]) -> Result<Chain<'_>, Malformed> {
+    walk_as(Strictness::Receiver, next_header, payload)
+}
+
+/// Walks the extension headers of a packet that may be cut short, as captures and ICMP errors hold it, and minds only
+/// where one header ends and the next begins.
+///
+/// # Errors
+/// [`Malformed`] if there are too many headers, or one is cut short.
+#[inline]
+pub fn walk_lax(next_header: Protocol, payload: &[u8]) -> Result<Chain<'_>, Malformed> {
+    walk_as(Strictness::Reader, next_header, payload)
+}
+
+#[inline]
+fn walk_as(
+    strictness: Strictness,
+    next_header: Protocol,
+    payload: &[u8],
+) -> Result<Chain<'_>, Malformed> {
     let chain = Chain {
         protocol: next_header,
         len: 0,
@@ -49,7 +77,7 @@ pub fn walk(next_header: Protocol, payload: &[u8]) -> Result<Chain<'_>, Malforme
     };
     // Nearly every packet has no extension header.
     if is_extension(next_header) {
-        walk_extensions(chain)
+        walk_extensions(strictness, chain)
     } else {
         Ok(chain)
     }
@@ -66,55 +94,100 @@ const fn is_extension(protocol: Protocol) -> bool {
     )
 }
 
-fn walk_extensions(mut chain: Chain<'_>) -> Result<Chain<'_>, Malformed> {
-    let total = chain.payload.len();
+fn walk_extensions(strictness: Strictness, mut chain: Chain<'_>) -> Result<Chain<'_>, Malformed> {
+    let strict = strictness == Strictness::Receiver;
     let mut count = 0;
     while is_extension(chain.protocol) {
         let at = HEADER_LEN + chain.len;
-        let Some((&[next, len_field], _)) = chain.payload.split_first_chunk::<2>() else {
-            return Err(malformed(Reason::Truncated, at));
-        };
-        let len = match chain.protocol {
-            Protocol::FRAGMENT => 8,
-            // RFC 4302 §2.2: counted in 4-byte words, less two.
-            Protocol::AUTHENTICATION => (usize::from(len_field) + 2) * 4,
-            _ => (usize::from(len_field) + 1) * 8,
-        };
+        let (header, rest) = split_header(&chain, at)?;
         count += 1;
-        if count > MAX_HEADERS || chain.len + len > MAX_CHAIN_LEN {
+        if count > MAX_HEADERS || chain.len + header.len() > MAX_CHAIN_LEN {
             return Err(malformed(Reason::TooManyHeaders, at));
         }
-        let Some((header, rest)) = chain.payload.split_at_checked(len) else {
-            return Err(malformed(Reason::Truncated, at));
-        };
+        let mut splits = false;
         match chain.protocol {
             // IP6-3: hop-by-hop options stand directly behind the fixed header or nowhere.
-            Protocol::HOP_BY_HOP if chain.len != 0 => {
+            Protocol::HOP_BY_HOP if strict && chain.len != 0 => {
                 return Err(malformed(Reason::HopByHopNotFirst, chain.next_header_at));
             }
-            Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => check_options(header, at)?,
-            Protocol::ROUTING => check_routing(header, at)?,
+            Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS if strict => {
+                check_options(header, at)?;
+            }
+            Protocol::ROUTING if strict => check_routing(header, at)?,
             Protocol::FRAGMENT => {
-                let fragment = read_fragment(header, rest.len(), at)?;
-                chain.fragment = Some(fragment);
-                if !fragment.is_atomic() {
-                    // What follows is the start or a middle of another payload.
-                    chain.protocol = Protocol(next);
-                    chain.next_header_at = at;
-                    chain.len += len;
-                    chain.payload = rest;
-                    break;
+                // A fragment of fragments is made by nobody but an attacker.
+                if chain.fragment.is_some() {
+                    return Err(malformed(Reason::Value, chain.next_header_at));
                 }
+                let fragment = read_fragment(header, at)?;
+                if strict {
+                    check_fragment(fragment, rest.len(), at)?;
+                }
+                chain.fragment = Some(fragment);
+                splits = !fragment.is_atomic();
             }
             _ => {}
         }
-        chain.protocol = Protocol(next);
+        chain.protocol = Protocol(header.first().copied().unwrap_or_default());
         chain.next_header_at = at;
-        chain.len += len;
+        chain.len += header.len();
         chain.payload = rest;
+        if splits {
+            // What follows is a piece of another payload: the whole is walked after reassembly.
+            if strict {
+                check_first_fragment(&chain)?;
+            }
+            break;
+        }
     }
-    debug_assert_eq!(chain.len + chain.payload.len(), total);
     Ok(chain)
+}
+
+/// Cuts the header that `chain.protocol` names off the front of the payload.
+fn split_header<'a>(chain: &Chain<'a>, at: usize) -> Result<(&'a [u8], &'a [u8]), Malformed> {
+    let len_field = chain.payload.get(1).copied().map_or(0, usize::from);
+    let len = match chain.protocol {
+        Protocol::FRAGMENT => 8,
+        // RFC 4302 §2.2: counted in 4-byte words, less two.
+        Protocol::AUTHENTICATION => (len_field + 2) * 4,
+        _ => (len_field + 1) * 8,
+    };
+    chain
+        .payload
+        .split_at_checked(len)
+        .ok_or_else(|| malformed(Reason::Truncated, at))
+}
+
+/// RFC 8200 §4.5, RFC 7112: the first fragment holds all headers up to and including the upper layer's.
+fn check_first_fragment(chain: &Chain<'_>) -> Result<(), Malformed> {
+    if !chain.fragment.is_some_and(|fragment| fragment.is_first()) {
+        return Ok(());
+    }
+    let split = malformed(Reason::HeaderChainSplit, 0);
+    let rest = match walk_lax(chain.protocol, chain.payload) {
+        Ok(rest) => rest,
+        Err(Malformed {
+            reason: Reason::Truncated,
+            ..
+        }) => return Err(split),
+        Err(fault) => {
+            return Err(Malformed {
+                at: fault.at + chain.len,
+                ..fault
+            });
+        }
+    };
+    let upper_len = match rest.protocol {
+        Protocol::TCP => crate::tcp::MIN_HEADER_LEN,
+        Protocol::UDP => crate::udp::HEADER_LEN,
+        Protocol::ICMPV6 => crate::icmpv6::HEADER_LEN,
+        _ => 0,
+    };
+    if rest.payload.len() < upper_len {
+        Err(split)
+    } else {
+        Ok(())
+    }
 }
 
 fn check_options(header: &[u8], at: usize) -> Result<(), Malformed> {
@@ -159,16 +232,19 @@ fn check_routing(header: &[u8], at: usize) -> Result<(), Malformed> {
     }
 }
 
-fn read_fragment(header: &[u8], data_len: usize, at: usize) -> Result<Fragment, Malformed> {
+fn read_fragment(header: &[u8], at: usize) -> Result<Fragment, Malformed> {
     let &[_, _, o0, o1, i0, i1, i2, i3] = header else {
         return Err(malformed(Reason::Truncated, at));
     };
     let field = u16::from_be_bytes([o0, o1]);
-    let fragment = Fragment {
+    Ok(Fragment {
         id: u32::from_be_bytes([i0, i1, i2, i3]),
         offset: field & !0b111,
         more: field & 1 != 0,
-    };
+    })
+}
+
+fn check_fragment(fragment: Fragment, data_len: usize, at: usize) -> Result<(), Malformed> {
     // RFC 8200 §4.5: all but the last fragment are multiples of 8 long (pointer to the payload length), and
     // none ends beyond 65535 (pointer to the fragment offset).
     if fragment.more && !data_len.is_multiple_of(8) {
@@ -177,7 +253,7 @@ fn read_fragment(header: &[u8], data_len: usize, at: usize) -> Result<Fragment, 
     if usize::from(fragment.offset) + data_len > MAX_PACKET_LEN {
         return Err(malformed(Reason::FragmentOverflow, at + 2));
     }
-    Ok(fragment)
+    Ok(())
 }
 
 /// A fragment header as a value.

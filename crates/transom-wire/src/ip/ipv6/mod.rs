@@ -2,7 +2,7 @@
 
 mod extension;
 
-pub use extension::{Chain, FragmentHeader, MAX_CHAIN_LEN, MAX_HEADERS, walk};
+pub use extension::{Chain, FragmentHeader, MAX_CHAIN_LEN, MAX_HEADERS, walk, walk_lax};
 
 use super::{Ecn, Protocol, traffic_class};
 use crate::error::{Layer, Malformed, Reason};

@@ -1,0 +1,338 @@
+//! ICMP for IPv4: RFC 792, RFC 1122 §3.2.2, RFC 1191.
+
+use crate::checksum::{Sum, checksum};
+use crate::error::{Layer, Malformed, Reason};
+use core::net::Ipv4Addr;
+
+/// Length in bytes of the part that every message has.
+pub const HEADER_LEN: usize = 8;
+
+/// Longest error message in bytes, IP header included (RFC 1812 §4.3.2.3).
+pub const MAX_ERROR_LEN: usize = 576;
+
+/// Message types.
+pub mod kind {
+    /// Echo reply.
+    pub const ECHO_REPLY: u8 = 0;
+    /// Destination unreachable.
+    pub const DESTINATION_UNREACHABLE: u8 = 3;
+    /// Source quench, deprecated by RFC 6633.
+    pub const SOURCE_QUENCH: u8 = 4;
+    /// Redirect.
+    pub const REDIRECT: u8 = 5;
+    /// Echo request.
+    pub const ECHO_REQUEST: u8 = 8;
+    /// Time exceeded.
+    pub const TIME_EXCEEDED: u8 = 11;
+    /// Parameter problem.
+    pub const PARAMETER_PROBLEM: u8 = 12;
+}
+
+/// Codes of destination unreachable.
+pub mod unreachable {
+    /// Network unreachable.
+    pub const NET: u8 = 0;
+    /// Host unreachable.
+    pub const HOST: u8 = 1;
+    /// Protocol unreachable.
+    pub const PROTOCOL: u8 = 2;
+    /// Port unreachable.
+    pub const PORT: u8 = 3;
+    /// Fragmentation needed and DF set; carries the next hop's MTU.
+    pub const FRAGMENTATION_NEEDED: u8 = 4;
+    /// Source route failed.
+    pub const SOURCE_ROUTE_FAILED: u8 = 5;
+    /// Communication with the network is administratively prohibited.
+    pub const NET_PROHIBITED: u8 = 9;
+    /// Communication with the host is administratively prohibited.
+    pub const HOST_PROHIBITED: u8 = 10;
+    /// Communication is administratively prohibited (RFC 1812).
+    pub const PROHIBITED: u8 = 13;
+}
+
+/// An ICMP message in a buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    header: &'a [u8; HEADER_LEN],
+    message: &'a [u8],
+    body: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// Reads a message that fills `data`, the payload of the IP packet.
+    ///
+    /// # Errors
+    /// [`Malformed`] below 8 bytes.
+    #[inline]
+    pub fn new(data: &'a [u8]) -> Result<Self, Malformed> {
+        match data.split_first_chunk::<HEADER_LEN>() {
+            Some((header, body)) => Ok(Self {
+                header,
+                message: data,
+                body,
+            }),
+            None => Err(Malformed::new(Layer::Icmpv4, Reason::Truncated, data.len())),
+        }
+    }
+
+    /// The type.
+    #[inline]
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        self.header[0]
+    }
+
+    /// The code.
+    #[inline]
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        self.header[1]
+    }
+
+    /// The checksum field.
+    #[inline]
+    #[must_use]
+    pub const fn checksum(&self) -> u16 {
+        u16::from_be_bytes([self.header[2], self.header[3]])
+    }
+
+    /// Whether the checksum is right.
+    #[must_use]
+    pub fn verify_checksum(&self) -> bool {
+        let mut sum = Sum::ZERO;
+        sum.add_bytes(self.message);
+        sum.is_valid()
+    }
+
+    /// What follows the first 8 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// Whether this is an error message, about which no error may be sent (RFC 1122 §3.2.2).
+    #[must_use]
+    pub const fn is_error(&self) -> bool {
+        matches!(
+            self.kind(),
+            kind::DESTINATION_UNREACHABLE
+                | kind::SOURCE_QUENCH
+                | kind::REDIRECT
+                | kind::TIME_EXCEEDED
+                | kind::PARAMETER_PROBLEM
+        )
+    }
+
+    /// The message as a value.
+    #[must_use]
+    pub fn message(&self) -> Message<'a> {
+        let &[kind, code, _, _, a, b, c, d] = self.header;
+        let (body, high, low) = (
+            self.body,
+            u16::from_be_bytes([a, b]),
+            u16::from_be_bytes([c, d]),
+        );
+        match (kind, code) {
+            (kind::ECHO_REQUEST, 0) => Message::EchoRequest {
+                id: high,
+                seq: low,
+                data: body,
+            },
+            (kind::ECHO_REPLY, 0) => Message::EchoReply {
+                id: high,
+                seq: low,
+                data: body,
+            },
+            (kind::DESTINATION_UNREACHABLE, _) => Message::DestinationUnreachable {
+                code,
+                next_hop_mtu: low,
+                quote: body,
+            },
+            (kind::SOURCE_QUENCH, _) => Message::SourceQuench { quote: body },
+            (kind::REDIRECT, _) => Message::Redirect {
+                code,
+                gateway: Ipv4Addr::new(a, b, c, d),
+                quote: body,
+            },
+            (kind::TIME_EXCEEDED, _) => Message::TimeExceeded { code, quote: body },
+            (kind::PARAMETER_PROBLEM, _) => Message::ParameterProblem {
+                code,
+                pointer: a,
+                quote: body,
+            },
+            _ => Message::Other {
+                kind,
+                code,
+                rest: [a, b, c, d],
+                body,
+            },
+        }
+    }
+}
+
+/// An ICMP message as a value. `quote` is the start of the packet that the message is about; read it with
+/// [`Quoted`](crate::quote::Quoted).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Message<'a> {
+    /// Echo request.
+    EchoRequest {
+        /// Identifier.
+        id: u16,
+        /// Sequence number.
+        seq: u16,
+        /// Data to be returned.
+        data: &'a [u8],
+    },
+    /// Echo reply.
+    EchoReply {
+        /// Identifier of the request.
+        id: u16,
+        /// Sequence number of the request.
+        seq: u16,
+        /// Data of the request.
+        data: &'a [u8],
+    },
+    /// Destination unreachable.
+    DestinationUnreachable {
+        /// See [`unreachable`].
+        code: u8,
+        /// MTU in bytes of the next hop, with code 4; 0 from routers older than RFC 1191.
+        next_hop_mtu: u16,
+        /// Start of the packet that was not delivered.
+        quote: &'a [u8],
+    },
+    /// Source quench: to be ignored (RFC 6633).
+    SourceQuench {
+        /// Start of the packet that met congestion.
+        quote: &'a [u8],
+    },
+    /// Redirect.
+    Redirect {
+        /// 0 for the network, 1 for the host.
+        code: u8,
+        /// The better first hop.
+        gateway: Ipv4Addr,
+        /// Start of the packet that took the detour.
+        quote: &'a [u8],
+    },
+    /// Time exceeded.
+    TimeExceeded {
+        /// 0 in transit, 1 while fragments were reassembled.
+        code: u8,
+        /// Start of the packet that was too old.
+        quote: &'a [u8],
+    },
+    /// Parameter problem.
+    ParameterProblem {
+        /// 0: `pointer` names the byte.
+        code: u8,
+        /// Offset in bytes of the fault in the quoted packet.
+        pointer: u8,
+        /// Start of the packet at fault.
+        quote: &'a [u8],
+    },
+    /// Anything else.
+    Other {
+        /// The type.
+        kind: u8,
+        /// The code.
+        code: u8,
+        /// The second four bytes of the header.
+        rest: [u8; 4],
+        /// What follows.
+        body: &'a [u8],
+    },
+}
+
+impl Message<'_> {
+    /// Length in bytes of the message.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        HEADER_LEN + self.parts().3.len()
+    }
+
+    /// Never: a message has at least 8 bytes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Type, code, second four bytes, body.
+    const fn parts(&self) -> (u8, u8, [u8; 4], &[u8]) {
+        match *self {
+            Self::EchoRequest { id, seq, data } => (kind::ECHO_REQUEST, 0, pair(id, seq), data),
+            Self::EchoReply { id, seq, data } => (kind::ECHO_REPLY, 0, pair(id, seq), data),
+            Self::DestinationUnreachable {
+                code,
+                next_hop_mtu,
+                quote,
+            } => (
+                kind::DESTINATION_UNREACHABLE,
+                code,
+                pair(0, next_hop_mtu),
+                quote,
+            ),
+            Self::SourceQuench { quote } => (kind::SOURCE_QUENCH, 0, [0; 4], quote),
+            Self::Redirect {
+                code,
+                gateway,
+                quote,
+            } => (kind::REDIRECT, code, gateway.octets(), quote),
+            Self::TimeExceeded { code, quote } => (kind::TIME_EXCEEDED, code, [0; 4], quote),
+            Self::ParameterProblem {
+                code,
+                pointer,
+                quote,
+            } => (kind::PARAMETER_PROBLEM, code, [pointer, 0, 0, 0], quote),
+            Self::Other {
+                kind,
+                code,
+                rest,
+                body,
+            } => (kind, code, rest, body),
+        }
+    }
+
+    /// Writes the message, checksum included, and returns its length; writes nothing and returns 0 if `out` is
+    /// shorter than [`len`](Self::len).
+    pub fn emit(&self, out: &mut [u8]) -> usize {
+        let (kind, code, [a, b, c, d], body) = self.parts();
+        let Some(out) = out.get_mut(..HEADER_LEN + body.len()) else {
+            debug_assert!(false, "buffer shorter than len()");
+            return 0;
+        };
+        if let Some((header, rest)) = out.split_first_chunk_mut::<HEADER_LEN>() {
+            *header = [kind, code, 0, 0, a, b, c, d];
+            rest.copy_from_slice(body);
+        }
+        let checksum = checksum(out).to_be_bytes();
+        if let Some(field) = out.get_mut(2..4) {
+            field.copy_from_slice(&checksum);
+        }
+        out.len()
+    }
+}
+
+const fn pair(high: u16, low: u16) -> [u8; 4] {
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    [a, b, c, d]
+}
+
+/// As much of a packet as an error message about it quotes.
+///
+/// `packet` begins with the IPv4 header; link padding is left out.
+#[must_use]
+pub fn quote(packet: &[u8]) -> &[u8] {
+    let packet = match packet.get(2..4) {
+        Some(&[a, b]) => packet
+            .get(..usize::from(u16::from_be_bytes([a, b])))
+            .unwrap_or(packet),
+        _ => packet,
+    };
+    // IC4-4, RFC 1122 §3.2.2: the IP header and at least 8 bytes. RFC 1812 §4.3.2.3: as much as fits 576 bytes.
+    packet
+        .get(..MAX_ERROR_LEN - crate::ip::ipv4::MIN_HEADER_LEN - HEADER_LEN)
+        .unwrap_or(packet)
+}

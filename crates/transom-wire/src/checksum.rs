@@ -34,6 +34,14 @@ impl Sum {
         self.add_folded(word, bytes.len() % 2 == 1);
     }
 
+    /// Adds data that follows the bytes already added.
+    #[inline]
+    pub fn add_payload(&mut self, payload: &crate::frame::Payload) {
+        for chunk in payload.chunks() {
+            self.add_bytes(chunk);
+        }
+    }
+
     /// Adds one 16-bit field.
     #[inline]
     pub fn add_u16(&mut self, word: u16) {

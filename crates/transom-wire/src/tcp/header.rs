@@ -78,6 +78,26 @@ impl Header {
         len
     }
 
+    /// Writes the header with the folded sum of the pseudo-header in the checksum field, as
+    /// [`TxOffload`](crate::frame::TxOffload) wants it, for `payload_len` bytes of data; returns its length.
+    ///
+    /// Writes nothing and returns 0 if `out` is too short.
+    pub fn emit_partial(
+        &self,
+        out: &mut [u8],
+        src: IpAddr,
+        dst: IpAddr,
+        payload_len: usize,
+    ) -> usize {
+        let len = self.emit(out);
+        if let Some(field) = out.get_mut(16..18).filter(|_| len > 0) {
+            let total = u32::try_from(len + payload_len).unwrap_or(u32::MAX);
+            let sum = checksum::pseudo_header(src, dst, 6, total);
+            field.copy_from_slice(&sum.partial().to_be_bytes());
+        }
+        len
+    }
+
     /// Writes the header and fills the checksum over it and `payload`; returns the header's length.
     ///
     /// Writes nothing and returns 0 if `out` is too short.

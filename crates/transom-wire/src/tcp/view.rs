@@ -40,6 +40,27 @@ impl<'a> TcpView<'a> {
         })
     }
 
+    /// Reads a segment that may be cut short, as captures hold it: options and data are what is there.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the fixed header does not fit or its length field is below 5 words.
+    pub fn lax(segment: &'a [u8]) -> Result<Self, Malformed> {
+        let Some((header, rest)) = segment.split_first_chunk::<MIN_HEADER_LEN>() else {
+            return Err(Malformed::new(Layer::Tcp, Reason::Truncated, segment.len()));
+        };
+        let Some(options_len) = (usize::from(header[12] >> 4) * 4).checked_sub(MIN_HEADER_LEN)
+        else {
+            return Err(Malformed::new(Layer::Tcp, Reason::HeaderLength, 12));
+        };
+        let (options, payload) = rest.split_at_checked(options_len).unwrap_or((rest, &[]));
+        Ok(Self {
+            header,
+            segment,
+            options,
+            payload,
+        })
+    }
+
     /// Source port.
     #[inline]
     #[must_use]

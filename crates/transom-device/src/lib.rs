@@ -1,1 +1,39 @@
-//! transom-device
+//! Devices for a user-space network stack.
+//!
+//! [`Device`] is what a stack needs from a device: frames in and out in batches, without blocking.
+//! Payload is not copied between a device and the stack; checksums and TCP segmentation may be left
+//! to the device, see [`Capabilities`](transom_wire::frame::Capabilities).
+//!
+//! - [`memory::pair`]: two devices joined by memory, for tests and for stacks in one process;
+//! - [`Tun`]: IP packets to and from the kernel of a network namespace (Linux);
+//! - [`PacketSocket`]: Ethernet frames of an interface, usually one end of a veth pair (Linux).
+//!
+//! Unsafe code is confined to one private module of system calls.
+
+mod buffer;
+mod device;
+#[cfg(target_os = "linux")]
+mod error;
+
+pub mod memory;
+
+#[cfg(target_os = "linux")]
+mod channel;
+#[cfg(target_os = "linux")]
+mod packet;
+#[cfg(target_os = "linux")]
+#[expect(
+    unsafe_code,
+    reason = "system calls that the standard library does not offer"
+)]
+mod sys;
+#[cfg(target_os = "linux")]
+mod tun;
+#[cfg(target_os = "linux")]
+mod vnet;
+
+pub use device::{Device, DeviceCounters, Notify, Readiness};
+#[cfg(target_os = "linux")]
+pub use packet::PacketSocket;
+#[cfg(target_os = "linux")]
+pub use tun::{Tun, TunOptions};

@@ -1,0 +1,233 @@
+//! What TUN and packet sockets share: one frame per read and write, perhaps behind a vnet header.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use transom_wire::frame::{RxChecksum, RxFrame, TxFrame, TxOffload};
+
+use crate::DeviceCounters;
+use crate::buffer::Buffers;
+use crate::error::failed;
+use crate::vnet;
+
+/// Pieces of a frame given to the kernel at once; a frame of more pieces is joined first.
+const MAX_PIECES: usize = 16;
+
+/// Frames that the kernel refused in a row before `send` gives the turn back.
+const MAX_REFUSED: usize = 256;
+
+/// A descriptor that carries one frame per call, and what goes with it.
+pub(crate) struct Channel {
+    /// Reading and writing a descriptor needs no more than a file.
+    file: File,
+    /// What the device is called in errors.
+    name: String,
+    vnet: bool,
+    buffers: Buffers,
+    counters: DeviceCounters,
+}
+
+/// What a failed call means.
+enum Failure {
+    /// Try later.
+    Blocked,
+    /// This frame cannot pass; the next may.
+    Frame,
+    /// The device is gone.
+    Device(io::Error),
+}
+
+impl Channel {
+    /// A channel over a non-blocking descriptor; `vnet` says whether frames carry a vnet header.
+    pub(crate) fn new(fd: OwnedFd, name: String, vnet: bool) -> Self {
+        Self {
+            file: File::from(fd),
+            name,
+            vnet,
+            buffers: Buffers::new(),
+            counters: DeviceCounters::default(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn has_vnet(&self) -> bool {
+        self.vnet
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.file.into()
+    }
+
+    pub(crate) fn counters(&self) -> DeviceCounters {
+        self.counters
+    }
+
+    /// See [`Device::recv`](crate::Device::recv).
+    pub(crate) fn recv(&mut self, out: &mut Vec<RxFrame>, max: usize) -> io::Result<usize> {
+        let mut count = 0;
+        // A frame that is refused also takes its turn, so that the loop is bounded.
+        for _ in 0..max {
+            match self.read_frame() {
+                Ok(frame) => {
+                    self.counters.received += 1;
+                    out.push(frame);
+                    count += 1;
+                }
+                Err(Failure::Blocked) => break,
+                Err(Failure::Frame) => self.counters.recv_refused += 1,
+                Err(Failure::Device(_)) if count > 0 => break,
+                Err(Failure::Device(error)) => {
+                    return Err(failed(
+                        format_args!("cannot read from {}", self.name),
+                        &error,
+                        "",
+                    ));
+                }
+            }
+        }
+        if count == 0 && max > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(count)
+    }
+
+    /// See [`Device::send`](crate::Device::send).
+    pub(crate) fn send(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<usize> {
+        let mut taken = 0;
+        let mut refused = 0;
+        while let Some(frame) = frames.front()
+            && refused < MAX_REFUSED
+        {
+            match self.write_frame(frame) {
+                Ok(()) => self.counters.sent += 1,
+                Err(Failure::Frame) => {
+                    self.counters.send_refused += 1;
+                    refused += 1;
+                }
+                Err(Failure::Blocked) if taken == 0 => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(Failure::Blocked) => break,
+                Err(Failure::Device(_)) if taken > 0 => break,
+                Err(Failure::Device(error)) => {
+                    return Err(failed(
+                        format_args!("cannot write to {}", self.name),
+                        &error,
+                        "",
+                    ));
+                }
+            }
+            frames.pop_front();
+            taken += 1;
+        }
+        Ok(taken)
+    }
+
+    fn read_frame(&mut self) -> Result<RxFrame, Failure> {
+        let mut header = [0; vnet::LEN];
+        let buffer = self.buffers.current();
+        let read = retry(|| {
+            if self.vnet {
+                let mut pieces = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)];
+                (&self.file).read_vectored(&mut pieces)
+            } else {
+                (&self.file).read(buffer)
+            }
+        });
+        let header_len = if self.vnet { vnet::LEN } else { 0 };
+        let len = read.map_err(receive_failure)?;
+        // A read of nothing would otherwise look like an endless row of empty frames.
+        let len = len
+            .checked_sub(header_len)
+            .filter(|&len| len > 0)
+            .ok_or(Failure::Frame)?;
+        let data = self.buffers.take(len);
+        if !self.vnet {
+            return Ok(RxFrame {
+                data,
+                checksum: RxChecksum::Unverified,
+                gso_size: 0,
+            });
+        }
+        let (checksum, gso_size) = vnet::decode(&header);
+        Ok(RxFrame {
+            data,
+            checksum,
+            gso_size,
+        })
+    }
+
+    fn write_frame(&self, frame: &TxFrame) -> Result<(), Failure> {
+        if !self.vnet && frame.offload != TxOffload::None {
+            return Err(Failure::Frame);
+        }
+        let header = vnet::encode(frame);
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+        let mut used = 0;
+        let mut put = |piece| match pieces.get_mut(used) {
+            Some(place) => {
+                *place = IoSlice::new(piece);
+                used += 1;
+                true
+            }
+            None => false,
+        };
+        let mut fits = !self.vnet || put(&header);
+        fits &= put(frame.headers.as_slice());
+        fits &= frame.payload.chunks().all(|chunk| put(chunk));
+        let result = if fits {
+            let pieces = pieces.get(..used).unwrap_or_default();
+            retry(|| (&self.file).write_vectored(pieces))
+        } else {
+            let joined = frame.to_vec();
+            let header = if self.vnet { &header[..] } else { &[] };
+            retry(|| (&self.file).write_vectored(&[IoSlice::new(header), IoSlice::new(&joined)]))
+        };
+        result.map(drop).map_err(send_failure)
+    }
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn receive_failure(error: io::Error) -> Failure {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => Failure::Blocked,
+        // A packet socket: a frame whose offload the vnet header cannot express, which is gone by now.
+        Some(libc::EINVAL) => Failure::Frame,
+        _ => Failure::Device(error),
+    }
+}
+
+fn send_failure(error: io::Error) -> Failure {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => Failure::Blocked,
+        // Malformed for the kernel, too large, no memory or no room in its queue, interface down (TUN
+        // says EIO, a packet socket ENETDOWN): a wire would lose the frame.
+        Some(
+            libc::EINVAL
+            | libc::EMSGSIZE
+            | libc::ENOMEM
+            | libc::ENOBUFS
+            | libc::EIO
+            | libc::ENETDOWN,
+        ) => Failure::Frame,
+        _ => Failure::Device(error),
+    }
+}

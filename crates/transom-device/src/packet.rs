@@ -1,0 +1,103 @@
+//! A packet socket: Ethernet frames of an existing interface, usually one end of a veth pair.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use transom_wire::frame::{Capabilities, Medium, RxFrame, TxFrame};
+
+use crate::channel::Channel;
+use crate::error::failed;
+use crate::tun::MAX_GSO;
+use crate::{Device, DeviceCounters, Readiness, sys};
+
+/// A raw packet socket on one interface, with offload in both directions.
+///
+/// It sees every frame that arrives at the interface, and none that this host sends through it. The
+/// kernel on this side of the interface sees the arriving frames too: the interface should have no
+/// addresses of its own, so that the kernel leaves them alone.
+///
+/// On a veth pair the kernel at the other end hands its frames over as it would to hardware: TCP in
+/// packets of up to 64 KiB, checksums not yet filled in. The vnet header says so, and the same holds
+/// for what is sent.
+pub struct PacketSocket {
+    channel: Channel,
+    mtu: usize,
+}
+
+impl PacketSocket {
+    /// Opens a socket on an interface of the current network namespace.
+    ///
+    /// # Errors
+    /// When the socket cannot be made or the interface does not exist; the text says what is missing.
+    pub fn open(interface: &str) -> io::Result<Self> {
+        let index = sys::interface::index(interface)?;
+        let mtu = sys::interface::mtu(interface)?;
+        let fd = sys::packet::open(interface, index)?;
+        Self::attach(fd, mtu, interface.to_owned())
+    }
+
+    /// Takes over a packet socket that is bound to an interface, perhaps of another network
+    /// namespace, and has `PACKET_VNET_HDR` set, as [`PacketSocket::open`] and
+    /// [`PacketSocket::into_fd`] give it. `mtu` repeats the interface's MTU.
+    ///
+    /// # Errors
+    /// When the descriptor is not such a socket.
+    pub fn from_fd(fd: OwnedFd, mtu: usize) -> io::Result<Self> {
+        Self::attach(fd, mtu, "the packet socket".to_owned())
+    }
+
+    fn attach(fd: OwnedFd, mtu: usize, name: String) -> io::Result<Self> {
+        if !sys::packet::has_vnet_header(&fd, &name)? {
+            let text = format!("{name} cannot be used: PACKET_VNET_HDR is not set on it");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        sys::set_nonblocking(&fd)
+            .map_err(|error| failed(format_args!("cannot make {name} non-blocking"), &error, ""))?;
+        Ok(Self {
+            channel: Channel::new(fd, name, true),
+            mtu,
+        })
+    }
+
+    /// The descriptor, to be given to another process.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.channel.into_fd()
+    }
+
+    /// Frames that the kernel dropped since the last call because the socket's buffer was full.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn take_overflows(&mut self) -> io::Result<u64> {
+        sys::packet::take_drops(self.channel.fd(), self.channel.name())
+    }
+}
+
+impl Device for PacketSocket {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            medium: Medium::Ethernet,
+            tx_checksum: true,
+            max_gso: MAX_GSO,
+            ..Capabilities::ethernet(self.mtu)
+        }
+    }
+
+    fn recv(&mut self, out: &mut Vec<RxFrame>, max: usize) -> io::Result<usize> {
+        self.channel.recv(out, max)
+    }
+
+    fn send(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<usize> {
+        self.channel.send(frames)
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Fd(self.channel.fd())
+    }
+
+    fn counters(&self) -> DeviceCounters {
+        self.channel.counters()
+    }
+}

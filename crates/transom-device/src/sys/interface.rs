@@ -1,0 +1,97 @@
+//! Name, index, MTU and flags of a network interface in the current namespace.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::check;
+use crate::error::failed;
+
+const NEEDS_ADMIN: &str =
+    "this needs CAP_NET_ADMIN in the network namespace (root, or the user namespace that owns it)";
+
+/// A request about the interface of this name.
+pub(super) fn request(name: &str) -> io::Result<libc::ifreq> {
+    // SAFETY: `ifreq` is plain data, for which all zeros is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let fits = name.len() < libc::IFNAMSIZ && !name.is_empty() && !name.bytes().any(|b| b == 0);
+    if !fits {
+        let text =
+            format!("{name:?} cannot be the name of an interface: 1 to 15 bytes are allowed");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *place = byte as libc::c_char;
+    }
+    Ok(request)
+}
+
+/// The interface's name in an answer of the kernel.
+pub(super) fn name_in(request: &libc::ifreq) -> String {
+    let bytes: Vec<u8> = request
+        .ifr_name
+        .iter()
+        .map(|&byte| byte as u8)
+        .take_while(|&byte| byte != 0)
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Sends a request about an interface to the kernel.
+fn perform(call: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+    // SAFETY: no pointers are passed.
+    let fd =
+        check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: the descriptor was just made and is owned by nobody else.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: the SIOC* calls used here read and write one `ifreq`, which is alive during the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), call, std::ptr::from_mut(request)) })?;
+    Ok(())
+}
+
+pub(crate) fn index(name: &str) -> io::Result<i32> {
+    let mut request = request(name)?;
+    perform(libc::SIOCGIFINDEX, &mut request).map_err(|error| {
+        failed(
+            format_args!("cannot find the interface {name}"),
+            &error,
+            "`ip link` lists the interfaces of this network namespace",
+        )
+    })?;
+    // SAFETY: SIOCGIFINDEX fills this member of the union.
+    Ok(unsafe { request.ifr_ifru.ifru_ifindex })
+}
+
+pub(crate) fn mtu(name: &str) -> io::Result<usize> {
+    let mut request = request(name)?;
+    perform(libc::SIOCGIFMTU, &mut request)
+        .map_err(|error| failed(format_args!("cannot read the MTU of {name}"), &error, ""))?;
+    // SAFETY: SIOCGIFMTU fills this member of the union.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    Ok(usize::try_from(mtu).unwrap_or(0))
+}
+
+pub(crate) fn set_mtu(name: &str, mtu: usize) -> io::Result<()> {
+    let mut request = request(name)?;
+    request.ifr_ifru.ifru_mtu = libc::c_int::try_from(mtu).unwrap_or(libc::c_int::MAX);
+    perform(libc::SIOCSIFMTU, &mut request).map_err(|error| {
+        let mend = match error.kind() {
+            io::ErrorKind::InvalidInput => "a TUN device takes 68 to 65535 bytes",
+            _ => NEEDS_ADMIN,
+        };
+        failed(
+            format_args!("cannot set the MTU of {name} to {mtu}"),
+            &error,
+            mend,
+        )
+    })
+}
+
+pub(crate) fn set_up(name: &str) -> io::Result<()> {
+    let fail = |error| failed(format_args!("cannot switch on {name}"), &error, NEEDS_ADMIN);
+    let mut request = request(name)?;
+    perform(libc::SIOCGIFFLAGS, &mut request).map_err(fail)?;
+    // SAFETY: SIOCGIFFLAGS filled this member of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
+    perform(libc::SIOCSIFFLAGS, &mut request).map_err(fail)
+}

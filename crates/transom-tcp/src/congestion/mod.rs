@@ -1,10 +1,257 @@
-//! How much may be sent.
+//! How much may be sent: the congestion window (RFC 9293 §3.8.2).
+//!
+//! A controller hears what the network did, as values, and answers with `cwnd` and `ssthresh`. It
+//! does not know which octets were lost or what is resent; that is `recovery/`.
+//!
+//! Everything is counted in octets, so that one acknowledgement of a 64 KiB super-segment weighs
+//! the same as forty-four of single segments.
+//!
+//! Invariants
+//! - `cwnd() ≥ 1 SMSS` and `ssthresh() ≥ 2 SMSS` at all times; neither overflows.
+//! - A window that was not used does not grow (RFC 5681 §3.1, RFC 9438 §5.8).
+
+mod cubic;
+mod reno;
+
+use alloc::boxed::Box;
+use core::fmt::Debug;
+use core::time::Duration;
+
+pub use cubic::Cubic;
+pub use reno::Reno;
+
+use crate::time::Instant;
+
+/// No window ever exceeds this: the largest that window scaling can express.
+pub(crate) const MAX_CWND: u64 = 1 << 30;
+/// RFC 5681 §3.1: ssthresh starts arbitrarily high.
+pub(crate) const INFINITE_SSTHRESH: u64 = u64::MAX >> 1;
+
+/// The initial window of RFC 6928: `min(10·MSS, max(2·MSS, 14600))`.
+///
+/// `mss`: SMSS in octets.
+pub const fn initial_window(mss: u64) -> u64 {
+    let two = mss.saturating_mul(2);
+    let floor = if two > 14_600 { two } else { 14_600 };
+    let ten = mss.saturating_mul(10);
+    if ten < floor { ten } else { floor }
+}
+
+/// What an acknowledgement said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AckInfo {
+    /// When the acknowledgement arrived.
+    pub now: Instant,
+    /// Octets newly known to have arrived, cumulatively or selectively.
+    pub bytes_acked: u64,
+    /// Octets in flight before this acknowledgement.
+    pub bytes_in_flight_before: u64,
+    /// Octets in flight after it.
+    pub bytes_in_flight: u64,
+    /// Round-trip time measured by this acknowledgement.
+    pub rtt: Option<Duration>,
+    /// Smoothed round-trip time.
+    pub srtt: Option<Duration>,
+    /// Least round-trip time of late.
+    pub min_rtt: Option<Duration>,
+    /// The congestion window, and nothing else, held the sender back during the last round trip.
+    pub is_cwnd_limited: bool,
+    /// The application had nothing more to send.
+    pub app_limited: bool,
+    /// SND.UNA passed the place that SND.NXT had one round trip ago.
+    pub round_end: bool,
+    /// Fast recovery is under way (not: slow start after a timeout).
+    pub in_recovery: bool,
+}
+
+/// Why a congestion episode begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LossKind {
+    /// Loss was inferred from acknowledgements.
+    FastRetransmit,
+    /// The retransmission timer expired.
+    Timeout {
+        /// For the first time for this data; repeated timeouts leave ssthresh alone.
+        first: bool,
+    },
+    /// The peer echoed a congestion mark.
+    Ecn,
+}
+
+/// The start of a congestion episode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LossInfo {
+    /// When it was noticed.
+    pub now: Instant,
+    /// How it was noticed.
+    pub kind: LossKind,
+    /// Octets sent and not cumulatively acknowledged, limited transmit not counted.
+    pub flight_size: u64,
+    /// SMSS in octets.
+    pub mss: u64,
+}
+
+/// How large the congestion window is.
+///
+/// One value per connection, behind a `Box`; a virtual call per acknowledgement is not measurable.
+pub trait Controller: Debug + Send {
+    /// Name for people: "reno", "cubic".
+    fn name(&self) -> &'static str;
+    /// The congestion window, in octets.
+    fn cwnd(&self) -> u64;
+    /// The slow-start threshold, in octets.
+    fn ssthresh(&self) -> u64;
+    /// Data was acknowledged.
+    fn on_ack(&mut self, ack: &AckInfo);
+    /// A congestion episode begins; called once per episode, before anything is resent.
+    fn on_loss(&mut self, loss: &LossInfo);
+    /// Everything that was outstanding when the episode began is acknowledged.
+    ///
+    /// `flight_size`: octets outstanding now.
+    fn on_recovery_exit(&mut self, now: Instant, flight_size: u64);
+    /// Sending starts again after `idle` without any, longer than `rto`.
+    fn on_idle_restart(&mut self, now: Instant, idle: Duration, rto: Duration);
+    /// The episode was a mistake (the data had only been late): take the reduction back.
+    fn on_spurious(&mut self) {}
+    /// The segment size changed (path MTU).
+    fn on_mss_change(&mut self, mss: u64);
+    /// Data was sent. `in_flight`: octets in flight before it.
+    fn on_sent(&mut self, _now: Instant, _bytes: u64, _in_flight: u64) {}
+    /// Octets per second at which to space segments, when the controller wants that.
+    fn pacing_rate(&self) -> Option<u64> {
+        None
+    }
+    /// Whether the window grows exponentially.
+    fn in_slow_start(&self) -> bool {
+        self.cwnd() < self.ssthresh()
+    }
+    /// Sets the window during fast recovery (proportional rate reduction, inflation).
+    fn set_recovery_cwnd(&mut self, cwnd: u64);
+}
 
 /// Which congestion controller a connection uses.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
 pub enum Algorithm {
-    /// RFC 5681.
+    /// RFC 5681: one segment more per round trip, half on loss.
     Reno,
-    /// RFC 9438.
+    /// RFC 9438, the default of every major system.
+    #[default]
     Cubic,
+}
+
+impl Algorithm {
+    /// A controller for a new connection.
+    ///
+    /// `mss`: SMSS in octets. `initial_window`: octets; see [`initial_window`], or one SMSS when a
+    /// SYN had to be sent again (RFC 5681 §3.1).
+    pub fn build(self, mss: u64, initial_window: u64, now: Instant) -> Box<dyn Controller> {
+        match self {
+            Self::Reno => Box::new(Reno::new(mss, initial_window)),
+            Self::Cubic => Box::new(Cubic::new(mss, initial_window, now)),
+        }
+    }
+
+    /// Name for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reno => "reno",
+            Self::Cubic => "cubic",
+        }
+    }
+}
+
+/// Where a connection stands with respect to loss; shared by the controllers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// No episode.
+    Open,
+    /// Fast recovery: the window does not grow.
+    FastRecovery,
+    /// After a timeout: slow start over what is resent.
+    Loss,
+}
+
+/// What slow start and restart have in common in every loss-based controller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Window {
+    mss: u64,
+    cwnd: u64,
+    ssthresh: u64,
+    /// The initial window, to which an idle connection falls back.
+    initial: u64,
+    phase: Phase,
+    /// Most segments by which one acknowledgement may open the window in slow start. None: as
+    /// many as it acknowledges.
+    abc_limit_segs: Option<u32>,
+}
+
+impl Window {
+    const fn new(mss: u64, initial_window: u64) -> Self {
+        let mss = if mss == 0 { 1 } else { mss };
+        let initial = if initial_window > mss {
+            initial_window
+        } else {
+            mss
+        };
+        Self {
+            mss,
+            cwnd: initial,
+            // RFC 5681 §3.1 CC-4: arbitrarily high, so that slow start finds the path's capacity.
+            ssthresh: INFINITE_SSTHRESH,
+            initial,
+            phase: Phase::Open,
+            abc_limit_segs: None,
+        }
+    }
+
+    /// Grows by slow start; gives the acknowledged octets left when ssthresh is reached.
+    fn slow_start(&mut self, bytes_acked: u64) -> u64 {
+        // RFC 3465 §2.2: count octets, not acknowledgements, so dividing an ACK gains nothing.
+        // Linux sets no limit per ACK, because receivers with offload acknowledge 64 KiB at once.
+        // RFC 3465 §2.3: but one segment at most after a timeout, when a single cumulative
+        // ACK may cover what had arrived before.
+        let limit = match (self.phase, self.abc_limit_segs) {
+            (Phase::Loss, _) => self.mss,
+            (_, Some(segs)) => self.mss.saturating_mul(u64::from(segs)),
+            (_, None) => u64::MAX,
+        };
+        let counted = bytes_acked.min(limit);
+        let growth = counted.min(self.ssthresh.saturating_sub(self.cwnd));
+        self.grow(growth);
+        counted - growth
+    }
+
+    fn grow(&mut self, bytes: u64) {
+        self.cwnd = self.cwnd.saturating_add(bytes).min(MAX_CWND.max(self.mss));
+    }
+
+    /// Sets the threshold, never below two segments (RFC 5681 §3.1 equation 4).
+    fn set_ssthresh(&mut self, bytes: u64) {
+        self.ssthresh = bytes.max(self.mss.saturating_mul(2));
+    }
+
+    fn set_cwnd(&mut self, bytes: u64) {
+        self.cwnd = bytes.max(self.mss).min(MAX_CWND.max(self.mss));
+    }
+
+    /// RFC 5681 §4.1 and RFC 2861: the window of an idle connection is not to be trusted.
+    fn idle_restart(&mut self, idle: Duration, rto: Duration) {
+        // RFC 5681 §4.1: the restart window is min(IW, cwnd).
+        let restart = self.initial.min(self.cwnd);
+        // RFC 2861 §3.1: remember three quarters of the window before it decays.
+        self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
+        // RFC 2861 §3.1: halve once per timeout of silence, down to the restart window.
+        let rto = rto.as_nanos().max(1);
+        let halvings = u32::try_from(idle.as_nanos() / rto)
+            .unwrap_or(u32::MAX)
+            .min(63);
+        self.set_cwnd((self.cwnd >> halvings).max(restart));
+    }
+
+    fn change_mss(&mut self, mss: u64) {
+        self.mss = mss.max(1);
+        self.set_cwnd(self.cwnd);
+        self.set_ssthresh(self.ssthresh);
+    }
 }

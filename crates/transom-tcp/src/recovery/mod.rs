@@ -1,0 +1,630 @@
+//! What is lost and what may be sent again (RFC 6675; RFC 6582 and RFC 3042 without SACK).
+//!
+//! The conductor reports what was sent and what was acknowledged; this leaf tells whether a
+//! recovery episode begins or ends, how many octets are in the network (`pipe`), and what to
+//! resend next. How large the window is, is not its business: `cwnd` comes in as a value.
+//!
+//! Everything is a sequence range, with SYN and FIN counted as the RFC counts them.
+//!
+//! Invariants
+//! - An episode begins at most once per window of data: not before SND.UNA has passed the place
+//!   where SND.NXT stood when the last one began (RFC 6582 §3.2 `recover`, RFC 6675 §5.1).
+//! - Nothing before SND.UNA or after SND.NXT is ever offered for resending.
+//! - With nothing outstanding no heap memory is held.
+
+mod scoreboard;
+
+use scoreboard::{Covered, Scoreboard};
+use transom_wire::tcp::SackBlocks;
+use transom_wire::{Seq, SeqRange};
+
+pub use crate::segment::RetransmitCause;
+use crate::time::Instant;
+
+/// RFC 5681 §3.2, RFC 6675 §2: three duplicates are taken for loss.
+pub const DUP_THRESH: u32 = 3;
+
+/// What an acceptable acknowledgement says.
+#[derive(Clone, Copy, Debug)]
+pub struct AckInput<'a> {
+    /// When it arrived.
+    pub now: Instant,
+    /// SEG.ACK; may be old, never beyond SND.NXT.
+    pub ack: Seq,
+    /// Its SACK blocks, unchecked.
+    pub sack: &'a SackBlocks,
+    /// A duplicate by RFC 5681 §2: data outstanding, no payload, no SYN or FIN, SEG.ACK = SND.UNA
+    /// and the window unchanged. Used only without SACK.
+    pub is_duplicate: bool,
+    /// SMSS in octets.
+    pub mss: u32,
+}
+
+/// What an acknowledgement changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[must_use]
+pub struct AckOutcome {
+    /// Octets by which SND.UNA moved.
+    pub newly_acked: u32,
+    /// Octets newly reported by SACK blocks.
+    pub newly_sacked: u32,
+    /// Octets newly known to have arrived, either way.
+    pub delivered: u32,
+    /// When the newest of these octets was sent, if that is unambiguous (Karn).
+    pub rtt_sample: Option<Instant>,
+    /// A congestion episode begins: tell the controller (`on_loss`) before sending.
+    pub entered_recovery: bool,
+    /// The episode is over: tell the controller (`on_recovery_exit`). May be true together with
+    /// `entered_recovery`; then the old one ended first.
+    pub exited_recovery: bool,
+    /// SND.UNA moved during fast recovery but not past the recovery point.
+    pub partial_ack: bool,
+    /// Restart the retransmission timer (RFC 6298 §5.3), which without SACK only the first partial
+    /// acknowledgement of an episode does (RFC 6582 §3.2 step 3).
+    pub restart_rto: bool,
+    /// The first block reported a duplicate (RFC 2883).
+    pub dsack: bool,
+    /// The peer had thrown away what it had SACKed.
+    pub reneged: bool,
+    /// Octets newly believed lost.
+    pub newly_lost: u64,
+    /// Segments by which limited transmit now exceeds the window (RFC 3042): 0, 1 or 2.
+    pub limited_transmit: u32,
+}
+
+/// What a retransmission timeout means for the controller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct TimeoutOutcome {
+    /// ssthresh is to be set: this is the first timeout for this data, or a retransmission got
+    /// lost (RFC 5681 §3.1 and §4.3).
+    pub first: bool,
+    /// The oldest outstanding octet had been SACKed: all SACK information was forgotten.
+    pub reneged: bool,
+}
+
+/// A stretch to send again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retransmit {
+    /// What; may be several segments.
+    pub range: SeqRange,
+    /// Why.
+    pub cause: RetransmitCause,
+}
+
+/// What may be sent now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SendLimits {
+    /// SMSS in octets.
+    pub mss: u32,
+    /// Most octets in one piece (offload limit).
+    pub limit: usize,
+    /// The congestion window, in octets.
+    pub cwnd: u64,
+    /// SND.UNA + SND.WND.
+    pub snd_wnd_end: Seq,
+}
+
+/// Which episode is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Episode {
+    None,
+    /// Fast recovery.
+    Recovery,
+    /// Slow start after a timeout.
+    Loss,
+}
+
+/// Loss detection and resending for one connection.
+#[derive(Debug)]
+pub struct Recovery {
+    board: Scoreboard,
+    sack: bool,
+    dup_thresh: u32,
+    episode: Episode,
+    /// RFC 6582 `recover`, RFC 6675 `RecoveryPoint`: SND.NXT when the last episode began.
+    recover: Seq,
+    dup_acks: u32,
+    /// New octets sent by limited transmit since the first duplicate; not part of FlightSize.
+    limited_sent: u32,
+    /// NewReno's inflation of cwnd (RFC 6582): may be negative after a partial acknowledgement.
+    inflation: i64,
+    /// The next retransmission goes out whatever pipe says.
+    forced: bool,
+    had_partial_ack: bool,
+    /// RFC 6675 `HighRxt`: end of the highest octet sent again in this episode.
+    high_rxt: Seq,
+    /// RFC 6675 `RescueRxt` is set: the rescue retransmission of this episode was used.
+    rescued: bool,
+    /// SND.UNA at the last timeout.
+    timeout_una: Option<Seq>,
+    retransmitted: u64,
+}
+
+impl Recovery {
+    /// Nothing outstanding; the next octet to be sent has the number `iss`.
+    ///
+    /// `sack`: both ends permitted SACK. See [`Self::set_sack`] for when that is known later.
+    pub const fn new(iss: Seq, sack: bool, dup_thresh: u32) -> Self {
+        Self {
+            board: Scoreboard::new(iss),
+            sack,
+            dup_thresh,
+            episode: Episode::None,
+            // RFC 6582 §3.2 step 1 NR-1: recover starts at the initial send sequence number.
+            recover: iss,
+            dup_acks: 0,
+            limited_sent: 0,
+            inflation: 0,
+            forced: false,
+            had_partial_ack: false,
+            high_rxt: iss,
+            rescued: false,
+            timeout_una: None,
+            retransmitted: 0,
+        }
+    }
+
+    /// Says whether both ends permitted SACK, once the handshake has settled it.
+    pub const fn set_sack(&mut self, sack: bool) {
+        self.sack = sack;
+    }
+
+    /// Octets in the network: what new and repeated data is weighed against cwnd with.
+    ///
+    /// With SACK this is `pipe` of RFC 6675 §4. Without SACK it is FlightSize less NewReno's
+    /// inflation, which comes to the same as RFC 6582's inflated window.
+    pub fn pipe(&self) -> u64 {
+        self.board.pipe().saturating_add_signed(-self.inflation)
+    }
+
+    /// FlightSize of RFC 5681 §2 for setting ssthresh: octets sent and not cumulatively
+    /// acknowledged, without what limited transmit added (RFC 5681 §3.2 step 2).
+    pub fn flight_size(&self) -> u64 {
+        self.board
+            .outstanding()
+            .saturating_sub(u64::from(self.limited_sent))
+    }
+
+    /// Octets sent and not cumulatively acknowledged.
+    pub fn outstanding(&self) -> u64 {
+        self.board.outstanding()
+    }
+
+    /// Octets reported by SACK blocks.
+    pub const fn sacked(&self) -> u64 {
+        self.board.counters().sacked
+    }
+
+    /// Octets believed lost, sent again or not.
+    pub const fn lost(&self) -> u64 {
+        self.board.counters().lost
+    }
+
+    /// Octets sent again and not yet acknowledged.
+    pub const fn resent_in_flight(&self) -> u64 {
+        self.board.counters().resent
+    }
+
+    /// Octets ever sent again.
+    pub const fn retransmitted_bytes(&self) -> u64 {
+        self.retransmitted
+    }
+
+    /// Duplicate acknowledgements in a row.
+    pub const fn dup_acks(&self) -> u32 {
+        self.dup_acks
+    }
+
+    /// Whether fast recovery is under way.
+    pub const fn is_in_recovery(&self) -> bool {
+        matches!(self.episode, Episode::Recovery)
+    }
+
+    /// Whether the episode that a timeout began is under way.
+    pub const fn is_in_loss(&self) -> bool {
+        matches!(self.episode, Episode::Loss)
+    }
+
+    /// Where SND.UNA has to arrive for the episode to end.
+    pub const fn recovery_point(&self) -> Option<Seq> {
+        match self.episode {
+            Episode::None => None,
+            Episode::Recovery | Episode::Loss => Some(self.recover),
+        }
+    }
+
+    /// End of the highest octet sent again in this episode (RFC 6675 `HighRxt`, plus one).
+    pub const fn high_rxt(&self) -> Seq {
+        self.high_rxt
+    }
+
+    /// NewReno's addition to cwnd during fast recovery, in octets (RFC 6582 §3.2).
+    pub const fn window_inflation(&self) -> i64 {
+        self.inflation
+    }
+
+    /// When the oldest outstanding octet was last sent.
+    pub fn oldest_sent(&self) -> Option<Instant> {
+        self.board.front().map(|run| run.sent)
+    }
+
+    /// Whether something waits to be sent again.
+    pub fn has_lost(&mut self) -> bool {
+        self.board.next_due(1).is_some()
+    }
+
+    /// Whether nothing is outstanding.
+    pub fn is_empty(&self) -> bool {
+        self.board.is_empty()
+    }
+
+    /// Octets by which new data may exceed cwnd now (RFC 3042): one SMSS for each of the first two
+    /// duplicate acknowledgements. With SACK, `pipe` has shrunk instead and this is 0.
+    pub const fn limited_transmit_allowance(&self, mss: u32) -> u64 {
+        self.limited_segs() as u64 * mss as u64
+    }
+
+    /// `range` was sent, SYN and FIN included. New data begins where the last ended.
+    pub fn on_sent(&mut self, range: SeqRange, now: Instant, retransmission: bool) {
+        self.board.restart(range.start);
+        let end = self.board.end();
+        let old = SeqRange {
+            start: range.start,
+            end: range.end.min(end),
+        };
+        if !old.is_empty() {
+            let is_rescue = self.is_in_recovery()
+                && self
+                    .board
+                    .highest_sacked()
+                    .is_some_and(|high| range.start.ge(high));
+            self.board.resend(old, now);
+            self.forced = false;
+            self.retransmitted += u64::from(old.len());
+            if is_rescue {
+                // RFC 6675 §4 NextSeg rule 4: RescueRxt is set, HighRxt is not.
+                self.rescued = true;
+            } else {
+                self.high_rxt = self.high_rxt.max(old.end);
+            }
+        }
+        if range.end.gt(end) {
+            self.board.append(range.end, now);
+            if !retransmission && self.dup_acks > 0 && self.episode == Episode::None {
+                self.limited_sent = self.limited_sent.saturating_add(range.end.since(end));
+            }
+        }
+    }
+
+    /// An acceptable acknowledgement arrived.
+    pub fn on_ack(&mut self, input: &AckInput<'_>) -> AckOutcome {
+        let mut outcome = AckOutcome::default();
+        let advanced = input.ack.gt(self.board.una()) && input.ack.le(self.board.end());
+        let mut acked = Covered::default();
+        if advanced {
+            acked = self.board.ack_to(input.ack);
+            self.high_rxt = self.high_rxt.max(input.ack);
+            self.dup_acks = 0;
+            self.limited_sent = 0;
+        }
+        let sacked = if self.sack {
+            self.read_blocks(input, &mut outcome)
+        } else {
+            Covered::default()
+        };
+        outcome.newly_acked = acked.octets;
+        outcome.newly_sacked = sacked.delivered;
+        outcome.delivered = acked.delivered.saturating_add(sacked.delivered);
+        // RFC 6298 §3 RTO-6 (Karn): a cumulative acknowledgement that covers anything sent twice
+        // may have been held up by it, so it measures nothing. A SACK block measures for itself.
+        let cumulative = acked.sent_once.filter(|_| !acked.resent);
+        outcome.rtt_sample = cumulative.max(sacked.sent_once);
+        self.count_duplicate(input, advanced, sacked.delivered > 0);
+        if advanced {
+            self.check_reneging(&mut outcome);
+        }
+        if self.sack
+            && let Some(edge) = self.board.loss_edge(self.dup_thresh, input.mss)
+        {
+            outcome.newly_lost += self.board.lose_before(edge);
+        }
+        outcome.restart_rto = advanced;
+        self.continue_episode(input, advanced, &mut outcome);
+        self.begin_episode(input, &mut outcome);
+        outcome.limited_transmit = self.limited_segs();
+        outcome
+    }
+
+    /// The retransmission timer expired: everything not SACKed counts as lost.
+    pub fn on_timeout(&mut self) -> TimeoutOutcome {
+        // RFC 2018 §8, SACK-10: if the oldest octet is SACKed yet not acknowledged, the receiver
+        // has reneged and no SACK information can be trusted. Otherwise it is kept, as RFC 6675
+        // §5.1 allows, and only what is missing is sent again.
+        let reneged = self.board.front().is_some_and(|run| run.sacked);
+        if reneged {
+            self.board.forget_sacked();
+        }
+        let resent = self.board.front().is_some_and(|run| run.resent);
+        let una = self.board.una();
+        let first = match self.episode {
+            Episode::None => true,
+            // RFC 5681 §4.3 CC-12: a lost retransmission is a second indication of congestion;
+            // otherwise this episode has reduced the window already (RFC 6675 §5.1).
+            Episode::Recovery => resent,
+            // RFC 5681 §3.1 CC-8: not again while the same data times out.
+            Episode::Loss => self.timeout_una != Some(una),
+        };
+        self.board.lose_all();
+        self.episode = Episode::Loss;
+        // RFC 6582 §3.2 step 4, RFC 6675 §5.1: no fast retransmit for what was sent before this.
+        self.recover = self.board.end();
+        self.timeout_una = Some(una);
+        self.start_resending(una);
+        self.dup_acks = 0;
+        self.limited_sent = 0;
+        self.inflation = 0;
+        TimeoutOutcome { first, reneged }
+    }
+
+    /// The path carries only segments of `new_mss` now: what was sent in longer ones goes out
+    /// again, without this being a sign of congestion (RFC 1191 §6.4).
+    pub fn on_mtu_decrease(&mut self, new_mss: u32) {
+        self.board.lose_longer_than(new_mss);
+        self.forced = true;
+    }
+
+    /// What to send again now, before any new data (RFC 6675 `NextSeg` rule 1).
+    ///
+    /// `None` when nothing is lost or the window has no room. The conductor confirms with
+    /// [`Self::on_sent`].
+    pub fn next_retransmit(&mut self, limits: &SendLimits) -> Option<Retransmit> {
+        let limit = self.room(limits, self.forced)?;
+        let range = self.board.next_due(limit)?;
+        let range = self.within_window(range, limits)?;
+        Some(Retransmit {
+            range,
+            cause: self.cause(),
+        })
+    }
+
+    /// What to send again when no new data can be sent (RFC 6675 `NextSeg` rules 3 and 4).
+    pub fn next_speculative(&mut self, limits: &SendLimits) -> Option<Retransmit> {
+        if !self.sack || !self.is_in_recovery() {
+            return None;
+        }
+        self.room(limits, false)?;
+        // RFC 6675 §4 rule 3: an un-SACKed octet between HighRxt and the highest SACKed one.
+        let high = self.board.highest_sacked()?;
+        let from = self.high_rxt.max(self.board.una());
+        if let Some(range) = self.board.next_unsacked(from, limits.mss)
+            && range.start.lt(high)
+        {
+            let range = self.within_window(range, limits)?;
+            return Some(Retransmit {
+                range,
+                cause: RetransmitCause::Sack,
+            });
+        }
+        // RFC 6675 §4 rule 4: once per episode, the segment with the highest un-SACKed octet.
+        if self.rescued {
+            return None;
+        }
+        let range = self
+            .board
+            .last_unsacked(limits.mss)
+            .filter(|range| range.start.ge(high))?;
+        let range = self.within_window(range, limits)?;
+        Some(Retransmit {
+            range,
+            cause: RetransmitCause::Rescue,
+        })
+    }
+
+    /// Forgets everything (the connection is over).
+    pub fn clear(&mut self) {
+        self.board.clear();
+        self.episode = Episode::None;
+        self.forced = false;
+        self.inflation = 0;
+        self.dup_acks = 0;
+        self.limited_sent = 0;
+    }
+
+    const fn limited_segs(&self) -> u32 {
+        // RFC 3042 §2 LT-1: one new segment on each of the first two duplicates.
+        if self.sack || !matches!(self.episode, Episode::None) || self.dup_acks >= self.dup_thresh {
+            0
+        } else {
+            self.dup_acks
+        }
+    }
+
+    const fn cause(&self) -> RetransmitCause {
+        match self.episode {
+            Episode::None => RetransmitCause::Mtu,
+            Episode::Loss => RetransmitCause::Timeout,
+            Episode::Recovery if self.sack => RetransmitCause::Sack,
+            Episode::Recovery => RetransmitCause::FastRetransmit,
+        }
+    }
+
+    /// Octets that may be sent again now; at least one segment when `forced`.
+    fn room(&self, limits: &SendLimits, forced: bool) -> Option<u32> {
+        let mss = u64::from(limits.mss.max(1));
+        // RFC 6675 §5 (C) S6675-5: while cwnd − pipe ≥ 1 SMSS.
+        let segments = limits.cwnd.saturating_sub(self.pipe()) / mss;
+        // RFC 6675 §5 (4.3), RFC 6582 §3.2 step 2: the first retransmission is not held back.
+        let segments = if forced { segments.max(1) } else { segments };
+        if segments == 0 {
+            return None;
+        }
+        // Whole segments only, unless the limit is below one.
+        let limit = (limits.limit as u64).min(1 << 30);
+        let whole = (limit / mss).max(1).min(segments) * mss;
+        u32::try_from(whole.min(limit.max(1))).ok()
+    }
+
+    /// The part of `range` that the peer's window admits; the first segment always whole.
+    fn within_window(&self, range: SeqRange, limits: &SendLimits) -> Option<SeqRange> {
+        if range.start.ge(limits.snd_wnd_end) {
+            return None;
+        }
+        let mut end = range.end.min(limits.snd_wnd_end);
+        if range.start == self.board.una() {
+            // A window that was rounded or shrunk must not cut the oldest segment to a crumb
+            // (RFC 7323 §2.4, RFC 9293 §3.8.6 SHLD-16).
+            end = end.max(range.end.min(range.start + limits.mss));
+        }
+        Some(SeqRange {
+            start: range.start,
+            end,
+        })
+    }
+
+    fn read_blocks(&mut self, input: &AckInput<'_>, outcome: &mut AckOutcome) -> Covered {
+        let mut sum = Covered::default();
+        let blocks = input.sack;
+        let mut rest = blocks.iter();
+        if let Some(first) = blocks.iter().next()
+            && is_duplicate_report(first, blocks.iter().nth(1), input.ack)
+        {
+            // RFC 2883 §4, DSACK-5: a report of a duplicate marks nothing.
+            outcome.dsack = true;
+            rest.next();
+        }
+        for block in rest {
+            // RFC 2018 §5, SACK-11: only what is outstanding can have been received, and the
+            // octet at SND.UNA cannot, else it would be acknowledged.
+            let sound = block.start.lt(block.end)
+                && block.start.gt(self.board.una())
+                && block.end.le(self.board.end());
+            if sound {
+                let covered = self.board.sack(block);
+                sum.delivered = sum.delivered.saturating_add(covered.delivered);
+                sum.sent_once = sum.sent_once.max(covered.sent_once);
+            }
+        }
+        sum
+    }
+
+    const fn count_duplicate(&mut self, input: &AckInput<'_>, advanced: bool, new_sack: bool) {
+        // RFC 6675 §2 S6675-7: with SACK a duplicate is an acknowledgement that reports octets not
+        // SACKed before, whatever the window; without, it is RFC 5681's.
+        let duplicate = if self.sack {
+            new_sack
+        } else {
+            input.is_duplicate
+        };
+        if duplicate && !advanced {
+            self.dup_acks = self.dup_acks.saturating_add(1);
+        }
+    }
+
+    fn check_reneging(&mut self, outcome: &mut AckOutcome) {
+        // RFC 2018 §8, SACK-9: an acknowledgement that stops where SACKed data begins means that
+        // the receiver no longer has it. It was kept, and is sent again.
+        if self.board.front().is_some_and(|run| run.sacked) {
+            outcome.reneged = true;
+            self.board.forget_sacked();
+            if self.episode != Episode::None {
+                outcome.newly_lost += self.board.lose_before(self.recover);
+            }
+        }
+    }
+
+    /// What the acknowledgement means for the episode under way.
+    fn continue_episode(&mut self, input: &AckInput<'_>, advanced: bool, outcome: &mut AckOutcome) {
+        if self.episode == Episode::None {
+            return;
+        }
+        if self.board.una().ge(self.recover) {
+            // RFC 6675 §5 (A), RFC 6582 §3.2 step 3: a full acknowledgement.
+            self.episode = Episode::None;
+            self.inflation = 0;
+            self.forced = false;
+            self.dup_acks = 0;
+            self.timeout_una = None;
+            outcome.exited_recovery = true;
+            return;
+        }
+        if self.episode != Episode::Recovery {
+            return;
+        }
+        outcome.partial_ack = advanced;
+        if self.sack {
+            return;
+        }
+        let mss = i64::from(input.mss);
+        if advanced {
+            // RFC 6582 §3.2 step 3 NR-4: the next segment is lost too; deflate by what was
+            // acknowledged, and give one segment back if that was at least one.
+            let acked = i64::from(outcome.newly_acked);
+            self.inflation -= acked;
+            if acked >= mss {
+                self.inflation += mss;
+            }
+            outcome.newly_lost += self.lose_first(input.mss);
+            self.forced = true;
+            outcome.restart_rto = !self.had_partial_ack;
+            self.had_partial_ack = true;
+        } else if input.is_duplicate {
+            // RFC 6582 §3.2 step 4 of RFC 5681 NR-3: each duplicate says that one segment left.
+            self.inflation += mss;
+        }
+    }
+
+    /// Starts fast recovery if the evidence suffices.
+    fn begin_episode(&mut self, input: &AckInput<'_>, outcome: &mut AckOutcome) {
+        if self.episode != Episode::None || self.board.is_empty() {
+            return;
+        }
+        let una = self.board.una();
+        let enough_duplicates = self.dup_acks >= self.dup_thresh;
+        let begins = if self.sack {
+            // RFC 6675 §5 S6675-3: enough duplicates, or IsLost(HighACK + 1); §5.1: not before
+            // the last episode's point is passed.
+            (enough_duplicates || una.lt(self.board.lost_edge())) && una.ge(self.recover)
+        } else {
+            // RFC 6582 §3.2 step 2 NR-1: only if the acknowledgement covers more than `recover`.
+            enough_duplicates && una.gt(self.recover)
+        };
+        if !begins {
+            return;
+        }
+        outcome.newly_lost += self.lose_first(input.mss);
+        outcome.entered_recovery = true;
+        self.episode = Episode::Recovery;
+        self.recover = self.board.end();
+        self.had_partial_ack = false;
+        self.start_resending(una);
+        if !self.sack {
+            // RFC 6582 §3.2 step 2 NR-2: cwnd = ssthresh + 3·SMSS for the segments that left.
+            self.inflation = i64::from(self.dup_thresh) * i64::from(input.mss);
+        }
+    }
+
+    /// Holds the first segment for lost; gives the octets newly so.
+    fn lose_first(&mut self, mss: u32) -> u64 {
+        let before = self.board.counters().lost;
+        let una = self.board.una();
+        self.board.lose(SeqRange {
+            start: una,
+            end: (una + mss).min(self.board.end()),
+        });
+        self.board.counters().lost.saturating_sub(before)
+    }
+
+    const fn start_resending(&mut self, una: Seq) {
+        self.forced = true;
+        self.high_rxt = una;
+        self.rescued = false;
+    }
+}
+
+/// Whether the first block reports a duplicate (RFC 2883 §4): it lies below the acknowledgement
+/// number, or inside the second block.
+fn is_duplicate_report(first: SeqRange, second: Option<SeqRange>, ack: Seq) -> bool {
+    !first.is_empty()
+        && (first.end.le(ack) || second.is_some_and(|second| second.contains_range(first)))
+}

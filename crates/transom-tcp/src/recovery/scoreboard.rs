@@ -1,0 +1,561 @@
+//! What is outstanding, run by run, and what is known about each run.
+//!
+//! ```text
+//!   SND.UNA                                                            SND.NXT
+//!     ├─ lost ─┼──── SACKed ────┼─ lost, resent ─┼── SACKed ──┼─ in flight ─┤
+//! ```
+//!
+//! A run is a stretch of sequence space that shares one fate and one time of sending. A 64 KiB
+//! super-segment is one run, a burst sent at one instant is one run, and neighbouring SACKed runs
+//! are merged, so a bulk transfer keeps a few dozen.
+//!
+//! Invariants
+//! - Runs are in order and without gaps, from `una` to `end`.
+//! - No two neighbouring runs are both SACKed.
+//! - The counters equal a recount over the runs (INV-10).
+//! - At most `2·MAX_RUNS` runs exist, whatever a peer reports; none when nothing is outstanding,
+//!   and then no heap memory either.
+
+use alloc::collections::VecDeque;
+
+use transom_wire::{Seq, SeqRange};
+
+use crate::time::Instant;
+
+/// Beyond this many runs a SACK block that would split another one is ignored (CVE-2018-5390 and
+/// 2019-11478 are about lists that grow with every block).
+pub(super) const MAX_RUNS: usize = 4096;
+/// Beyond this many runs, sent data joins the last run even if that was sent earlier.
+const COALESCE_RUNS: usize = MAX_RUNS / 2;
+
+/// A stretch of sequence space with one fate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Run {
+    pub(super) start: Seq,
+    pub(super) end: Seq,
+    /// When it was last sent.
+    pub(super) sent: Instant,
+    /// How often it was sent; saturates.
+    pub(super) transmissions: u8,
+    pub(super) sacked: bool,
+    /// Believed lost.
+    pub(super) lost: bool,
+    /// Sent again since it was believed lost, or (RFC 6675 NextSeg rules 3 and 4) without that.
+    pub(super) resent: bool,
+}
+
+impl Run {
+    pub(super) const fn len(&self) -> u32 {
+        self.end.since(self.start)
+    }
+
+    /// Never SACKed, lost or resent.
+    const fn is_plain(&self) -> bool {
+        !self.sacked && !self.lost && !self.resent
+    }
+
+    /// Whether it waits to be sent again.
+    const fn is_due(&self) -> bool {
+        self.lost && !self.resent && !self.sacked
+    }
+
+    const fn same_fate(&self, other: &Self) -> bool {
+        self.sacked == other.sacked
+            && self.lost == other.lost
+            && self.resent == other.resent
+            && (self.transmissions == 1) == (other.transmissions == 1)
+    }
+}
+
+/// Octets by fate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) sacked: u64,
+    /// Lost and not SACKed.
+    pub(super) lost: u64,
+    /// Resent and not SACKed.
+    pub(super) resent: u64,
+}
+
+impl Counters {
+    fn add(&mut self, run: &Run) {
+        let len = u64::from(run.len());
+        if run.sacked {
+            self.sacked += len;
+        } else {
+            self.lost += if run.lost { len } else { 0 };
+            self.resent += if run.resent { len } else { 0 };
+        }
+    }
+
+    fn remove(&mut self, run: &Run) {
+        let len = u64::from(run.len());
+        if run.sacked {
+            self.sacked = self.sacked.saturating_sub(len);
+        } else {
+            self.lost = self.lost.saturating_sub(if run.lost { len } else { 0 });
+            self.resent = self.resent.saturating_sub(if run.resent { len } else { 0 });
+        }
+    }
+}
+
+/// What an acknowledgement, or a SACK block, newly covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Covered {
+    /// Octets that were outstanding.
+    pub(super) octets: u32,
+    /// Of these, octets not SACKed before.
+    pub(super) delivered: u32,
+    /// When the newest run that was sent exactly once (and not SACKed before) was sent.
+    pub(super) sent_once: Option<Instant>,
+    /// Some of it had been sent more than once.
+    pub(super) resent: bool,
+}
+
+impl Covered {
+    fn add(&mut self, run: &Run) {
+        self.octets += run.len();
+        if run.sacked {
+            return;
+        }
+        self.delivered += run.len();
+        if run.transmissions > 1 {
+            self.resent = true;
+        } else {
+            self.sent_once = self.sent_once.max(Some(run.sent));
+        }
+    }
+}
+
+/// The runs and their counters.
+#[derive(Debug)]
+pub(super) struct Scoreboard {
+    runs: VecDeque<Run>,
+    una: Seq,
+    end: Seq,
+    counters: Counters,
+    /// Everything un-SACKed before this is lost by RFC 6675's rule.
+    lost_edge: Seq,
+    /// Nothing before this waits to be sent again.
+    due_from: Seq,
+}
+
+impl Scoreboard {
+    pub(super) const fn new(una: Seq) -> Self {
+        Self {
+            runs: VecDeque::new(),
+            una,
+            end: una,
+            counters: Counters {
+                sacked: 0,
+                lost: 0,
+                resent: 0,
+            },
+            lost_edge: una,
+            due_from: una,
+        }
+    }
+
+    pub(super) const fn una(&self) -> Seq {
+        self.una
+    }
+
+    pub(super) const fn end(&self) -> Seq {
+        self.end
+    }
+
+    pub(super) const fn lost_edge(&self) -> Seq {
+        self.lost_edge
+    }
+
+    pub(super) const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub(super) fn outstanding(&self) -> u64 {
+        u64::from(self.end.since(self.una))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    pub(super) fn front(&self) -> Option<&Run> {
+        self.runs.front()
+    }
+
+    #[cfg(test)]
+    pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter()
+    }
+
+    /// End of the highest SACKed run.
+    pub(super) fn highest_sacked(&self) -> Option<Seq> {
+        if self.counters.sacked == 0 {
+            return None;
+        }
+        self.runs
+            .iter()
+            .rev()
+            .find(|run| run.sacked)
+            .map(|run| run.end)
+    }
+
+    /// Octets in the network by RFC 6675 §4 `SetPipe`: what is neither SACKed nor lost, and once
+    /// more what was sent again.
+    pub(super) fn pipe(&self) -> u64 {
+        (self.outstanding() + self.counters.resent)
+            .saturating_sub(self.counters.sacked)
+            .saturating_sub(self.counters.lost)
+    }
+
+    /// New data was sent, from `end` up to `to`.
+    pub(super) fn append(&mut self, to: Seq, now: Instant) {
+        if to.le(self.end) {
+            return;
+        }
+        let coalesce = self.runs.len() >= COALESCE_RUNS;
+        match self.runs.back_mut() {
+            Some(last)
+                if last.is_plain()
+                    && last.transmissions == 1
+                    && (last.sent == now || coalesce)
+                    && last.len() < 1 << 30 =>
+            {
+                last.end = to;
+            }
+            _ => self.runs.push_back(Run {
+                start: self.end,
+                end: to,
+                sent: now,
+                transmissions: 1,
+                sacked: false,
+                lost: false,
+                resent: false,
+            }),
+        }
+        self.end = to;
+    }
+
+    /// `range` was sent again.
+    pub(super) fn resend(&mut self, range: SeqRange, now: Instant) {
+        let mut index = self.index_of(range.start);
+        while let Some(&run) = self.runs.get(index)
+            && run.start.lt(range.end)
+        {
+            if run.sacked {
+                index += 1;
+                continue;
+            }
+            if run.start.lt(range.start) {
+                self.split(index, range.start);
+                index += 1;
+                continue;
+            }
+            if run.end.gt(range.end) {
+                self.split(index, range.end);
+            }
+            self.change(index, |run| {
+                run.resent = true;
+                run.sent = now;
+                run.transmissions = run.transmissions.saturating_add(1);
+            });
+            if !self.merge_into_previous(index) {
+                index += 1;
+            }
+        }
+    }
+
+    /// Everything before `ack` is acknowledged.
+    pub(super) fn ack_to(&mut self, ack: Seq) -> Covered {
+        let mut covered = Covered::default();
+        while let Some(&run) = self.runs.front()
+            && run.start.lt(ack)
+        {
+            if run.end.le(ack) {
+                covered.add(&run);
+                self.counters.remove(&run);
+                self.runs.pop_front();
+            } else {
+                covered.add(&Run { end: ack, ..run });
+                self.change(0, |run| run.start = ack);
+            }
+        }
+        self.una = ack;
+        self.end = self.end.max(ack);
+        self.lost_edge = self.lost_edge.max(ack);
+        self.due_from = self.due_from.max(ack);
+        if self.runs.is_empty() {
+            self.runs = VecDeque::new();
+        }
+        covered
+    }
+
+    /// A SACK block, known to lie inside what is outstanding.
+    pub(super) fn sack(&mut self, block: SeqRange) -> Covered {
+        let mut covered = Covered::default();
+        let mut index = self.index_of(block.start);
+        while let Some(&run) = self.runs.get(index)
+            && run.start.lt(block.end)
+        {
+            if run.sacked {
+                index += 1;
+                continue;
+            }
+            if run.start.lt(block.start) {
+                if !self.may_split() {
+                    break;
+                }
+                self.split(index, block.start);
+                index += 1;
+                continue;
+            }
+            if run.end.gt(block.end) {
+                let follows_sacked = self.previous(index).is_some_and(|run| run.sacked);
+                if follows_sacked {
+                    // Only the border between the two moves.
+                    covered.add(&Run {
+                        end: block.end,
+                        ..run
+                    });
+                    self.change(index - 1, |run| run.end = block.end);
+                    self.change(index, |run| run.start = block.end);
+                    break;
+                }
+                if !self.may_split() {
+                    break;
+                }
+                self.split(index, block.end);
+                continue;
+            }
+            covered.add(&run);
+            self.change(index, |run| run.sacked = true);
+            if !self.merge_into_previous(index) {
+                index += 1;
+            }
+        }
+        self.merge_into_previous(index);
+        covered
+    }
+
+    /// The place before which RFC 6675 holds everything un-SACKed for lost, if it moved: above it
+    /// lie `dup_thresh` SACKed ranges, or more than `(dup_thresh − 1)·SMSS` SACKed octets.
+    pub(super) fn loss_edge(&self, dup_thresh: u32, mss: u32) -> Option<Seq> {
+        let enough = u64::from(dup_thresh.saturating_sub(1)) * u64::from(mss);
+        if self.counters.sacked == 0 {
+            return None;
+        }
+        let (mut ranges, mut octets) = (0, 0_u64);
+        for run in self.runs.iter().rev() {
+            if run.end.le(self.lost_edge) {
+                return None;
+            }
+            if run.sacked {
+                ranges += 1;
+                octets += u64::from(run.len());
+                if ranges >= dup_thresh || octets > enough {
+                    return Some(run.start).filter(|edge| edge.gt(self.lost_edge));
+                }
+            }
+        }
+        None
+    }
+
+    /// Holds for lost what is un-SACKed before `edge`, a place where a run begins; gives the
+    /// octets newly lost.
+    pub(super) fn lose_before(&mut self, edge: Seq) -> u64 {
+        let lost_before = self.counters.lost;
+        let from = self.lost_edge;
+        self.lose(SeqRange {
+            start: from,
+            end: edge,
+        });
+        self.lost_edge = self.lost_edge.max(edge);
+        self.counters.lost.saturating_sub(lost_before)
+    }
+
+    /// Holds `range` for lost.
+    pub(super) fn lose(&mut self, range: SeqRange) {
+        let mut index = self.index_of(range.start);
+        while let Some(&run) = self.runs.get(index)
+            && run.start.lt(range.end)
+        {
+            if run.start.lt(range.start) {
+                self.split(index, range.start);
+            } else if run.sacked || run.lost {
+                // Already counted.
+            } else {
+                if run.end.gt(range.end) {
+                    self.split(index, range.end);
+                }
+                self.change(index, |run| run.lost = true);
+            }
+            index += 1;
+        }
+        self.due_from = self.due_from.min(range.start).max(self.una);
+    }
+
+    /// Holds everything un-SACKed for lost, and what was sent again lost once more.
+    pub(super) fn lose_all(&mut self) {
+        for run in &mut self.runs {
+            if !run.sacked {
+                run.lost = true;
+                run.resent = false;
+            }
+        }
+        self.counters.lost = self.outstanding().saturating_sub(self.counters.sacked);
+        self.counters.resent = 0;
+        self.lost_edge = self.end;
+        self.due_from = self.una;
+    }
+
+    /// Holds for lost every run too long for segments of `mss`.
+    pub(super) fn lose_longer_than(&mut self, mss: u32) {
+        for index in 0..self.runs.len() {
+            if self
+                .runs
+                .get(index)
+                .is_some_and(|run| !run.sacked && run.len() > mss)
+            {
+                self.change(index, |run| {
+                    run.lost = true;
+                    run.resent = false;
+                });
+            }
+        }
+        self.due_from = self.una;
+    }
+
+    /// Forgets what was SACKed: the receiver has thrown it away (RFC 2018 §8).
+    pub(super) fn forget_sacked(&mut self) {
+        for index in 0..self.runs.len() {
+            self.change(index, |run| run.sacked = false);
+        }
+        self.lost_edge = self.una;
+    }
+
+    /// The first octets that are lost and not sent again: at most `limit`, without a gap.
+    pub(super) fn next_due(&mut self, limit: u32) -> Option<SeqRange> {
+        if self.counters.lost == 0 {
+            return None;
+        }
+        let mut index = self.index_of(self.due_from);
+        while self.runs.get(index).is_some_and(|run| !run.is_due()) {
+            index += 1;
+        }
+        let Some(first) = self.runs.get(index) else {
+            self.due_from = self.end;
+            return None;
+        };
+        let start = first.start;
+        self.due_from = start;
+        let mut end = start;
+        while let Some(run) = self.runs.get(index)
+            && run.is_due()
+            && end.since(start) < limit
+        {
+            end = run.end;
+            index += 1;
+        }
+        Some(SeqRange {
+            start,
+            end: end.min(start + limit),
+        })
+    }
+
+    /// The first octets from `from` on that are neither SACKed nor resent, at most `limit`.
+    pub(super) fn next_unsacked(&self, from: Seq, limit: u32) -> Option<SeqRange> {
+        let mut index = self.index_of(from);
+        while let Some(run) = self.runs.get(index) {
+            if !run.sacked && !run.resent {
+                let start = run.start.max(from);
+                return Some(SeqRange {
+                    start,
+                    end: run.end.min(start + limit),
+                });
+            }
+            index += 1;
+        }
+        None
+    }
+
+    /// The last octets outstanding, if they are un-SACKed: at most `limit`.
+    pub(super) fn last_unsacked(&self, limit: u32) -> Option<SeqRange> {
+        let run = self.runs.iter().rev().find(|run| !run.sacked)?;
+        let start = if run.len() > limit {
+            run.end - limit
+        } else {
+            run.start
+        };
+        Some(SeqRange {
+            start,
+            end: run.end,
+        })
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.end);
+    }
+
+    /// Starts at another place; only while nothing is outstanding.
+    pub(super) fn restart(&mut self, una: Seq) {
+        if self.runs.is_empty() {
+            *self = Self::new(una);
+        }
+    }
+
+    /// Index of the run that contains `seq`, or of the first after it.
+    fn index_of(&self, seq: Seq) -> usize {
+        if self.runs.front().is_none_or(|run| seq.lt(run.end)) {
+            return 0;
+        }
+        self.runs.partition_point(|run| run.end.le(seq))
+    }
+
+    fn may_split(&self) -> bool {
+        self.runs.len() < MAX_RUNS
+    }
+
+    fn previous(&self, index: usize) -> Option<&Run> {
+        self.runs.get(index.checked_sub(1)?)
+    }
+
+    /// Cuts the run at `index` in two at `at`, which lies inside it.
+    fn split(&mut self, index: usize, at: Seq) {
+        let Some(run) = self.runs.get_mut(index) else {
+            return;
+        };
+        let upper = Run { start: at, ..*run };
+        run.end = at;
+        self.runs.insert(index + 1, upper);
+    }
+
+    /// Changes a run and keeps the counters true.
+    fn change(&mut self, index: usize, change: impl FnOnce(&mut Run)) {
+        if let Some(run) = self.runs.get_mut(index) {
+            self.counters.remove(run);
+            change(run);
+            self.counters.add(run);
+        }
+    }
+
+    /// Joins the run at `index` to the one before it if they share their fate.
+    fn merge_into_previous(&mut self, index: usize) -> bool {
+        let coalesce = self.runs.len() >= COALESCE_RUNS;
+        let (Some(&run), Some(&before)) = (self.runs.get(index), self.previous(index)) else {
+            return false;
+        };
+        let joined = (run.sacked && before.sacked)
+            || (run.same_fate(&before) && (run.sent == before.sent || coalesce));
+        if joined {
+            // No counter changes: both parts count alike.
+            if let Some(before) = self.runs.get_mut(index - 1) {
+                before.end = run.end;
+                before.sent = before.sent.max(run.sent);
+                before.transmissions = before.transmissions.max(run.transmissions);
+            }
+            self.runs.remove(index);
+        }
+        joined
+    }
+}

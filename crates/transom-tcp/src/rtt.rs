@@ -1,0 +1,252 @@
+//! Round-trip time and retransmission timeout (RFC 6298; RFC 7323 appendix G).
+//!
+//! The estimator takes measurements that are already free of ambiguity (Karn's rule is applied
+//! where segments are tracked, in `recovery/`) and answers one question: how long to wait before
+//! sending again. It reads no clock; an instant is needed only to age the minimum.
+//!
+//! Invariants
+//! - `min_rto ≤ rto() ≤ max_rto`, whatever is fed in.
+//! - `rto()` never falls while the backoff count grows.
+
+use core::time::Duration;
+
+use crate::time::Instant;
+
+/// How long a minimum stays valid. Linux `tcp_min_rtt_wlen`: 300 s.
+const MIN_RTT_WINDOW: Duration = Duration::from_secs(300);
+/// Beyond this many doublings every timeout is at its maximum.
+const MAX_BACKOFF: u32 = 32;
+
+/// The bounds within which an [`RttEstimator`] works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RttConfig {
+    /// Timeout before the first measurement. Default 1 s (RFC 6298 §2.1).
+    pub initial_rto: Duration,
+    /// Shortest timeout. Default 200 ms, as Linux; RFC 6298 §2.4 says 1 s.
+    pub min_rto: Duration,
+    /// Longest timeout. Default 60 s, the least that RFC 6298 §2.5 allows.
+    pub max_rto: Duration,
+    /// Least value of the term that is added to SRTT. Default 200 ms, as Linux: a path without
+    /// jitter still has delayed acknowledgements. RFC 6298 §2.3 needs only the clock granularity.
+    pub variance_floor: Duration,
+}
+
+impl Default for RttConfig {
+    fn default() -> Self {
+        Self::new(
+            Duration::from_secs(1),
+            Duration::from_millis(200),
+            Duration::from_secs(60),
+        )
+    }
+}
+
+impl RttConfig {
+    /// Linux's shape: `rto = srtt + max(4·rttvar, min_rto)`.
+    pub const fn new(initial_rto: Duration, min_rto: Duration, max_rto: Duration) -> Self {
+        Self {
+            initial_rto,
+            min_rto,
+            max_rto,
+            variance_floor: min_rto,
+        }
+    }
+
+    /// RFC 6298 to the letter: 1 s minimum, variance floored at a granularity of 1 ms only.
+    pub const fn rfc6298() -> Self {
+        Self {
+            initial_rto: Duration::from_secs(1),
+            min_rto: Duration::from_secs(1),
+            max_rto: Duration::from_secs(60),
+            variance_floor: Duration::from_millis(1),
+        }
+    }
+}
+
+/// SRTT and RTTVAR in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Smoothed {
+    srtt: u64,
+    rttvar: u64,
+}
+
+/// A measurement that is the least of its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Minimum {
+    rtt: Duration,
+    at: Instant,
+}
+
+/// RFC 6298 state of one connection.
+#[derive(Clone, Debug)]
+pub struct RttEstimator {
+    config: RttConfig,
+    smoothed: Option<Smoothed>,
+    latest: Option<Duration>,
+    /// The least measurement of the window, and the least of its second half, which takes over
+    /// when the first expires.
+    min: Option<[Minimum; 2]>,
+    backoff: u32,
+    /// Timeout before the first measurement; raised by [`Self::on_syn_timeout`].
+    unmeasured_rto: Duration,
+}
+
+impl RttEstimator {
+    /// Nothing measured yet.
+    pub const fn new(config: RttConfig) -> Self {
+        Self {
+            config,
+            smoothed: None,
+            latest: None,
+            min: None,
+            backoff: 0,
+            unmeasured_rto: config.initial_rto,
+        }
+    }
+
+    /// Smoothed round-trip time, once there was a measurement.
+    pub fn srtt(&self) -> Option<Duration> {
+        self.smoothed.map(|s| Duration::from_nanos(s.srtt))
+    }
+
+    /// Round-trip time variation; zero before the first measurement.
+    pub fn rttvar(&self) -> Duration {
+        self.smoothed
+            .map_or(Duration::ZERO, |s| Duration::from_nanos(s.rttvar))
+    }
+
+    /// The newest measurement.
+    pub const fn latest(&self) -> Option<Duration> {
+        self.latest
+    }
+
+    /// The least measurement of about the last five minutes.
+    pub fn min_rtt(&self) -> Option<Duration> {
+        self.min.map(|[least, _]| least.rtt)
+    }
+
+    /// How often the timeout was doubled.
+    pub const fn backoff_count(&self) -> u32 {
+        self.backoff
+    }
+
+    /// The retransmission timeout, doubled as often as [`Self::backoff`] says, within its bounds.
+    pub fn rto(&self) -> Duration {
+        let base = self.base_rto();
+        let factor = 1_u32.checked_shl(self.backoff).unwrap_or(u32::MAX);
+        // RFC 6298 §5.5: each expiry doubles the timeout; §2.5: a maximum may be placed on it.
+        base.saturating_mul(factor)
+            .clamp(self.config.min_rto, self.longest())
+    }
+
+    /// The timeout without backoff.
+    pub fn base_rto(&self) -> Duration {
+        let Some(Smoothed { srtt, rttvar }) = self.smoothed else {
+            return self
+                .unmeasured_rto
+                .clamp(self.config.min_rto, self.longest());
+        };
+        // RFC 6298 §2.3: RTO = SRTT + max(G, 4·RTTVAR).
+        let variance = Duration::from_nanos(rttvar.saturating_mul(4));
+        Duration::from_nanos(srtt)
+            .saturating_add(variance.max(self.config.variance_floor))
+            .clamp(self.config.min_rto, self.longest())
+    }
+
+    /// The maximum, never below the minimum (a contradictory configuration must not panic).
+    fn longest(&self) -> Duration {
+        self.config.max_rto.max(self.config.min_rto)
+    }
+
+    /// A round trip was measured.
+    ///
+    /// `rtt`: time between sending and the acknowledgement's arrival, of data that was not
+    /// retransmitted or by timestamp echo. `flight_segments`: segments outstanding when the
+    /// acknowledgement arrived, by which the weight of one of many samples is reduced.
+    ///
+    /// Takes back any backoff (RFC 6298 §5, last paragraph: once there is a new measurement, the
+    /// timeout is computed from it).
+    pub fn on_sample(&mut self, now: Instant, rtt: Duration, flight_segments: u32) {
+        let sample = u64::try_from(rtt.as_nanos())
+            .unwrap_or(u64::MAX)
+            .min(u64::MAX >> 4);
+        // RFC 7323 §G: with one sample per ACK the history must still span whole round trips, so
+        // alpha and beta are divided by the samples expected per flight: ceil(flight / 2).
+        let expected = u64::from(flight_segments.div_ceil(2).max(1));
+        self.smoothed = Some(match self.smoothed {
+            // RFC 6298 §2.2: the first measurement R gives SRTT = R, RTTVAR = R/2.
+            None => Smoothed {
+                srtt: sample,
+                rttvar: sample / 2,
+            },
+            Some(Smoothed { srtt, rttvar }) => Smoothed {
+                // RFC 6298 §2.3: RTTVAR first, with the old SRTT; beta = 1/4, alpha = 1/8.
+                rttvar: toward(rttvar, srtt.abs_diff(sample), expected.saturating_mul(4)),
+                srtt: toward(srtt, sample, expected.saturating_mul(8)),
+            },
+        });
+        self.latest = Some(rtt);
+        self.backoff = 0;
+        self.update_min(now, rtt);
+    }
+
+    /// The retransmission timer expired: the timeout doubles.
+    pub fn backoff(&mut self) {
+        self.backoff = self.backoff.saturating_add(1).min(MAX_BACKOFF);
+    }
+
+    /// New data was acknowledged: back to the timeout that the measurements give.
+    ///
+    /// RFC 6298 keeps the backoff until there is a measurement, which [`Self::on_sample`] does by
+    /// itself; Linux takes it back on every advance of SND.UNA, which is this call.
+    pub const fn reset_backoff(&mut self) {
+        self.backoff = 0;
+    }
+
+    /// The handshake is done and its SYN (or SYN-ACK) had timed out.
+    ///
+    /// RFC 6298 §5.7: a timeout below 3 s is set to 3 s when data transmission begins, because
+    /// the handshake gave no measurement.
+    pub fn on_syn_timeout(&mut self) {
+        self.backoff = 0;
+        self.unmeasured_rto = self.unmeasured_rto.max(Duration::from_secs(3));
+    }
+
+    /// Forgets the measurements but not the bounds (the path changed, RFC 6298 §5 note).
+    pub const fn forget(&mut self) {
+        self.smoothed = None;
+        self.min = None;
+    }
+
+    /// Two-stage windowed minimum: the runner-up is restarted every half window.
+    fn update_min(&mut self, now: Instant, rtt: Duration) {
+        let new = Minimum { rtt, at: now };
+        self.min = Some(match self.min {
+            Some([least, _]) if rtt <= least.rtt => [new, new],
+            None => [new, new],
+            Some([least, next]) => {
+                let half = MIN_RTT_WINDOW / 2;
+                let stale = now.duration_since(next.at) > half;
+                let next = if rtt <= next.rtt || next == least && stale {
+                    new
+                } else {
+                    next
+                };
+                if now.duration_since(least.at) > MIN_RTT_WINDOW {
+                    [next, new]
+                } else {
+                    [least, next]
+                }
+            }
+        });
+    }
+}
+
+/// Moves `value` one `weight`-th of the way to `target`, exactly in integers.
+const fn toward(value: u64, target: u64, weight: u64) -> u64 {
+    if target >= value {
+        value + (target - value) / weight
+    } else {
+        value - (value - target) / weight
+    }
+}

@@ -1,0 +1,5 @@
+//! The sender's half: what waits for acknowledgement.
+
+mod queue;
+
+pub use queue::SendQueue;

@@ -1,0 +1,259 @@
+//! Bytes from the application, from SND.UNA on, until the peer acknowledges them.
+//!
+//! ```text
+//!        chunks (Bytes, shared with frames in flight)          tail (room for small writes)
+//!   ├──────────────┼───────┼──────────────────────────────┼─────────┤
+//!  SND.UNA                                                          end
+//! ```
+//!
+//! The queue knows nothing of loss or of what was sent. Payload is never copied on its way out:
+//! a slice shares memory with the chunk that it comes from, and so does its retransmission.
+//!
+//! Invariants
+//! - `end() - una() == len()`.
+//! - An empty queue holds no heap memory.
+//! - Reading on from where the last slice ended finds its chunk in constant time.
+
+use alloc::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+use transom_wire::{Payload, Seq};
+
+/// Writes of up to this many octets are copied together, even when they are given as [`Bytes`]:
+/// a chunk of its own would cost more than the copy.
+const COPY_UP_TO: usize = 256;
+/// Least memory set aside for small writes.
+const LEAST_TAIL: usize = 1024;
+/// Most memory set aside for small writes that may not come.
+const LARGEST_TAIL: usize = 64 * 1024;
+
+/// A run of bytes, and where in the stream it begins.
+#[derive(Debug)]
+struct Chunk {
+    /// Octets from the stream's first octet; never wraps.
+    offset: u64,
+    data: Bytes,
+}
+
+impl Chunk {
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.data.len() as u64)
+    }
+}
+
+/// What the application wrote and the peer has not acknowledged.
+#[derive(Debug, Default)]
+pub struct SendQueue {
+    /// Sequence number of the first octet held.
+    una: Seq,
+    /// The same place, counted from the stream's start.
+    una_offset: u64,
+    /// In order, without gaps.
+    chunks: VecDeque<Chunk>,
+    /// Octets after the last chunk, not yet shared with anyone, with room for more.
+    tail: BytesMut,
+    len: usize,
+    /// Index of the chunk where the last slice ended: the likely start of the next.
+    cursor: usize,
+    /// Where the last write ended.
+    push_end: Seq,
+}
+
+impl SendQueue {
+    /// An empty queue whose first octet will have the number `una`.
+    pub fn new(una: Seq) -> Self {
+        Self {
+            una,
+            push_end: una,
+            ..Self::default()
+        }
+    }
+
+    /// Octets held.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is held.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Sequence number of the first octet held.
+    pub const fn una(&self) -> Seq {
+        self.una
+    }
+
+    /// Sequence number after the last octet held.
+    pub fn end(&self) -> Seq {
+        self.una + low_bits(self.len as u64)
+    }
+
+    /// Sequence number after the last octet of the last write: a segment that ends here carries
+    /// PSH (RFC 9293 §3.9.1.2 MUST-61).
+    pub const fn push_end(&self) -> Seq {
+        self.push_end
+    }
+
+    /// Appends a write without copying it, unless it is so small that copying is cheaper.
+    pub fn push(&mut self, data: Bytes) {
+        if data.len() <= COPY_UP_TO {
+            return self.push_slice(&data);
+        }
+        self.share_tail();
+        self.append_chunk(data);
+        self.push_end = self.end();
+    }
+
+    /// Appends a write by copying it; small writes end up in one piece of memory.
+    pub fn push_slice(&mut self, mut data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
+        let room = self.tail.capacity().saturating_sub(self.tail.len());
+        let (now, rest) = data.split_at(room.min(data.len()));
+        self.tail.extend_from_slice(now);
+        self.len += now.len();
+        data = rest;
+        if !data.is_empty() {
+            self.share_tail();
+            // Grows with what is waiting: one small request costs little, a stream of one-octet
+            // writes does not allocate often.
+            let wanted = self.len.clamp(LEAST_TAIL, LARGEST_TAIL).max(data.len());
+            self.tail = BytesMut::with_capacity(wanted);
+            self.tail.extend_from_slice(data);
+            self.len += data.len();
+        }
+        self.push_end = self.end();
+    }
+
+    /// Lets go of what lies before `ack`; gives the number of octets freed.
+    ///
+    /// An acknowledgement of more than is held (a FIN's number, or nonsense) frees what is there.
+    pub fn ack_to(&mut self, ack: Seq) -> usize {
+        if ack.le(self.una) {
+            return 0;
+        }
+        let freed = (ack.since(self.una) as usize).min(self.len);
+        self.una += low_bits(freed as u64);
+        self.una_offset = self.una_offset.saturating_add(freed as u64);
+        self.len -= freed;
+        if self.len == 0 {
+            self.release();
+            return freed;
+        }
+        while let Some(front) = self.chunks.front_mut() {
+            if front.end() > self.una_offset {
+                let skip = self.una_offset.saturating_sub(front.offset);
+                if skip > 0 {
+                    front
+                        .data
+                        .advance(usize::try_from(skip).unwrap_or(usize::MAX));
+                    front.offset = self.una_offset;
+                }
+                return freed;
+            }
+            self.chunks.pop_front();
+            self.cursor = self.cursor.saturating_sub(1);
+        }
+        // Everything left is in the tail.
+        let tail_start = self.end_offset().saturating_sub(self.tail.len() as u64);
+        let skip = self.una_offset.saturating_sub(tail_start);
+        self.tail.advance(
+            usize::try_from(skip)
+                .unwrap_or(usize::MAX)
+                .min(self.tail.len()),
+        );
+        freed
+    }
+
+    /// Up to `len` octets from `start` on, sharing memory with the queue.
+    ///
+    /// Shorter when less is held; empty when `start` lies outside what is held.
+    pub fn slice(&mut self, start: Seq, len: usize) -> Payload {
+        let mut payload = Payload::default();
+        let skip = start.since(self.una) as usize;
+        if start.lt(self.una) || skip >= self.len {
+            return payload;
+        }
+        let mut wanted = len.min(self.len - skip);
+        let mut offset = self.una_offset.saturating_add(skip as u64);
+        if offset.saturating_add(wanted as u64) > self.chunks_end() {
+            self.share_tail();
+        }
+        let mut index = self.find(offset);
+        while wanted > 0 {
+            let Some(chunk) = self.chunks.get(index) else {
+                break;
+            };
+            let from = usize::try_from(offset.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
+            let available = chunk.data.len().saturating_sub(from);
+            let take = wanted.min(available);
+            payload.push(chunk.data.slice(from..from + take));
+            wanted -= take;
+            offset = offset.saturating_add(take as u64);
+            if take < available {
+                break;
+            }
+            index += 1;
+        }
+        self.cursor = index;
+        payload
+    }
+
+    /// Throws everything away; the numbers stay.
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.push_end = self.una;
+        self.release();
+    }
+
+    /// Stream offset after the last octet.
+    const fn end_offset(&self) -> u64 {
+        self.una_offset.saturating_add(self.len as u64)
+    }
+
+    /// Stream offset after the last octet that is in a chunk.
+    fn chunks_end(&self) -> u64 {
+        self.end_offset().saturating_sub(self.tail.len() as u64)
+    }
+
+    /// Index of the chunk that holds `offset`.
+    fn find(&self, offset: u64) -> usize {
+        let holds = |chunk: &Chunk| chunk.offset <= offset && offset < chunk.end();
+        if self.chunks.get(self.cursor).is_some_and(holds) {
+            return self.cursor;
+        }
+        self.chunks.partition_point(|chunk| chunk.end() <= offset)
+    }
+
+    /// Turns what is in the tail into a chunk; the room behind it stays usable.
+    fn share_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let offset = self.chunks_end();
+            let data = self.tail.split().freeze();
+            self.chunks.push_back(Chunk { offset, data });
+        }
+    }
+
+    fn append_chunk(&mut self, data: Bytes) {
+        let offset = self.end_offset();
+        self.len += data.len();
+        self.chunks.push_back(Chunk { offset, data });
+    }
+
+    fn release(&mut self) {
+        self.chunks = VecDeque::new();
+        self.tail = BytesMut::new();
+        self.cursor = 0;
+    }
+}
+
+/// A stream offset as a distance in sequence space, which is modulo 2^32.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "sequence space is modulo 2^32"
+)]
+const fn low_bits(offset: u64) -> u32 {
+    offset as u32
+}

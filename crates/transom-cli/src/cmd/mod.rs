@@ -1,0 +1,13 @@
+//! The commands, one module each.
+
+pub(crate) mod run;
+
+use crate::args::{Cli, Command};
+use crate::failure::{Failure, Outcome};
+
+/// Carries out what was typed.
+pub(crate) fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
+    match cli.command {
+        Command::Run(args) => run::run(args),
+    }
+}

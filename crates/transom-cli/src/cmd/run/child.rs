@@ -1,0 +1,68 @@
+//! The program's process between its making and its exec, and how the exec went.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use crate::failure::{EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_OURS, Failure};
+use crate::sys::{self, SavedMask};
+
+/// Runs in the new process: waits for the word, then becomes the program. Never returns.
+pub(crate) fn become_program(start: OwnedFd, mask: &SavedMask, command: Vec<OsString>) -> ! {
+    let mut start = UnixStream::from(start);
+    let mut word = [0];
+    if !matches!(start.read(&mut word), Ok(1)) {
+        // The parent has gone before it started us.
+        sys::leave(i32::from(EXIT_OURS));
+    }
+    mask.restore();
+    let error = match sys::exec(command) {
+        Err(error) => error.raw_os_error().unwrap_or(libc::EINVAL),
+        Ok(never) => match never {},
+    };
+    let _ = start.write_all(&error.to_ne_bytes());
+    sys::leave(i32::from(EXIT_OURS))
+}
+
+/// The parent's end: gives the word and learns how the exec went.
+pub(crate) struct Starter(UnixStream);
+
+impl Starter {
+    /// The parent's end and the program's, both closed on exec.
+    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        Ok((Self(ours), theirs.into()))
+    }
+
+    /// Starts the program. `name` is what was asked for.
+    ///
+    /// Errors say why the program cannot be executed, with exit code 126 or 127.
+    pub(crate) fn start(mut self, name: &str) -> Result<(), Failure> {
+        self.0
+            .write_all(&[1])
+            .map_err(|error| Failure::doing("start the program", error))?;
+        let mut errno = [0; 4];
+        match self.0.read_exact(&mut errno) {
+            // Closed by a successful exec.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+            Err(error) => Err(Failure::doing("start the program", error)),
+            Ok(()) => Err(exec_failed(name, i32::from_ne_bytes(errno))),
+        }
+    }
+}
+
+fn exec_failed(name: &str, errno: i32) -> Failure {
+    let (exit, hint) = match errno {
+        libc::ENOENT if name.contains('/') => (EXIT_NOT_FOUND, "check the path"),
+        libc::ENOENT => (EXIT_NOT_FOUND, "check its name and PATH"),
+        libc::EACCES => (EXIT_NOT_EXECUTABLE, "make it executable with chmod +x"),
+        libc::E2BIG => (EXIT_NOT_EXECUTABLE, "pass fewer arguments"),
+        _ => (EXIT_NOT_EXECUTABLE, "see whether it runs without transom"),
+    };
+    let reason = nix::errno::Errno::from_raw(errno).desc();
+    Failure {
+        message: format!("cannot run '{name}': {reason}; {hint}"),
+        exit,
+    }
+}

@@ -1,0 +1,241 @@
+//! A synchronous rtnetlink client: one request, its answer, done.
+//!
+//! Set-up happens before the asynchronous runtime exists (a process that enters a user
+//! namespace must have a single thread), so nothing here waits for more than the kernel's answer.
+
+use std::io;
+use std::net::IpAddr;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
+};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+/// A connection to the kernel's routing tables of the network namespace that it was opened in.
+pub(crate) struct Netlink {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Netlink {
+    /// Opens a connection in the current network namespace.
+    pub(crate) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self {
+            socket,
+            sequence: 0,
+        })
+    }
+
+    /// Every route of `family` in every table.
+    pub(crate) fn routes(&mut self, family: AddressFamily) -> io::Result<Vec<RouteMessage>> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family;
+        let answers = self.exchange(RouteNetlinkMessage::GetRoute(request), NLM_F_DUMP)?;
+        Ok(answers
+            .into_iter()
+            .filter_map(|answer| match answer {
+                RouteNetlinkMessage::NewRoute(route) => Some(route),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Every address of every interface.
+    pub(crate) fn addresses(&mut self) -> io::Result<Vec<AddressMessage>> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let answers = self.exchange(request, NLM_F_DUMP)?;
+        Ok(answers
+            .into_iter()
+            .filter_map(|answer| match answer {
+                RouteNetlinkMessage::NewAddress(address) => Some(address),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// The MTU of the interface `index`, if there is such an interface.
+    pub(crate) fn mtu(&mut self, index: u32) -> io::Result<Option<u32>> {
+        let mut request = LinkMessage::default();
+        request.header.index = index;
+        let answers = self.exchange(RouteNetlinkMessage::GetLink(request), 0)?;
+        Ok(answers.into_iter().find_map(|answer| match answer {
+            RouteNetlinkMessage::NewLink(link) => {
+                link.attributes
+                    .into_iter()
+                    .find_map(|attribute| match attribute {
+                        LinkAttribute::Mtu(mtu) => Some(mtu),
+                        _ => None,
+                    })
+            }
+            _ => None,
+        }))
+    }
+
+    /// Brings an interface up, with an MTU and with or without neighbour discovery.
+    pub(crate) fn bring_up(&mut self, index: u32, mtu: Option<u32>, noarp: bool) -> io::Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        link.header.flags = LinkFlags::Up;
+        link.header.change_mask = LinkFlags::Up;
+        if noarp {
+            link.header.flags |= LinkFlags::Noarp;
+            link.header.change_mask |= LinkFlags::Noarp;
+        }
+        link.attributes.extend(mtu.map(LinkAttribute::Mtu));
+        self.request(RouteNetlinkMessage::SetLink(link), 0)
+    }
+
+    /// Makes a pair of connected Ethernet interfaces, each with a name and a hardware address.
+    pub(crate) fn add_veth(
+        &mut self,
+        one: (&str, [u8; 6]),
+        two: (&str, [u8; 6]),
+    ) -> io::Result<()> {
+        let named = |(name, address): (&str, [u8; 6])| {
+            let mut link = LinkMessage::default();
+            link.attributes.push(LinkAttribute::IfName(name.to_owned()));
+            link.attributes
+                .push(LinkAttribute::Address(address.to_vec()));
+            link
+        };
+        let mut link = named(one);
+        link.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(named(two)))),
+        ]));
+        self.request(
+            RouteNetlinkMessage::NewLink(link),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+    }
+
+    /// Gives an interface an address; IPv6 addresses are usable at once (no duplicate detection).
+    pub(crate) fn add_address(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+        prefix: u8,
+    ) -> io::Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = family_of(address);
+        message.header.prefix_len = prefix;
+        message.header.scope = AddressScope::Universe;
+        message.header.index = index;
+        if address.is_ipv6() {
+            message.header.flags = AddressHeaderFlags::Nodad;
+            message
+                .attributes
+                .push(AddressAttribute::Flags(AddressFlags::Nodad));
+        }
+        message.attributes.push(AddressAttribute::Local(address));
+        message.attributes.push(AddressAttribute::Address(address));
+        self.request(
+            RouteNetlinkMessage::NewAddress(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+    }
+
+    /// Adds a route to the main table; a `kind` other than unicast takes no gateway.
+    pub(crate) fn add_route(
+        &mut self,
+        destination: (IpAddr, u8),
+        kind: RouteType,
+        gateway: Option<(IpAddr, u32)>,
+    ) -> io::Result<()> {
+        let (address, prefix) = destination;
+        let mut message = RouteMessage::default();
+        message.header.address_family = family_of(address);
+        message.header.destination_prefix_length = prefix;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        message.header.protocol = RouteProtocol::Static;
+        message.header.scope = RouteScope::Universe;
+        message.header.kind = kind;
+        if prefix > 0 {
+            message
+                .attributes
+                .push(RouteAttribute::Destination(RouteAddress::from(address)));
+        }
+        if let Some((gateway, interface)) = gateway {
+            message
+                .attributes
+                .push(RouteAttribute::Gateway(RouteAddress::from(gateway)));
+            message.attributes.push(RouteAttribute::Oif(interface));
+        }
+        self.request(
+            RouteNetlinkMessage::NewRoute(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+    }
+
+    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.exchange(message, flags | NLM_F_ACK).map(drop)
+    }
+
+    /// Sends one request and collects its answers until the kernel says that it has finished.
+    fn exchange(
+        &mut self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.sequence += 1;
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut packet = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        packet.finalize();
+        let mut bytes = vec![0; packet.buffer_len()];
+        packet.serialize(&mut bytes);
+        self.socket.send(&bytes, 0)?;
+        let ends_with_first = flags & (NLM_F_DUMP | NLM_F_ACK) == 0;
+        let mut answers = Vec::new();
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            let mut rest = datagram.as_slice();
+            while !rest.is_empty() {
+                let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                    .map_err(io::Error::other)?;
+                let length = usize::try_from(answer.header.length)
+                    .unwrap_or(0)
+                    .next_multiple_of(4);
+                rest = rest.get(length.max(4)..).unwrap_or_default();
+                if answer.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match answer.payload {
+                    NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::Error(error) if error.code.is_some() => {
+                        return Err(error.to_io());
+                    }
+                    NetlinkPayload::Error(_) => return Ok(answers),
+                    NetlinkPayload::InnerMessage(inner) => answers.push(inner),
+                    _ => {}
+                }
+            }
+            if ends_with_first && !answers.is_empty() {
+                return Ok(answers);
+            }
+        }
+    }
+}
+
+fn family_of(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}

@@ -1,0 +1,109 @@
+//! Signals on their way to the program.
+//!
+//! The program shares our process group, so what the terminal sends (Ctrl-C, Ctrl-\, Ctrl-Z, a
+//! change of size, a hang-up) reaches it by itself. What somebody sends to *us* with kill(2) is
+//! meant for the program and is passed on.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+
+use nix::unistd::Pid;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::sys;
+
+/// Every signal that can be caught and says nothing about ourselves: not those of a fault in our
+/// own program, and not those that stop a background process at the terminal.
+pub(crate) fn watched() -> Vec<i32> {
+    let mut signals = vec![
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+        libc::SIGTERM,
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGTSTP,
+        libc::SIGURG,
+        libc::SIGXCPU,
+        libc::SIGXFSZ,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGWINCH,
+        libc::SIGIO,
+        libc::SIGPWR,
+    ];
+    signals.extend(libc::SIGRTMIN()..=libc::SIGRTMAX());
+    signals
+}
+
+/// A signal that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    /// Its number.
+    pub(crate) number: i32,
+    /// Whether a process sent it (to us, most likely), rather than the kernel or the terminal.
+    pub(crate) from_process: bool,
+    /// Who sent it, if a process did.
+    pub(crate) sender: Pid,
+}
+
+/// The stream of signals that arrive.
+pub(crate) struct Signals(AsyncFd<std::fs::File>);
+
+/// Size of the kernel's struct signalfd_siginfo.
+const RECORD: usize = 128;
+
+impl Signals {
+    /// Takes a signalfd(2) descriptor.
+    pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
+        AsyncFd::with_interest(descriptor.into(), Interest::READABLE).map(Self)
+    }
+
+    /// The next signal.
+    pub(crate) async fn next(&self) -> io::Result<Arrived> {
+        loop {
+            let mut guard = self.0.readable().await?;
+            let mut record = [0; RECORD];
+            let read = guard.try_io(|file| {
+                let mut file = file.get_ref();
+                file.read(&mut record)
+            });
+            match read {
+                Ok(Ok(RECORD)) => return Ok(parse(&record)),
+                Ok(Ok(_)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+fn parse(record: &[u8; RECORD]) -> Arrived {
+    let word = |at: usize| {
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(&record[at..at + 4]);
+        i32::from_ne_bytes(bytes)
+    };
+    // struct signalfd_siginfo: ssi_signo at 0, ssi_code at 8, ssi_pid at 12.
+    let code = word(8);
+    let from_process = matches!(code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL);
+    Arrived {
+        number: word(0),
+        from_process,
+        sender: Pid::from_raw(word(12)),
+    }
+}
+
+/// Passes a signal on to the program, if it was meant for it and has not reached it already.
+pub(crate) fn pass_on(arrived: Arrived, program: Pid) {
+    // The program signalling its parent or its group knows what it does.
+    if arrived.from_process && arrived.sender != program {
+        // A program that has just ended cannot be signalled, and need not be.
+        let _ = sys::send(program, arrived.number);
+    }
+}

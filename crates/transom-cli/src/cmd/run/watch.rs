@@ -1,0 +1,61 @@
+//! From the program's start to its end.
+
+use std::os::fd::OwnedFd;
+
+use nix::unistd::Pid;
+
+use super::sandbox::Sandbox;
+use super::signals::{self, Signals};
+use crate::failure::{Failure, Outcome};
+use crate::sys::{self, ChildState};
+
+/// Starts the program, lets signals through, stops and goes on with it, and returns how it ended.
+pub(crate) async fn carry(
+    sandbox: Sandbox,
+    signals: OwnedFd,
+    name: &str,
+) -> Result<Outcome, Failure> {
+    let signals =
+        Signals::new(signals).map_err(|error| Failure::doing("watch for signals", error))?;
+    let Sandbox {
+        program,
+        starter,
+        keeper,
+        ..
+    } = sandbox;
+    if let Err(failure) = starter.start(name) {
+        keeper.dismiss();
+        return Err(failure);
+    }
+    let outcome = until_end(program, &signals).await?;
+    keeper.dismiss();
+    Ok(outcome)
+}
+
+async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome, Failure> {
+    loop {
+        let arrived = signals
+            .next()
+            .await
+            .map_err(|error| Failure::doing("watch for signals", error))?;
+        if arrived.number != libc::SIGCHLD {
+            signals::pass_on(arrived, program);
+            continue;
+        }
+        while let Some(state) =
+            sys::wait_for(program).map_err(|error| Failure::doing("wait for the program", error))?
+        {
+            match state {
+                ChildState::Exited(code) => return Ok(Outcome::Exited(code)),
+                ChildState::Signaled(signal) => return Ok(Outcome::Signaled(signal)),
+                ChildState::Stopped(signal) => {
+                    // The shell watches us, not the program: be stopped as it is, and when the
+                    // shell lets us go on, so does the program.
+                    sys::stop_by(signal);
+                    let _ = sys::send(program, libc::SIGCONT);
+                }
+                ChildState::Continued => {}
+            }
+        }
+    }
+}

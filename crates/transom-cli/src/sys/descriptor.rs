@@ -1,0 +1,34 @@
+//! File descriptors that arrive as numbers, or that must go all at once.
+
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// Takes ownership of a descriptor that the kernel has just installed for us (SCM_RIGHTS).
+pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: callers pass numbers that recvmsg has just returned in SCM_RIGHTS: open, and
+    // known to nobody else.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Closes every descriptor of this process except `keep`.
+///
+/// Only for a process that uses none of its other descriptors afterwards (the keeper).
+pub(crate) fn close_all_but(keep: RawFd) {
+    let keep = keep.unsigned_abs();
+    if keep > 0 {
+        close_range(0, keep - 1);
+    }
+    close_range(keep + 1, u32::MAX);
+}
+
+fn close_range(first: u32, last: u32) {
+    // SAFETY: the call touches no memory; the caller's contract is that nothing owns these
+    // descriptors any more.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result != 0 {
+        // Before Linux 5.9 there is no such call; the default limit bounds the loop.
+        for fd in first..=last.min(4095) {
+            // SAFETY: as above.
+            unsafe { libc::close(fd.cast_signed()) };
+        }
+    }
+}

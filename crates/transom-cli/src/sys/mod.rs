@@ -1,0 +1,16 @@
+//! The only place of this crate with `unsafe`: thin, safe wrappers around system calls that
+//! have none yet.
+#![expect(
+    unsafe_code,
+    reason = "system calls without a safe wrapper; each block says why it is sound"
+)]
+
+mod descriptor;
+mod device;
+mod process;
+mod signal;
+
+pub(crate) use descriptor::{adopt, close_all_but};
+pub(crate) use device::{attach_tun, packet_socket};
+pub(crate) use process::{ChildState, Forked, exec, fork, fork_sibling, leave, wait_for};
+pub(crate) use signal::{SavedMask, block_and_watch, die_by, ignore_all, send, stop_by};

@@ -26,12 +26,7 @@ pub(crate) enum Command {
 #[command(after_help = RUN_HELP)]
 pub(crate) struct RunArgs {
     /// The program and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "CMD"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 
     /// Publish a port of the program on the host; may be repeated

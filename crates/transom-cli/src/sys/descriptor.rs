@@ -1,6 +1,11 @@
 //! File descriptors that arrive as numbers, or that must go all at once.
 
+use std::fs::File;
+use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Takes ownership of a descriptor that the kernel has just installed for us (SCM_RIGHTS).
 pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
@@ -31,4 +36,12 @@ fn close_range(first: u32, last: u32) {
             unsafe { libc::close(fd.cast_signed()) };
         }
     }
+}
+
+/// Lets the current runtime watch a descriptor for something to read.
+pub(crate) fn watch_readable(descriptor: OwnedFd) -> io::Result<AsyncFd<File>> {
+    // SAFETY: a File returns the same descriptor each time and keeps it open while it lives, and
+    // the AsyncFd gives it up only when it deregisters it.
+    unsafe { AsyncFd::register_with_interest(File::from(descriptor), Interest::READABLE) }
+        .map_err(io::Error::from)
 }

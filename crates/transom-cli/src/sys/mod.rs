@@ -10,7 +10,7 @@ mod device;
 mod process;
 mod signal;
 
-pub(crate) use descriptor::{adopt, close_all_but};
+pub(crate) use descriptor::{adopt, close_all_but, watch_readable};
 pub(crate) use device::{attach_tun, packet_socket};
 pub(crate) use process::{ChildState, Forked, exec, fork, fork_sibling, leave, wait_for};
 pub(crate) use signal::{SavedMask, block_and_watch, die_by, ignore_all, send, stop_by};

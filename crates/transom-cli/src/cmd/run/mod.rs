@@ -29,7 +29,7 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
     let plan = Plan::new(&args, &host);
     let (signals, mask) = sys::block_and_watch(&signals::watched())
         .map_err(|error| Failure::doing("watch for signals", error))?;
-    let sandbox = Sandbox::make(&plan, &mask, args.command.clone())?;
+    let sandbox = Sandbox::make(&plan, &mask, args.command)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -8,7 +8,6 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::sys;
@@ -60,7 +59,7 @@ const RECORD: usize = 128;
 impl Signals {
     /// Takes a signalfd(2) descriptor.
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
-        AsyncFd::with_interest(descriptor.into(), Interest::READABLE).map(Self)
+        sys::watch_readable(descriptor).map(Self)
     }
 
     /// The next signal.

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::sandbox::Sandbox;
@@ -24,6 +25,8 @@ pub(crate) async fn carry(
         ..
     } = sandbox;
     if let Err(failure) = starter.start(name) {
+        // Its process leaves by itself.
+        let _ = waitpid(program, None);
         keeper.dismiss();
         return Err(failure);
     }

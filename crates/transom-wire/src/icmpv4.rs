@@ -196,7 +196,7 @@ pub enum Message<'a> {
     },
     /// Destination unreachable.
     DestinationUnreachable {
-        /// See [`unreachable`].
+        /// See [`mod@unreachable`].
         code: u8,
         /// MTU in bytes of the next hop, with code 4; 0 from routers older than RFC 1191.
         next_hop_mtu: u16,

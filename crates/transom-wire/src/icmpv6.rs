@@ -197,7 +197,7 @@ pub enum Message<'a> {
     },
     /// Destination unreachable.
     DestinationUnreachable {
-        /// See [`unreachable`].
+        /// See [`mod@unreachable`].
         code: u8,
         /// Start of the packet that was not delivered.
         quote: &'a [u8],

@@ -165,6 +165,9 @@ fn check_first_fragment(chain: &Chain<'_>) -> Result<(), Malformed> {
     }
     let split = malformed(Reason::HeaderChainSplit, 0);
     let rest = match walk_lax(chain.protocol, chain.payload) {
+        Ok(rest) if rest.fragment.is_some() => {
+            return Err(malformed(Reason::Value, chain.next_header_at));
+        }
         Ok(rest) => rest,
         Err(Malformed {
             reason: Reason::Truncated,

@@ -156,7 +156,7 @@ impl TxFrame {
     /// Does in software what [`TxOffload::Checksum`] leaves to the device, and clears the request; true also if
     /// nothing was requested.
     ///
-    /// False, and nothing changed, if the request is to cut segments (that is for [`segment`]) or names a field
+    /// False, and nothing changed, if the request is to cut segments (that is for [`segment()`]) or names a field
     /// outside the headers.
     pub fn fill_checksum(&mut self) -> bool {
         let (start, offset) = match self.offload {

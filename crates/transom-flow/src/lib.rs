@@ -1,1 +1,53 @@
-//! transom-flow
+//! Packets to connections: what happened on each, step by step and in words.
+//!
+//! A [`Tracker`] takes frames (as they pass, or from a capture file) and truths (what a TCP itself
+//! says of its states), and gives [`Connection`]s: their [`Step`]s with the state of *both* ends
+//! after each, totals, who closed, and a [`Verdict`]. Every view of Transom draws this model, and
+//! nothing else.
+//!
+//! How the states come about: an end's state is a function of facts ("has the other's FIN"), which
+//! hold from some step on ([`facts`](self)). From packets alone a fact is taken to hold when the
+//! segment passes, and taken back when a later segment of that end contradicts it. Where a TCP tells
+//! its states, these stand; the [`Basis`] of each state says which it is.
+//!
+//! No clock, no file, no thread: times come with the frames, and [`pcapng::Writer`] writes to
+//! whatever it is given.
+//!
+//! Where what is:
+//! - `dissect`: bytes to segments; `ranges`, `lane`: sequence numbers of one direction
+//! - `facts`: facts to states; `follow`, `arrive`: segments to facts; `truth`: what overrides them
+//! - `meaning`, `hint`: what a segment is for, and what its data looks like
+//! - `milestones`, `verdict`: what to remember, and what to say
+//! - `steps`: the bounded list; `tracker`: the table of connections
+#![forbid(unsafe_code)]
+#![warn(clippy::indexing_slicing)]
+
+mod arrive;
+mod connection;
+mod dissect;
+mod facts;
+mod follow;
+mod hint;
+mod lane;
+mod meaning;
+mod milestones;
+mod model;
+mod ranges;
+mod step;
+mod steps;
+mod tracker;
+mod truth;
+mod verdict;
+pub mod words;
+
+pub use connection::Connection;
+pub use dissect::Ignored;
+pub use model::{Basis, ClosedBy, End, EndState, Endpoint, Ends, Handshake, Process, Totals};
+pub use step::{
+    Cause, Entry, Fate, Fold, FoldedTotals, IcmpError, IcmpKind, Meaning, Note, Segment,
+    StateChange, Step, What,
+};
+pub use tracker::{Counters, Frame, Limits, Tracker};
+pub use transom_tcp::State;
+pub use truth::{Truth, TruthEvent};
+pub use verdict::{Finding, Severity, Verdict};

@@ -1,0 +1,294 @@
+//! One connection: what is kept, and what may be asked.
+
+use crate::facts::Facts;
+use crate::lane::Lane;
+use crate::meaning::Owed;
+use crate::milestones::Milestones;
+use crate::model::{Basis, ClosedBy, End, EndState, Endpoint, Ends, Handshake, Process, Totals};
+use crate::step::{Entry, Step, What};
+use crate::steps::Steps;
+use crate::tracker::Limits;
+use crate::verdict::{self, Verdict};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use transom_tcp::State;
+use transom_wire::tcp::Flags;
+use transom_wire::{Seq, SeqRange};
+
+/// A segment on its way whose time of arrival is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) time: Duration,
+    pub(crate) from: End,
+    pub(crate) frame: u64,
+    pub(crate) index: u64,
+    pub(crate) flags: Flags,
+    pub(crate) range: SeqRange,
+    pub(crate) ack: Option<Seq>,
+    pub(crate) owed: Owed,
+}
+
+/// A look at the kernel's socket, and what the packets said at that time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) state: State,
+    pub(crate) inferred: Option<State>,
+}
+
+/// One TCP connection, from the first segment that was seen to the last.
+///
+/// Getters only; a [`Tracker`](crate::Tracker) feeds it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(crate) number: u64,
+    pub(crate) endpoints: Ends<Endpoint>,
+    pub(crate) are_roles_known: bool,
+    pub(crate) is_finished: bool,
+    pub(crate) start: Duration,
+    pub(crate) last_frame: Duration,
+    pub(crate) lanes: Ends<Lane>,
+    pub(crate) facts: Ends<Facts>,
+    pub(crate) last_syn_index: Ends<Option<u64>>,
+    pub(crate) owed: Ends<Owed>,
+    pub(crate) truth: Ends<Option<State>>,
+    pub(crate) initial_truth: Ends<Option<State>>,
+    pub(crate) looks: Ends<Option<Look>>,
+    pub(crate) last_arrival: Ends<Option<(Duration, u64)>>,
+    pub(crate) in_flight: VecDeque<Arrival>,
+    pub(crate) steps: Steps,
+    pub(crate) totals: Ends<Totals>,
+    pub(crate) milestones: Milestones,
+    first_steps: usize,
+    last_steps: usize,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        number: u64,
+        client: SocketAddr,
+        server: SocketAddr,
+        start: Duration,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            number,
+            endpoints: Ends {
+                client: Endpoint::new(client),
+                server: Endpoint::new(server),
+            },
+            are_roles_known: true,
+            is_finished: false,
+            start,
+            last_frame: start,
+            lanes: Ends::default(),
+            facts: Ends::default(),
+            last_syn_index: Ends::default(),
+            owed: Ends::default(),
+            truth: Ends::default(),
+            initial_truth: Ends::default(),
+            looks: Ends::default(),
+            last_arrival: Ends::default(),
+            in_flight: VecDeque::new(),
+            steps: Steps::default(),
+            totals: Ends::default(),
+            milestones: Milestones::default(),
+            first_steps: limits.first_steps,
+            last_steps: limits.last_steps,
+        }
+    }
+
+    /// Number of the connection in the order of first segments, from 1.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Address, name and program of an end.
+    #[must_use]
+    pub fn endpoint(&self, end: End) -> &Endpoint {
+        &self.endpoints[end]
+    }
+
+    /// Whether a SYN told who is the client. Otherwise the end with the higher port counts as client.
+    #[must_use]
+    pub const fn are_roles_known(&self) -> bool {
+        self.are_roles_known
+    }
+
+    /// Whether no more is to come: the capture ended, or the connection is gone for good.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    /// Time of the first segment.
+    #[must_use]
+    pub const fn start(&self) -> Duration {
+        self.start
+    }
+
+    /// From the first segment to the last.
+    #[must_use]
+    pub const fn duration(&self) -> Duration {
+        self.last_frame.saturating_sub(self.start)
+    }
+
+    /// What each end sent.
+    #[must_use]
+    pub const fn totals(&self) -> &Ends<Totals> {
+        &self.totals
+    }
+
+    /// When the handshake was done, if it was seen.
+    #[must_use]
+    pub const fn handshake(&self) -> Option<Handshake> {
+        self.milestones.handshake
+    }
+
+    /// The states before the first step.
+    #[must_use]
+    pub fn initial_states(&self) -> Ends<EndState> {
+        let state = |end: End| match self.initial_truth[end] {
+            Some(state) => EndState::observed(state),
+            None => EndState::inferred(self.facts[end].state(None)),
+        };
+        Ends {
+            client: state(End::Client),
+            server: state(End::Server),
+        }
+    }
+
+    /// The states now.
+    #[must_use]
+    pub fn states(&self) -> Ends<EndState> {
+        self.states_at(self.steps.next_index())
+    }
+
+    /// Whether an end has forgotten the connection, or keeps nothing but TIME-WAIT.
+    pub(crate) fn has_left(&self, end: End) -> bool {
+        let state = self.states()[end];
+        let is_heard = self.milestones.heard[end] > 0 || self.truth[end].is_some();
+        state.state.is_none()
+            || state.is_any(&[State::Closed, State::TimeWait])
+            || (state.is_any(&[State::Listen]) && is_heard)
+    }
+
+    /// Whether neither end holds the connection any more, TIME-WAIT aside.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.has_left(End::Client) && self.has_left(End::Server)
+    }
+
+    /// One state for a table: `CLOSED` when neither end holds the connection (TIME-WAIT aside), else
+    /// that of the client, or the server's where the client has none.
+    #[must_use]
+    pub fn summary_state(&self) -> EndState {
+        let states = self.states();
+        if self.is_closed() {
+            let is_observed = states.client.basis == Basis::Observed;
+            let basis = if is_observed {
+                Basis::Observed
+            } else {
+                Basis::Inferred
+            };
+            return EndState {
+                state: Some(State::Closed),
+                basis,
+            };
+        }
+        let has_client = states
+            .client
+            .state
+            .is_some_and(|state| state != State::Closed);
+        if has_client {
+            states.client
+        } else {
+            states.server
+        }
+    }
+
+    /// Who ended it.
+    #[must_use]
+    pub fn closed_by(&self) -> ClosedBy {
+        verdict::closed_by(self)
+    }
+
+    /// What happened, in words.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        verdict::verdict(self)
+    }
+
+    /// The steps in order; runs in the middle of long connections are folded.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.steps.entries()
+    }
+
+    /// Steps so far, folded ones counted.
+    #[must_use]
+    pub const fn step_count(&self) -> u64 {
+        self.steps.next_index()
+    }
+
+    /// Which end has this address.
+    pub(crate) fn end_of(&self, addr: SocketAddr) -> End {
+        if self.endpoints.client.addr == addr {
+            End::Client
+        } else {
+            End::Server
+        }
+    }
+
+    pub(crate) fn set_host(&mut self, end: End, host: &Arc<str>) {
+        self.endpoints[end].host = Some(Arc::clone(host));
+    }
+
+    pub(crate) fn set_process(&mut self, end: End, process: Process) {
+        self.endpoints[end].process = Some(process);
+    }
+
+    /// The state that the packets tell, after step `at`.
+    pub(crate) fn inferred_at(&self, end: End, at: u64) -> Option<State> {
+        self.facts[end].state(Some(at))
+    }
+
+    /// The states after step `at`, which is the newest.
+    pub(crate) fn states_at(&self, at: u64) -> Ends<EndState> {
+        let state = |end: End| {
+            if let Some(state) = self.truth[end] {
+                return EndState::observed(state);
+            }
+            let inferred = self.inferred_at(end, at);
+            match self.looks[end] {
+                Some(look) if look.inferred == inferred => EndState::observed(look.state),
+                _ => EndState::inferred(inferred),
+            }
+        };
+        Ends {
+            client: state(End::Client),
+            server: state(End::Server),
+        }
+    }
+
+    /// Derives an end's states anew, from step `from` on.
+    pub(crate) fn restate(&mut self, end: End, from: u64) {
+        let facts = self.facts[end];
+        self.steps.restate(end, from, |index| {
+            EndState::inferred(facts.state(Some(index)))
+        });
+    }
+
+    /// Adds a step with the states as they are now.
+    pub(crate) fn push_step(&mut self, time: Duration, what: What) {
+        let index = self.steps.next_index();
+        let step = Step {
+            index,
+            time,
+            what,
+            states: self.states_at(index),
+        };
+        self.steps.push(step, self.first_steps, self.last_steps);
+    }
+}

@@ -1,0 +1,206 @@
+//! Frames to TCP segments and ICMP errors.
+//!
+//! Reads what a capture may hold: headers with checksums and lengths still to be filled by a
+//! device, super-packets, packets cut short. Whatever is not read has a named reason.
+
+use crate::step::IcmpKind;
+use core::fmt;
+use std::net::{IpAddr, SocketAddr};
+use transom_wire::ip::{Packet, Protocol};
+use transom_wire::tcp::{Flags, Options, TcpView};
+use transom_wire::{Malformed, Medium, Seq};
+
+/// A TCP segment with its addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dissected<'a> {
+    pub(crate) src: SocketAddr,
+    pub(crate) dst: SocketAddr,
+    pub(crate) seq: Seq,
+    pub(crate) ack: Option<Seq>,
+    pub(crate) flags: Flags,
+    pub(crate) window: u16,
+    pub(crate) options: Options,
+    /// Bytes of data on the wire.
+    pub(crate) len: u32,
+    /// The data that was captured; may be less.
+    pub(crate) data: &'a [u8],
+}
+
+/// An ICMP error that quotes a TCP segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quoted {
+    pub(crate) reporter: IpAddr,
+    /// Source of the quoted segment.
+    pub(crate) src: SocketAddr,
+    /// Destination of the quoted segment.
+    pub(crate) dst: SocketAddr,
+    pub(crate) kind: IcmpKind,
+}
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    Tcp(Dissected<'a>),
+    Icmp(Quoted),
+}
+
+/// Why a frame is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// Not IP.
+    NotIp,
+    /// IP, but neither TCP nor an ICMP error about TCP.
+    NotTcp,
+    /// A fragment of an IP packet.
+    Fragment,
+    /// Its headers cannot be read.
+    Malformed(Malformed),
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotIp => f.write_str("not IP"),
+            Self::NotTcp => f.write_str("not TCP"),
+            Self::Fragment => f.write_str("a fragment"),
+            Self::Malformed(malformed) => malformed.fmt(f),
+        }
+    }
+}
+
+impl From<Malformed> for Ignored {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_VLAN: u16 = 0x8100;
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+/// Tags that are passed over in front of the IP header.
+const VLAN_TAGS_MAX: usize = 2;
+
+/// The IP packet in an Ethernet frame, VLAN tags passed over; and its offset in the frame.
+pub(crate) fn ip_in_ethernet(frame: &[u8]) -> Option<usize> {
+    let mut at = 12;
+    for _ in 0..=VLAN_TAGS_MAX {
+        let (kind, _) = frame.get(at..)?.split_first_chunk::<2>()?;
+        at += 2;
+        match u16::from_be_bytes(*kind) {
+            ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => return Some(at),
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ => at += 2,
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Reads a frame.
+pub(crate) fn dissect(medium: Medium, frame: &[u8]) -> Result<Content<'_>, Ignored> {
+    let packet = match medium {
+        Medium::Ip => frame,
+        Medium::Ethernet => {
+            let at = ip_in_ethernet(frame).ok_or(Ignored::NotIp)?;
+            frame.get(at..).ok_or(Ignored::NotIp)?
+        }
+    };
+    let ip = Packet::lax(packet)?;
+    if ip.fragment().is_some_and(|fragment| !fragment.is_atomic()) {
+        return Err(Ignored::Fragment);
+    }
+    match ip.protocol() {
+        Protocol::TCP => tcp(&ip).map(Content::Tcp),
+        Protocol::ICMP => icmpv4(&ip).map(Content::Icmp),
+        Protocol::ICMPV6 => icmpv6(&ip).map(Content::Icmp),
+        _ => Err(Ignored::NotTcp),
+    }
+}
+
+/// Length of the IP payload by the headers, which may be more than was captured.
+fn claimed_payload_len(ip: &Packet<'_>) -> usize {
+    let claimed = match ip {
+        Packet::V4(view) => usize::from(view.total_len()).saturating_sub(view.header_len()),
+        Packet::V6(view, chain) => usize::from(view.payload_len()).saturating_sub(chain.len),
+    };
+    // A length of 0 is that of a super-packet whose length the device was still to fill.
+    claimed.max(ip.payload().len())
+}
+
+fn tcp<'a>(ip: &Packet<'a>) -> Result<Dissected<'a>, Ignored> {
+    let view = TcpView::new(ip.payload())?;
+    let flags = view.flags();
+    let len = claimed_payload_len(ip).saturating_sub(view.header_len());
+    Ok(Dissected {
+        src: SocketAddr::new(ip.src(), view.src_port()),
+        dst: SocketAddr::new(ip.dst(), view.dst_port()),
+        seq: view.seq(),
+        ack: flags.contains(Flags::ACK).then(|| view.ack()),
+        flags,
+        window: view.window(),
+        options: view.options().0,
+        len: u32::try_from(len).unwrap_or(u32::MAX),
+        data: view.payload(),
+    })
+}
+
+/// Splits an ICMP message into type, code, the second header word and the quoted packet.
+fn icmp_parts<'a>(ip: &Packet<'a>) -> Result<(u8, u8, u32, &'a [u8]), Ignored> {
+    match ip.payload() {
+        [kind, code, _, _, a, b, c, d, quoted @ ..] => {
+            Ok((*kind, *code, u32::from_be_bytes([*a, *b, *c, *d]), quoted))
+        }
+        _ => Err(Ignored::NotTcp),
+    }
+}
+
+fn icmpv4(ip: &Packet<'_>) -> Result<Quoted, Ignored> {
+    let (kind, code, word, quoted) = icmp_parts(ip)?;
+    // RFC 792; codes 9, 10, 13: RFC 1122 §3.2.2.1, RFC 1812 §5.2.7.1; MTU: RFC 1191 §4.
+    let kind = match (kind, code) {
+        (3, 0 | 6 | 8 | 11) => IcmpKind::NoRoute,
+        (3, 1 | 7 | 12) => IcmpKind::HostUnreachable,
+        (3, 2) => IcmpKind::ProtocolUnreachable,
+        (3, 3) => IcmpKind::PortUnreachable,
+        (3, 4) => IcmpKind::PacketTooBig(word & 0xffff),
+        (3, 9 | 10 | 13) => IcmpKind::Prohibited,
+        (11, 0) => IcmpKind::HopLimitExceeded,
+        (3..=5 | 11 | 12, _) => IcmpKind::Other(kind, code),
+        _ => return Err(Ignored::NotTcp),
+    };
+    quote(ip.src(), kind, quoted)
+}
+
+fn icmpv6(ip: &Packet<'_>) -> Result<Quoted, Ignored> {
+    let (kind, code, word, quoted) = icmp_parts(ip)?;
+    // RFC 4443 §3.
+    let kind = match (kind, code) {
+        (1, 0) => IcmpKind::NoRoute,
+        (1, 1 | 5 | 6) => IcmpKind::Prohibited,
+        (1, 3) => IcmpKind::HostUnreachable,
+        (1, 4) => IcmpKind::PortUnreachable,
+        (2, _) => IcmpKind::PacketTooBig(word),
+        (3, 0) => IcmpKind::HopLimitExceeded,
+        (1..=4, _) => IcmpKind::Other(kind, code),
+        _ => return Err(Ignored::NotTcp),
+    };
+    quote(ip.src(), kind, quoted)
+}
+
+/// Reads the packet that an ICMP error quotes: its IP header and at least the ports.
+fn quote(reporter: IpAddr, kind: IcmpKind, quoted: &[u8]) -> Result<Quoted, Ignored> {
+    let ip = Packet::lax(quoted)?;
+    if ip.protocol() != Protocol::TCP {
+        return Err(Ignored::NotTcp);
+    }
+    let [s0, s1, d0, d1, ..] = ip.payload() else {
+        return Err(Ignored::NotTcp);
+    };
+    Ok(Quoted {
+        reporter,
+        src: SocketAddr::new(ip.src(), u16::from_be_bytes([*s0, *s1])),
+        dst: SocketAddr::new(ip.dst(), u16::from_be_bytes([*d0, *d1])),
+        kind,
+    })
+}

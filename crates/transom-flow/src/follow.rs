@@ -1,0 +1,409 @@
+//! Following segments: what a segment shows of its sender when it departs
+//! (RFC 9293 §3.10, seen from outside).
+
+use crate::connection::Connection;
+use crate::dissect::{Dissected, Quoted};
+use crate::facts::Opening;
+use crate::lane::Sent;
+use crate::meaning::{self, Owed, Situation};
+use crate::milestones::IcmpSeen;
+use crate::model::End;
+use crate::ranges::Novelty;
+use crate::step::{Fate, IcmpError, IcmpKind, Meaning, Segment, What};
+use crate::{hint, truth};
+use core::time::Duration;
+use transom_tcp::State;
+use transom_wire::SeqRange;
+use transom_wire::tcp::Flags;
+
+/// What the capture says of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) time: Duration,
+    pub(crate) frame: u64,
+    pub(crate) gso_size: u16,
+    pub(crate) fate: Fate,
+}
+
+impl Connection {
+    /// Whether a SYN starts another connection between the same sockets.
+    pub(crate) fn is_reopened_by(&self, segment: &Dissected<'_>) -> bool {
+        let from = self.end_of(segment.src);
+        let is_new_number = self.lanes[from]
+            .base
+            .is_some_and(|base| base != segment.seq);
+        let syn_only = segment.flags.contains(Flags::SYN) && segment.ack.is_none();
+        syn_only
+            && is_new_number
+            && self.states()[from].is_any(&[
+                State::Closed,
+                State::TimeWait,
+                State::Listen,
+                State::SynSent,
+            ])
+    }
+
+    /// Takes a segment.
+    pub(crate) fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) {
+        self.deliver_until(seen.time);
+        let from = self.end_of(segment.src);
+        // A change of state just before a segment of the same end is shown on the segment's row.
+        self.steps
+            .take_trailing_state(from, seen.time, truth::SAME_MOMENT);
+        let index = self.steps.next_index();
+        let meaning = self.meaning_of(from, segment, seen.time);
+        let is_first_data = self.milestones.first_data[from].is_none();
+        self.note_milestones(from, segment, seen, meaning);
+        self.depart(from, segment, index, meaning);
+        self.learn(from, segment, seen, meaning);
+        self.count(from, segment, seen, meaning);
+        self.start_arrival(from, segment, seen, index, meaning);
+        let (own, peer) = (&self.lanes[from], &self.lanes[from.other()]);
+        let is_new_data = !matches!(meaning, Meaning::KeepAlive | Meaning::WindowProbe);
+        let what = What::Segment(Segment {
+            frame: seen.frame,
+            from,
+            flags: segment.flags,
+            seq: segment.seq,
+            relative_seq: own.relative(segment.seq).unwrap_or(0),
+            ack: segment.ack,
+            relative_ack: segment.ack.and_then(|ack| peer.relative(ack)),
+            len: segment.len,
+            window: self.window_of(from, segment),
+            segments: wire_segments(segment.len, seen.gso_size),
+            sack_blocks: u8::try_from(segment.options.sack.len()).unwrap_or(u8::MAX),
+            options: segment
+                .flags
+                .contains(Flags::SYN)
+                .then(|| Box::new(segment.options)),
+            meaning,
+            fate: seen.fate,
+            hint: is_new_data
+                .then(|| hint::hint(segment.data, is_first_data))
+                .flatten(),
+        });
+        self.push_step(seen.time, what);
+        self.last_frame = self.last_frame.max(seen.time);
+    }
+
+    /// The window in bytes: RFC 7323 §2.2, a SYN's window is never scaled, and no window is unless
+    /// both SYNs offered a scale.
+    fn window_of(&self, from: End, segment: &Dissected<'_>) -> u32 {
+        let raw = u32::from(segment.window);
+        match (self.lanes[from].scale, self.lanes[from.other()].scale) {
+            // RFC 7323 §2.3: a shift above 14 counts as 14.
+            (Some(own), Some(_)) if !segment.flags.contains(Flags::SYN) => raw << own.min(14),
+            _ => raw,
+        }
+    }
+
+    fn meaning_of(&self, from: End, segment: &Dissected<'_>, time: Duration) -> Meaning {
+        let peer = from.other();
+        Situation {
+            segment,
+            time,
+            window: self.window_of(from, segment),
+            own: &self.lanes[from],
+            peer: &self.lanes[peer],
+            own_facts: &self.facts[from],
+            peer_facts: &self.facts[peer],
+            owed: self.owed[from],
+            has_reset: self.milestones.resets[from].is_some(),
+            has_sent_syn_ack: self.milestones.syn_acks[from] > 0,
+            rtt: self
+                .milestones
+                .handshake
+                .map(|handshake| handshake.duration()),
+        }
+        .meaning()
+    }
+
+    /// What the segment shows of its sender.
+    fn depart(&mut self, from: End, segment: &Dissected<'_>, index: u64, meaning: Meaning) {
+        self.owed[from] = Owed::Nothing;
+        self.learn_opening(from, segment);
+        let is_repeat = matches!(meaning, Meaning::Retransmission { .. });
+        if segment.flags.contains(Flags::RST) {
+            self.depart_reset(from, segment, index);
+        } else if segment.flags.contains(Flags::SYN) {
+            self.depart_syn(from, segment, index, is_repeat);
+        } else {
+            self.depart_other(from, segment, index, is_repeat);
+        }
+    }
+
+    fn depart_reset(&mut self, from: End, segment: &Dissected<'_>, index: u64) {
+        let facts = &self.facts[from];
+        // RFC 9293 §3.10.7.3: an unacceptable ACK in SYN-SENT is answered with a reset, and the
+        // attempt goes on.
+        let goes_on = facts.state(Some(index)) == Some(State::SynSent)
+            && segment.ack.is_none()
+            && self.lanes[from.other()].last_ack == Some(segment.seq);
+        let facts = &mut self.facts[from];
+        if !goes_on && facts.ended.is_none() {
+            facts.ended = Some(index);
+            facts.ended_by_other = false;
+        }
+    }
+
+    fn depart_syn(&mut self, from: End, segment: &Dissected<'_>, index: u64, is_repeat: bool) {
+        let has_ack = segment.ack.is_some();
+        let facts = &mut self.facts[from];
+        let mut changed = None;
+        facts.syn_sent.get_or_insert(index);
+        if has_ack {
+            facts.syn_received.get_or_insert(index);
+        }
+        if is_repeat {
+            // It sends its SYN again, so it does not know that it was received.
+            if !has_ack {
+                changed = earliest(changed, facts.syn_received.take());
+            }
+            changed = earliest(changed, facts.syn_acked.take());
+            changed = earliest(changed, facts.ended.take());
+        }
+        if let Some(since) = changed {
+            self.restate(from, since);
+        }
+        let peer = &mut self.facts[from.other()];
+        if !has_ack && is_repeat && peer.opening == Opening::Unknown {
+            // Nobody answered the SYN before this one: it was lost, or nobody is there.
+            peer.syn_received = None;
+        }
+        self.last_syn_index[from] = Some(index);
+    }
+
+    fn depart_other(&mut self, from: End, segment: &Dissected<'_>, index: u64, is_repeat: bool) {
+        let peer_is_active = self.facts[from.other()].opening == Opening::Active;
+        let peer_fin = self.lanes[from.other()].fin;
+        let facts = &mut self.facts[from];
+        // Whoever goes on sending has not given up: the reset was lost or not accepted.
+        let mut changed = facts.ended.take();
+        if segment.ack.is_some() && facts.opening == Opening::Active {
+            facts.syn_received.get_or_insert(index);
+            if !peer_is_active || segment.len > 0 {
+                facts.syn_acked.get_or_insert(index);
+            }
+        }
+        if segment.len > 0 && facts.opening == Opening::Passive {
+            facts.syn_acked.get_or_insert(index);
+        }
+        if let (Some(ack), Some(fin)) = (segment.ack, peer_fin) {
+            if ack.gt(fin) {
+                facts.fin_received.get_or_insert(index);
+                facts.fin_received_sure = true;
+            } else if !facts.fin_received_sure {
+                // It acknowledges less than the FIN, so it did not have it when it sent this.
+                changed = earliest(changed, facts.fin_received.take());
+            }
+        }
+        if segment.flags.contains(Flags::FIN) {
+            facts.fin_sent.get_or_insert(index);
+            if is_repeat {
+                changed = earliest(changed, facts.fin_acked.take());
+            }
+        }
+        if let Some(since) = changed {
+            self.restate(from, since);
+        }
+    }
+
+    /// How the sender came to the connection, learnt from its first segment.
+    fn learn_opening(&mut self, from: End, segment: &Dissected<'_>) {
+        let peer = from.other();
+        if self.facts[from].opening != Opening::Unknown {
+            return;
+        }
+        let peer_syn = self.last_syn_index[peer];
+        let acknowledges_syn = segment
+            .ack
+            .zip(self.lanes[peer].base)
+            .is_some_and(|(ack, base)| ack.gt(base));
+        let is_syn = segment.flags.contains(Flags::SYN);
+        let facts = &mut self.facts[from];
+        if is_syn && segment.ack.is_none() {
+            facts.opening = Opening::Active;
+            // It opens of its own accord, so it does not have the other's SYN yet.
+            facts.syn_received = None;
+        } else if segment.flags.contains(Flags::RST) {
+            facts.opening = if peer_syn.is_some() {
+                Opening::Absent
+            } else {
+                Opening::Earlier
+            };
+        } else if is_syn || (peer_syn.is_some() && acknowledges_syn) {
+            facts.opening = Opening::Passive;
+            let since = peer_syn.unwrap_or(0);
+            facts.syn_received = Some(since);
+            facts.syn_sent = (!is_syn).then_some(since);
+        } else {
+            facts.opening = Opening::Earlier;
+        }
+        self.restate(from, 0);
+        if self.facts[from].opening == Opening::Earlier
+            && self.facts[peer].opening == Opening::Unknown
+        {
+            self.facts[peer].opening = Opening::Earlier;
+            self.restate(peer, 0);
+        }
+    }
+
+    /// What the segment adds to the sequence numbers that passed.
+    fn learn(&mut self, from: End, segment: &Dissected<'_>, seen: Seen, meaning: Meaning) {
+        if segment.flags.contains(Flags::RST) {
+            return;
+        }
+        let is_syn = segment.flags.contains(Flags::SYN);
+        let window = self.window_of(from, segment);
+        let peer = from.other();
+        let own = &mut self.lanes[from];
+        if is_syn && (own.base.is_none() || meaning == Meaning::Syn) {
+            own.start(segment.seq, segment.seq);
+        } else if own.base.is_none() {
+            own.start(segment.seq - 1, segment.seq);
+        }
+        if is_syn {
+            own.scale = segment.options.window_scale;
+        }
+        let range = meaning::range(segment);
+        if own.passed.novelty(range) == Novelty::AfterGap && segment.sequence_len() > 0 {
+            own.gap_since.get_or_insert(seen.time);
+            self.totals[from].gaps += 1;
+        }
+        let data_start = segment.seq + u32::from(is_syn);
+        let data = SeqRange {
+            start: data_start,
+            end: data_start + segment.len,
+        };
+        if is_syn {
+            own.passed.insert(SeqRange {
+                start: segment.seq,
+                end: data_start,
+            });
+        }
+        self.totals[from].bytes += u64::from(own.passed.insert(data));
+        if segment.flags.contains(Flags::FIN) {
+            own.fin = Some(data.end);
+            own.passed.insert(SeqRange {
+                start: data.end,
+                end: data.end + 1,
+            });
+        }
+        if !own.passed.has_gap() {
+            own.gap_since = None;
+        }
+        if range.start != range.end {
+            own.remember(Sent {
+                range,
+                time: seen.time,
+                frame: seen.frame,
+            });
+        }
+        own.last_sent = Some(seen.time);
+        own.window = Some(window);
+        if let Some(ack) = segment.ack {
+            let has_sack = !segment.options.sack.is_empty();
+            if own.last_ack.is_none_or(|last| ack.gt(last)) {
+                own.last_ack = Some(ack);
+                own.duplicate_acks = 0;
+                own.sacked_above = has_sack;
+            } else if own.last_ack == Some(ack) {
+                own.sacked_above |= has_sack;
+            }
+            if let Meaning::DuplicateAck(count) = meaning {
+                own.duplicate_acks = count;
+            }
+            if self.lanes[peer].base.is_none() {
+                self.lanes[peer].start(ack - 1, ack);
+            }
+        }
+    }
+
+    fn count(&mut self, from: End, segment: &Dissected<'_>, seen: Seen, meaning: Meaning) {
+        let segments = u64::from(wire_segments(segment.len, seen.gso_size));
+        let totals = &mut self.totals[from];
+        totals.frames += 1;
+        totals.segments += segments;
+        match meaning {
+            Meaning::Retransmission { .. } => {
+                totals.retransmitted += segments;
+                totals.retransmitted_bytes += u64::from(segment.len);
+                self.milestones
+                    .first_retransmission
+                    .get_or_insert(seen.frame);
+            }
+            Meaning::OutOfOrder => totals.out_of_order += segments,
+            Meaning::DuplicateAck(_) => totals.duplicate_acks += 1,
+            Meaning::WindowProbe => totals.window_probes += 1,
+            Meaning::KeepAlive => totals.keep_alives += 1,
+            Meaning::Reset | Meaning::ResetAgain => totals.resets += 1,
+            _ => {}
+        }
+        let is_reset = segment.flags.contains(Flags::RST);
+        if segment.window == 0 && !is_reset {
+            totals.zero_windows += 1;
+        }
+        if seen.fate == Fate::Lost {
+            totals.lost += segments;
+        }
+    }
+
+    /// Takes an ICMP error about a segment of this connection.
+    pub(crate) fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) {
+        self.deliver_until(time);
+        let to = self.end_of(quoted.src);
+        let index = self.steps.next_index();
+        let state = self.inferred_at(to, index);
+        let while_opening = matches!(state, Some(State::SynSent | State::SynReceived));
+        let is_fatal = while_opening
+            && !matches!(quoted.kind, IcmpKind::PacketTooBig(_) | IcmpKind::Other(..));
+        if is_fatal {
+            // RFC 1122 §4.2.3.9 makes "no route" a hint only; in SYN-SENT common systems give up
+            // at once. A SYN sent again takes this back.
+            let facts = &mut self.facts[to];
+            facts.ended.get_or_insert(index);
+            facts.ended_by_other = true;
+        }
+        let (reporter, kind) = (quoted.reporter, quoted.kind);
+        self.milestones.icmp.get_or_insert(IcmpSeen {
+            frame,
+            reporter,
+            kind,
+            while_opening,
+        });
+        self.push_step(
+            time,
+            What::Icmp(IcmpError {
+                frame,
+                reporter,
+                to,
+                kind,
+            }),
+        );
+        self.last_frame = self.last_frame.max(time);
+    }
+}
+
+/// The earlier of two, where there are any.
+fn earliest(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Segments on the wire for data of `len` bytes cut into pieces of `gso_size`.
+fn wire_segments(len: u32, gso_size: u16) -> u32 {
+    match gso_size {
+        0 => 1,
+        size => len.div_ceil(u32::from(size)).max(1),
+    }
+}
+
+impl Dissected<'_> {
+    /// Length in sequence space.
+    fn sequence_len(&self) -> u32 {
+        let range = meaning::range(self);
+        range.end.since(range.start)
+    }
+}

@@ -1,0 +1,347 @@
+//! How a connection ended, or where it stands.
+
+use super::{Finding, Severity, closed_by, first_fin, first_reset, gave_up};
+use crate::connection::Connection;
+use crate::milestones::{FinSeen, ResetSeen};
+use crate::model::{ClosedBy, End};
+use crate::words::{bytes, count, duration, times};
+use core::time::Duration;
+use transom_tcp::State;
+
+/// An answer that takes longer than this is worth its time being told apart.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// The program's name, or "the client".
+pub(super) fn name(connection: &Connection, end: End) -> String {
+    match &connection.endpoints[end].process {
+        Some(process) => process.name.to_string(),
+        None => format!("the {end}"),
+    }
+}
+
+/// The same at the start of a sentence; a program's name keeps its case.
+pub(super) fn start(connection: &Connection, end: End) -> String {
+    match &connection.endpoints[end].process {
+        Some(process) => process.name.to_string(),
+        None => format!("The {end}"),
+    }
+}
+
+fn finding(id: &'static str, severity: Severity, frames: Vec<u64>, text: String) -> Finding {
+    Finding {
+        id,
+        severity,
+        text,
+        frames,
+    }
+}
+
+pub(super) fn ending(connection: &Connection) -> Finding {
+    match closed_by(connection) {
+        ClosedBy::Refused => refused(connection),
+        ClosedBy::Unanswered => unanswered(connection),
+        ClosedBy::Unreachable => unreachable(connection),
+        ClosedBy::Reset(end) => reset(connection, end),
+        ClosedBy::Fin(end) => finished(connection, end),
+        ClosedBy::BothFin => simultaneous_close(connection),
+        ClosedBy::Vanished(end) => vanished(connection, end),
+        ClosedBy::StillOpen => still_open(connection),
+    }
+}
+
+fn refused(connection: &Connection) -> Finding {
+    let reset = connection.milestones.resets.server;
+    let server = connection.endpoints.server.addr;
+    let text = format!(
+        "Refused: nothing listens at {server}, so the reset that came back acknowledges the SYN, \
+         and {}'s connect fails at once (RFC 9293 §3.10.7.1).",
+        name(connection, End::Client)
+    );
+    finding(
+        "refused",
+        Severity::Problem,
+        reset.iter().map(|r| r.frame).collect(),
+        text,
+    )
+}
+
+fn unanswered(connection: &Connection) -> Finding {
+    let m = &connection.milestones;
+    let client = start(connection, End::Client);
+    let tries = u64::from(m.syns.client.max(1));
+    let frames = m.first_syn.iter().map(|(_, frame)| *frame).collect();
+    if let Some(reset) = m.resets.server.filter(|reset| !reset.has_ack) {
+        let text = format!(
+            "Answered in vain: the reset that came back does not acknowledge the SYN, so the \
+             client had to ignore it and sent its SYN {} (RFC 9293 §3.10.7.3). To refuse, a \
+             reset must carry ACK (§3.10.7.1).",
+            times(tries)
+        );
+        return finding(
+            "reset_without_ack",
+            Severity::Problem,
+            vec![reset.frame],
+            text,
+        );
+    }
+    let over = match (m.first_syn, m.last_syn) {
+        (Some((first, _)), Some(last)) if last > first => {
+            format!(" over {}", duration(last.saturating_sub(first)))
+        }
+        _ => String::new(),
+    };
+    let text = format!(
+        "No answer: {client} sent its SYN {}{over} and nothing came back. Either no host is \
+         there, or a filter drops the segments (RFC 9293 §3.8.3).",
+        times(tries)
+    );
+    finding(
+        "unanswered",
+        Severity::Problem,
+        frames,
+        text.replace(": The", ": the"),
+    )
+}
+
+fn unreachable(connection: &Connection) -> Finding {
+    let Some(icmp) = connection.milestones.icmp else {
+        return still_open(connection);
+    };
+    let text = format!(
+        "Unreachable: {} reported \"{}\", so {} gave up its attempt (RFC 1122 §4.2.3.9, RFC 5461).",
+        icmp.reporter,
+        icmp.kind,
+        name(connection, End::Client)
+    );
+    finding("unreachable", Severity::Problem, vec![icmp.frame], text)
+}
+
+/// What the connection was doing when the reset came.
+fn stage(connection: &Connection, end: End, reset: &ResetSeen) -> String {
+    let m = &connection.milestones;
+    let own = reset.before[end];
+    let has_data = connection.totals.client.bytes + connection.totals.server.bytes > 0;
+    let peer_finished = m.fins[end.other()].is_some_and(|fin| fin.frame < reset.frame);
+    let finished = m.fins[end].is_some_and(|fin| fin.frame < reset.frame);
+    let stage = match own.state {
+        Some(State::SynSent | State::SynReceived | State::Listen) => "during the handshake",
+        _ if finished && peer_finished => "while closing",
+        _ if finished => "after its own FIN",
+        _ if peer_finished => "after the other end's FIN",
+        _ if has_data => "in the middle of the conversation",
+        _ => "before any data",
+    };
+    match own.state {
+        Some(state) => format!("{stage}, in {state}"),
+        None => stage.into(),
+    }
+}
+
+fn reset(connection: &Connection, end: End) -> Finding {
+    let Some(reset) = connection.milestones.resets[end] else {
+        return still_open(connection);
+    };
+    let who = name(connection, end);
+    let other = name(connection, end.other());
+    let after = duration(reset.time.saturating_sub(connection.start));
+    let finished = connection.milestones.fins[end].is_some_and(|fin| fin.frame < reset.frame);
+    let why = if reset.before[end].is_any(&[State::SynSent, State::SynReceived, State::Listen]) {
+        "The attempt is over (RFC 9293 §3.5.3)."
+    } else if finished {
+        "Data came for an application that had closed, and nobody would have read it \
+         (RFC 9293 §3.6.1)."
+    } else {
+        "A reset ends both directions at once, and what was not yet read or sent is lost: the \
+         application aborted, or closed with data unread (RFC 9293 §3.6.1, §3.10.5)."
+    };
+    let mut text = format!(
+        "Reset by {who} after {after}, {}. {why}",
+        stage(connection, end, &reset)
+    );
+    let again = connection.totals[end].resets.saturating_sub(1);
+    if reset.lost > 0 && reset.ignored > 0 {
+        text.push_str(&format!(
+            " The reset was lost: {other} did not learn of it and sent {} more, and each is \
+             answered with a reset again ({} in all) until one arrives (RFC 9293 §3.5.2).",
+            count(reset.ignored, "segment"),
+            again + 1
+        ));
+    } else if again > 0 {
+        text.push_str(&format!(
+            " {} went on sending and was answered with a reset {} more (RFC 9293 §3.5.2).",
+            start(connection, end.other()),
+            times(again)
+        ));
+    } else if !reset.acceptable && reset.ignored > 0 {
+        text.push_str(&format!(
+            " Its sequence number is not the one expected, so {other} had to question it with a \
+             challenge ACK and keep the connection (RFC 5961 §3.2)."
+        ));
+    }
+    let id = if end == End::Client {
+        "reset_by_client"
+    } else {
+        "reset_by_server"
+    };
+    finding(id, Severity::Problem, vec![reset.frame], text)
+}
+
+/// How the second closer answered the first one's FIN.
+fn answer(connection: &Connection, first: End, fin: &FinSeen, second: &FinSeen) -> String {
+    let later = duration(second.time.saturating_sub(fin.time));
+    let other = name(connection, first.other());
+    match fin.acknowledged {
+        Some((_, frame)) if frame == second.frame => {
+            format!("{other} answered with ACK and its own FIN in one segment {later} later")
+        }
+        Some((time, _)) if time.saturating_sub(fin.time) <= AT_ONCE => {
+            format!("{other} acknowledged it and sent its own FIN {later} later")
+        }
+        Some((time, _)) => format!(
+            "{other} acknowledged it after {} and sent its own FIN {later} later",
+            duration(time.saturating_sub(fin.time))
+        ),
+        None => format!("{other} sent its own FIN {later} later"),
+    }
+}
+
+fn finished(connection: &Connection, first: End) -> Finding {
+    let m = &connection.milestones;
+    let who = name(connection, first);
+    let (Some(fin), Some(second)) = (m.fins[first], m.fins[first.other()]) else {
+        let text =
+            format!("Closed: {who} sent FIN, and neither end holds the connection any more.");
+        return finding("closed", Severity::Fine, Vec::new(), text);
+    };
+    let other = name(connection, first.other());
+    let gap = second.time.saturating_sub(fin.time);
+    let frames = vec![fin.frame, second.frame];
+    let answered = answer(connection, first, &fin, &second);
+    let no_data = connection.totals.client.bytes + connection.totals.server.bytes == 0;
+    let (id, mut text) = if fin.data_after > 0 {
+        let text = format!(
+            "A half-close: {who} finished first and sent FIN, but went on receiving: {other} sent \
+             {} more before its own FIN {} later (RFC 9293 §3.6).",
+            bytes(fin.data_after),
+            duration(gap)
+        );
+        ("half_close", text)
+    } else if no_data && first == End::Server && m.handshake.is_some() {
+        let text = format!(
+            "Closed at once: {who} accepted the connection and sent FIN without a byte of data; \
+             {answered}."
+        );
+        ("closed_at_once", text)
+    } else {
+        (
+            "normal_close",
+            format!("A normal close: {who} finished first and sent FIN; {answered}."),
+        )
+    };
+    if gap > Duration::from_secs(1) && fin.data_after == 0 {
+        text.push_str(&format!(
+            " In between {}'s end was in CLOSE-WAIT: its application had not closed yet.",
+            other
+        ));
+    }
+    text.push_str(&after_close(connection, first, &second));
+    finding(id, Severity::Fine, frames, text)
+}
+
+/// Where the active closer's end stands after both FINs.
+fn after_close(connection: &Connection, first: End, second: &FinSeen) -> String {
+    let who = start(connection, first);
+    let waited = connection.milestones.vanished[first].filter(|v| v.from == State::TimeWait);
+    if let Some(waited) = waited {
+        let long = duration(waited.time.saturating_sub(second.time));
+        return format!(
+            " {who}'s end stayed in TIME-WAIT for {long}, as the active closer must (RFC 9293 §3.6.1)."
+        );
+    }
+    let state = connection.states()[first];
+    if second.acknowledged.is_none() {
+        return format!(
+            " The acknowledgement of {}'s FIN was not seen.",
+            name(connection, first.other())
+        );
+    }
+    if state.is_any(&[State::TimeWait]) {
+        return format!(
+            " {who}'s end stays in TIME-WAIT (60 s on Linux), as the active closer must \
+             (RFC 9293 §3.6.1)."
+        );
+    }
+    String::new()
+}
+
+fn simultaneous_close(connection: &Connection) -> Finding {
+    let frames = End::BOTH
+        .iter()
+        .filter_map(|end| Some(connection.milestones.fins[*end]?.frame))
+        .collect();
+    let text = "A simultaneous close: both ends sent FIN before either saw the other's, so both \
+                are active closers and go through CLOSING to TIME-WAIT (RFC 9293 §3.6, Figure 13)."
+        .into();
+    finding("simultaneous_close", Severity::Note, frames, text)
+}
+
+fn vanished(connection: &Connection, end: End) -> Finding {
+    let Some(vanished) = connection.milestones.vanished[end] else {
+        return still_open(connection);
+    };
+    let who = start(connection, end);
+    let repeats = connection.totals[end].retransmitted;
+    let tries = match repeats {
+        0 => String::new(),
+        n => format!(" after {} that nobody answered", count(n, "retransmission")),
+    };
+    let text = format!(
+        "{who} gave up in {}{tries}: its TCP dropped the connection without a segment that says \
+         so (RFC 9293 §3.8.3).",
+        vanished.from
+    );
+    finding("gave_up", Severity::Problem, Vec::new(), text)
+}
+
+fn still_open(connection: &Connection) -> Finding {
+    let m = &connection.milestones;
+    let when = if connection.is_finished() {
+        "Still open at the end"
+    } else {
+        "Still open"
+    };
+    debug_assert!(gave_up(connection).is_none() || first_reset(connection).is_some());
+    if let Some((end, fin)) = first_fin(connection) {
+        let other = name(connection, end.other());
+        let text = format!(
+            "{when}, half-closed: {} sent FIN {} after the start, and {other} has not closed its \
+             direction ({}; RFC 9293 §3.6).",
+            name(connection, end),
+            duration(fin.time.saturating_sub(connection.start)),
+            match fin.data_after {
+                0 => "nothing sent since".into(),
+                n => format!("{} sent since", bytes(n)),
+            }
+        );
+        return finding("half_open_close", Severity::Note, vec![fin.frame], text);
+    }
+    if m.handshake.is_none() && m.first_syn.is_some() {
+        let frames = m.first_syn.iter().map(|(_, frame)| *frame).collect();
+        let text = match m.syn_ack {
+            None => "The handshake has begun: the SYN is not answered yet.".into(),
+            Some(_) => format!(
+                "The handshake is not done: the server answered {} with SYN,ACK, but the \
+                 acknowledgement was not seen (RFC 9293 §3.5).",
+                times(u64::from(m.syn_acks.server.max(1)))
+            ),
+        };
+        return finding("opening", Severity::Note, frames, text);
+    }
+    let idle = connection.totals.client.bytes + connection.totals.server.bytes == 0;
+    let text = if idle {
+        format!("{when}: no data has passed and neither end has closed.")
+    } else {
+        format!("{when}: neither end has closed.")
+    };
+    finding("still_open", Severity::Fine, Vec::new(), text)
+}

@@ -1,0 +1,199 @@
+//! What else is worth saying about a connection, besides how it ended.
+
+use super::ending::{name, start};
+use super::{Finding, Severity};
+use crate::connection::Connection;
+use crate::model::{ClosedBy, End};
+use crate::words::{count, duration, thousands, times};
+
+pub(super) fn findings(connection: &Connection) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(mid_stream(connection));
+    findings.extend(simultaneous_open(connection));
+    findings.extend(late_answer(connection));
+    for end in End::BOTH {
+        findings.extend(lost(connection, end));
+        findings.extend(retransmissions(connection, end));
+        findings.extend(zero_window(connection, end));
+        findings.extend(reordering(connection, end));
+        findings.extend(keep_alives(connection, end));
+        findings.extend(gaps(connection, end));
+    }
+    findings
+}
+
+fn mid_stream(connection: &Connection) -> Option<Finding> {
+    (!connection.are_roles_known).then(|| Finding {
+        id: "mid_stream",
+        severity: Severity::Note,
+        text: "The capture starts after the handshake: which end is the client is a guess from \
+               the ports."
+            .into(),
+        frames: Vec::new(),
+    })
+}
+
+fn simultaneous_open(connection: &Connection) -> Option<Finding> {
+    let m = &connection.milestones;
+    (m.syns.client > 0 && m.syns.server > 0).then(|| Finding {
+        id: "simultaneous_open",
+        severity: Severity::Note,
+        text: "A simultaneous open: both ends sent SYN, and one connection came of it \
+               (RFC 9293 §3.5, Figure 7)."
+            .into(),
+        frames: m
+            .first_syn
+            .iter()
+            .chain(&m.syn_ack)
+            .map(|(_, frame)| *frame)
+            .collect(),
+    })
+}
+
+/// The SYN had to be sent again before it was answered.
+fn late_answer(connection: &Connection) -> Option<Finding> {
+    let m = &connection.milestones;
+    let ((first, frame), (answer, answer_frame)) = (m.first_syn?, m.syn_ack?);
+    (m.syns.client > 1).then(|| Finding {
+        id: "syn_answered_late",
+        severity: Severity::Problem,
+        text: format!(
+            "The SYN had to be sent {}: the answer came {} after the first (RFC 6298 §2).",
+            times(u64::from(m.syns.client)),
+            duration(answer.saturating_sub(first))
+        ),
+        frames: vec![frame, answer_frame],
+    })
+}
+
+fn lost(connection: &Connection, end: End) -> Option<Finding> {
+    let lost = connection.totals[end].lost;
+    (lost > 0).then(|| Finding {
+        id: "lost",
+        severity: Severity::Note,
+        text: format!(
+            "{} of {} {} lost on the way.",
+            count(lost, "segment"),
+            name(connection, end),
+            if lost == 1 { "was" } else { "were" }
+        ),
+        frames: Vec::new(),
+    })
+}
+
+fn retransmissions(connection: &Connection, end: End) -> Option<Finding> {
+    let totals = &connection.totals[end];
+    let syns = connection.milestones.syns.client.saturating_sub(1);
+    // SYNs sent again have a sentence of their own.
+    let again = match end {
+        End::Client => totals.retransmitted.saturating_sub(u64::from(syns)),
+        End::Server => totals.retransmitted,
+    };
+    let is_told = matches!(
+        connection.closed_by(),
+        ClosedBy::Unanswered | ClosedBy::Vanished(_)
+    );
+    (again > 0 && !is_told).then(|| Finding {
+        id: "retransmissions",
+        severity: Severity::Note,
+        text: format!(
+            "{} sent {} of {} again (RFC 6298, RFC 5681).",
+            start(connection, end),
+            thousands(again),
+            count(totals.segments, "segment"),
+        ),
+        frames: connection
+            .milestones
+            .first_retransmission
+            .into_iter()
+            .collect(),
+    })
+}
+
+fn zero_window(connection: &Connection, end: End) -> Option<Finding> {
+    let closed = &connection.milestones.windows[end];
+    if closed.episodes == 0 {
+        return None;
+    }
+    let still = closed
+        .since
+        .map(|since| connection.last_frame.saturating_sub(since));
+    let total = closed.total + still.unwrap_or_default();
+    let probes = match closed.probes {
+        0 => String::new(),
+        n => format!(
+            " {} probed it {}.",
+            start(connection, end.other()),
+            times(u64::from(n))
+        ),
+    };
+    Some(Finding {
+        id: "zero_window",
+        severity: Severity::Problem,
+        text: format!(
+            "{} closed its receive window {} for {} in all{}: its application did not read fast \
+             enough (RFC 9293 §3.8.6.1).{probes}",
+            start(connection, end),
+            times(u64::from(closed.episodes)),
+            duration(total),
+            if still.is_some() {
+                ", and it is closed still"
+            } else {
+                ""
+            },
+        ),
+        frames: vec![closed.first_frame],
+    })
+}
+
+fn reordering(connection: &Connection, end: End) -> Option<Finding> {
+    let late = connection.totals[end].out_of_order;
+    (late > 0).then(|| Finding {
+        id: "out_of_order",
+        severity: Severity::Note,
+        text: format!(
+            "{} of {} overtaken by later ones.",
+            count(late, "segment"),
+            format_args!(
+                "{} {}",
+                name(connection, end),
+                if late == 1 { "was" } else { "were" }
+            )
+        ),
+        frames: Vec::new(),
+    })
+}
+
+fn keep_alives(connection: &Connection, end: End) -> Option<Finding> {
+    let probes = connection.totals[end].keep_alives;
+    (probes > 0).then(|| Finding {
+        id: "keep_alive",
+        severity: Severity::Fine,
+        text: format!(
+            "{} sent {} while idle (RFC 9293 §3.8.4).",
+            start(connection, end),
+            count(probes, "keep-alive")
+        ),
+        frames: Vec::new(),
+    })
+}
+
+fn gaps(connection: &Connection, end: End) -> Option<Finding> {
+    let gaps = connection.totals[end].gaps;
+    let is_explained =
+        connection.totals[end].out_of_order > 0 || connection.totals[end].retransmitted > 0;
+    (gaps > 0 && !is_explained).then(|| Finding {
+        id: "not_captured",
+        severity: Severity::Note,
+        text: format!(
+            "The capture lacks segments of {} {}.",
+            name(connection, end),
+            if gaps == 1 {
+                "at one place".into()
+            } else {
+                format!("at {} places", thousands(gaps))
+            }
+        ),
+        frames: Vec::new(),
+    })
+}

@@ -1,0 +1,181 @@
+//! What happened, in words: how the connection ended, and what else is worth saying.
+
+mod ending;
+mod findings;
+
+use crate::connection::Connection;
+use crate::milestones::{FinSeen, ResetSeen};
+use crate::model::{ClosedBy, End};
+use crate::step::IcmpKind;
+use transom_tcp::State;
+
+/// How much a reader should care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// As it should be.
+    Fine,
+    /// Worth knowing.
+    Note,
+    /// Something went wrong.
+    Problem,
+}
+
+impl Severity {
+    /// `fine`, `note` or `problem`.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Note => "note",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// One thing that can be said about a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// A stable identifier, such as `normal_close` or `zero_window`.
+    pub id: &'static str,
+    /// How much a reader should care.
+    pub severity: Severity,
+    /// One or two sentences in plain words, with the RFC's section where there is one.
+    pub text: String,
+    /// Numbers of the frames that show it.
+    pub frames: Vec<u64>,
+}
+
+/// What happened on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How it ended, or where it stands.
+    pub ending: Finding,
+    /// What else is worth saying.
+    pub findings: Vec<Finding>,
+}
+
+impl Verdict {
+    /// The gravest of all.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.findings
+            .iter()
+            .map(|finding| finding.severity)
+            .fold(self.ending.severity, Ord::max)
+    }
+
+    /// All sentences.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.ending.text.clone();
+        for finding in &self.findings {
+            text.push(' ');
+            text.push_str(&finding.text);
+        }
+        text
+    }
+}
+
+pub(crate) fn verdict(connection: &Connection) -> Verdict {
+    Verdict {
+        ending: ending::ending(connection),
+        findings: findings::findings(connection),
+    }
+}
+
+/// Who ended the connection.
+pub(crate) fn closed_by(connection: &Connection) -> ClosedBy {
+    let m = &connection.milestones;
+    if is_attempt(connection)
+        && let Some(closed_by) = failed_attempt(connection)
+    {
+        return closed_by;
+    }
+    if !have_both_finished(connection)
+        && let Some((end, _)) = first_reset(connection)
+    {
+        return ClosedBy::Reset(end);
+    }
+    match first_fin(connection) {
+        Some((first, _)) => match m.fins[first.other()] {
+            Some(second) if second.acknowledges_fin => ClosedBy::Fin(first),
+            Some(_) => ClosedBy::BothFin,
+            None if connection.is_closed() => ClosedBy::Fin(first),
+            None => gave_up(connection).map_or(ClosedBy::StillOpen, ClosedBy::Vanished),
+        },
+        None => gave_up(connection).map_or(ClosedBy::StillOpen, ClosedBy::Vanished),
+    }
+}
+
+/// Whether the server's SYN was never seen, nor anything that needs it.
+fn is_attempt(connection: &Connection) -> bool {
+    let m = &connection.milestones;
+    m.first_syn.is_some() && m.syn_ack.is_none() && m.first_data.server.is_none()
+}
+
+/// How an attempt to open failed, if it did.
+fn failed_attempt(connection: &Connection) -> Option<ClosedBy> {
+    let m = &connection.milestones;
+    let client_left = connection.has_left(End::Client);
+    if m.resets
+        .server
+        .is_some_and(|reset| reset.answers_syn && reset.acceptable)
+        && client_left
+    {
+        return Some(ClosedBy::Refused);
+    }
+    if client_left
+        && m.icmp
+            .is_some_and(|icmp| icmp.while_opening && is_unreachable(icmp.kind))
+    {
+        return Some(ClosedBy::Unreachable);
+    }
+    if m.resets.client.is_some() {
+        return None;
+    }
+    let is_over = client_left || connection.is_finished();
+    (is_over || m.syns.client > 1).then_some(ClosedBy::Unanswered)
+}
+
+const fn is_unreachable(kind: IcmpKind) -> bool {
+    !matches!(kind, IcmpKind::PacketTooBig(_) | IcmpKind::Other(..))
+}
+
+/// Whether both ends sent FIN and both were acknowledged.
+fn have_both_finished(connection: &Connection) -> bool {
+    let fins = &connection.milestones.fins;
+    let is_done = |fin: Option<FinSeen>| fin.is_some_and(|fin| fin.acknowledged.is_some());
+    is_done(fins.client) && is_done(fins.server)
+}
+
+/// The first reset of the connection that counted, or else the first at all.
+fn first_reset(connection: &Connection) -> Option<(End, ResetSeen)> {
+    let resets = &connection.milestones.resets;
+    End::BOTH
+        .into_iter()
+        .filter_map(|end| Some((end, resets[end]?)))
+        .min_by_key(|(_, reset)| reset.frame)
+}
+
+/// The first FIN of the connection.
+fn first_fin(connection: &Connection) -> Option<(End, FinSeen)> {
+    let fins = &connection.milestones.fins;
+    End::BOTH
+        .into_iter()
+        .filter_map(|end| Some((end, fins[end]?)))
+        .min_by_key(|(_, fin)| fin.frame)
+}
+
+/// The end whose TCP says that it is gone, though no FIN or RST tells it.
+fn gave_up(connection: &Connection) -> Option<End> {
+    let m = &connection.milestones;
+    End::BOTH.into_iter().find(|&end| {
+        m.vanished[end].is_some_and(|vanished| {
+            !matches!(
+                vanished.from,
+                State::TimeWait | State::LastAck | State::Listen
+            )
+        }) && m.resets[end].is_none()
+            && m.resets[end.other()].is_none()
+    })
+}

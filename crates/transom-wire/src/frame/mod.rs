@@ -185,6 +185,20 @@ impl TxFrame {
         true
     }
 
+    /// Appends zeros up to `len` bytes, at most [`MIN_FRAME_LEN`](crate::ethernet::MIN_FRAME_LEN): the padding of a
+    /// short Ethernet frame. Call it when the checksums are filled; a frame still to be cut is left alone.
+    pub fn pad_to(&mut self, len: usize) {
+        // LNK-4: padding is zeros, never what memory held before (CVE-2003-0001).
+        static ZEROS: [u8; crate::ethernet::MIN_FRAME_LEN] = [0; crate::ethernet::MIN_FRAME_LEN];
+        if matches!(self.offload, TxOffload::Segment { .. }) {
+            return;
+        }
+        let missing = len.min(ZEROS.len()).saturating_sub(self.len());
+        if let Some(zeros) = ZEROS.get(..missing) {
+            self.payload.push(Bytes::from_static(zeros));
+        }
+    }
+
     /// The bytes in one piece.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {

@@ -251,6 +251,41 @@ fn headers_hold_what_fits() {
 }
 
 #[test]
+fn req_lnk_4_short_frames_are_padded_with_zeros() {
+    for len in 0..70 {
+        let mut short = TxFrame {
+            payload: Bytes::from(vec![9; len]).into(),
+            ..TxFrame::default()
+        };
+        short.headers.extend(&[7; 14]);
+        short.pad_to(60);
+        let bytes = short.to_vec();
+        assert_eq!(bytes.len(), (14 + len).max(60));
+        assert!(bytes[14 + len..].iter().all(|byte| *byte == 0));
+    }
+    // The request fits before and after: zeros do not change a sum.
+    let mut padded = frame(
+        false,
+        14,
+        Header {
+            options: Options::EMPTY,
+            ..header(FLAGS)
+        },
+        b"x",
+        1,
+    );
+    padded.offload = TxOffload::Checksum {
+        start: 34,
+        offset: 16,
+    };
+    let mut plain = padded.clone();
+    padded.pad_to(60);
+    assert!(plain.fill_checksum() && padded.fill_checksum());
+    assert_eq!(padded.headers, plain.headers);
+    assert_eq!(padded.len(), 60);
+}
+
+#[test]
 fn plain_frames_pass_through() {
     let frame = TxFrame {
         payload: Bytes::from_static(b"x").into(),

@@ -33,6 +33,24 @@ fn a_window_is_half_open_and_may_be_larger_than_half_the_space() {
 }
 
 #[test]
+fn req_rec_1_window_arithmetic_has_32_bits() {
+    // The largest window that scaling can express, and 2^30 - 1.
+    for window in [65_535 << 14, (1 << 30) - 1] {
+        for start in CORNERS.map(Seq::new) {
+            let range = SeqRange::from_len(start, window);
+            assert_eq!(
+                (range.len(), range.end.since(range.start)),
+                (window, window)
+            );
+            assert!((start + (window - 1)).in_window(start, window));
+            assert!(!(start + window).in_window(start, window));
+            assert!(!(start - 1).in_window(start, window));
+            assert!(range.contains(start + (window - 1)) && !range.contains(range.end));
+        }
+    }
+}
+
+#[test]
 fn a_range_with_its_end_first_is_empty() {
     let range = SeqRange::new(Seq::new(5), Seq::new(4));
     assert!(range.is_empty());

@@ -1,0 +1,85 @@
+//! What a stack counts.
+
+use crate::discard::Discard;
+
+/// Counters of one stack since it was made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Frames handed in.
+    pub frames_in: u64,
+    /// Frames handed out.
+    pub frames_out: u64,
+    /// Bytes of frames handed in.
+    pub bytes_in: u64,
+    /// Bytes of frames handed out.
+    pub bytes_out: u64,
+    /// TCP segments (a merged one counts once) handed to a connection, a listener or TIME-WAIT.
+    pub segments_in: u64,
+    /// TCP segments (one to be cut by the device counts once) sent.
+    pub segments_out: u64,
+    /// UDP datagrams delivered to a socket.
+    pub datagrams_in: u64,
+    /// UDP datagrams sent.
+    pub datagrams_out: u64,
+    /// Datagrams put together from fragments.
+    pub reassembled: u64,
+    /// Datagrams sent in fragments.
+    pub fragmented: u64,
+    /// ICMP messages sent, echo replies included.
+    pub icmp_out: u64,
+    /// Resets sent for segments without a connection.
+    pub resets_out: u64,
+    /// Connections opened by us.
+    pub active_opens: u64,
+    /// Connections opened by a peer.
+    pub passive_opens: u64,
+    /// TIME-WAIT entries thrown out early because there were too many (TW-12).
+    pub time_wait_overflows: u64,
+    /// Connections reset because too many were left behind by their applications.
+    pub orphan_overflows: u64,
+    discards: Box<[u64]>,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            frames_in: 0,
+            frames_out: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            segments_in: 0,
+            segments_out: 0,
+            datagrams_in: 0,
+            datagrams_out: 0,
+            reassembled: 0,
+            fragmented: 0,
+            icmp_out: 0,
+            resets_out: 0,
+            active_opens: 0,
+            passive_opens: 0,
+            time_wait_overflows: 0,
+            orphan_overflows: 0,
+            discards: vec![0; Discard::count()].into_boxed_slice(),
+        }
+    }
+
+    /// How often something was discarded for `reason`.
+    #[must_use]
+    pub fn discarded(&self, reason: Discard) -> u64 {
+        self.discards.get(reason.index()).copied().unwrap_or_default()
+    }
+
+    /// Every reason for which something was discarded, with how often.
+    pub fn discards(&self) -> impl Iterator<Item = (Discard, u64)> {
+        Discard::all()
+            .zip(self.discards.iter().copied())
+            .filter(|(_, count)| *count > 0)
+    }
+
+    pub(crate) fn discard(&mut self, reason: Discard) {
+        if let Some(count) = self.discards.get_mut(reason.index()) {
+            *count += 1;
+        }
+    }
+}

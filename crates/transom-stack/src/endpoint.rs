@@ -1,0 +1,352 @@
+//! The table of TCP: who owns which 4-tuple, who has a deadline, who owes something.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashTable;
+use transom_tcp::{Connection, Event, Instant, Segment, TimeWait};
+use transom_wire::Seq;
+
+use crate::config::StackConfig;
+use crate::isn::Identities;
+use crate::listener::Listeners;
+use crate::ports::Ports;
+use crate::recorder::Metrics;
+use crate::secret::{Key, Purpose};
+use crate::slab::{Slab, SlabKey};
+use crate::timers::{Owner, Timers};
+use crate::tuple::Tuple;
+
+/// The tenant of a 4-tuple: an index into one of the slabs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Connection(u32),
+    TimeWait(u32),
+    Incoming(u32),
+}
+
+/// Who holds a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// The application has its handle.
+    Application,
+    /// A listener: during the handshake, and then until it is taken.
+    Listener { listener: SlabKey, ready: bool },
+    /// Nobody: it finishes by itself.
+    Orphan,
+}
+
+/// A connection and what the stack knows about it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) tuple: Tuple,
+    pub(crate) connection: Box<Connection>,
+    pub(crate) holder: Holder,
+    /// In the demultiplexing table.
+    pub(crate) linked: bool,
+    /// In the queue of those that may owe something.
+    pub(crate) owes: bool,
+    /// Recurring events that wait in the stack's queue.
+    pub(crate) queued: Queued,
+    pub(crate) armed: Option<Instant>,
+    /// The host's epoch when the path was looked at.
+    pub(crate) epoch: u32,
+    pub(crate) flow_label: u32,
+    /// What a recorder that wants metrics was told last.
+    pub(crate) told: Option<Box<Metrics>>,
+}
+
+/// A set of events that can recur.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Queued(u8);
+
+impl Queued {
+    fn bit(event: &Event) -> u8 {
+        match event {
+            Event::Readable => 1,
+            Event::Writable => 2,
+            Event::Urgent => 4,
+            Event::RetransmittingExcessively => 8,
+            Event::SoftError(_) => 16,
+            _ => 0,
+        }
+    }
+
+    /// False when an equal event is queued already.
+    pub(crate) fn insert(&mut self, event: &Event) -> bool {
+        let bit = Self::bit(event);
+        let new = bit == 0 || self.0 & bit == 0;
+        self.0 |= bit;
+        new
+    }
+
+    pub(crate) fn remove(&mut self, event: &Event) {
+        self.0 &= !Self::bit(event);
+    }
+}
+
+/// A tuple in TIME-WAIT that no application holds.
+#[derive(Debug)]
+pub(crate) struct TimeWaitSlot {
+    pub(crate) tuple: Tuple,
+    pub(crate) time_wait: TimeWait,
+    pub(crate) armed: Option<Instant>,
+}
+
+/// A SYN that waits for the application.
+#[derive(Debug)]
+pub(crate) struct IncomingSlot {
+    pub(crate) tuple: Tuple,
+    pub(crate) listener: SlabKey,
+    pub(crate) syn: Segment,
+    /// The start of the IP packet, for an ICMP error about it.
+    pub(crate) quote: Bytes,
+    /// Our initial sequence number must lie beyond this (the tuple was in TIME-WAIT).
+    pub(crate) min_iss: Option<Seq>,
+    pub(crate) deadline: Instant,
+    pub(crate) armed: Option<Instant>,
+    /// The application has seen it.
+    pub(crate) taken: bool,
+}
+
+/// All tenants.
+#[derive(Debug)]
+pub(crate) struct Tenants {
+    pub(crate) connections: Slab<Slot>,
+    pub(crate) time_waits: Slab<TimeWaitSlot>,
+    pub(crate) incomings: Slab<IncomingSlot>,
+}
+
+impl Tenants {
+    fn tuple(&self, entry: Entry) -> Option<&Tuple> {
+        match entry {
+            Entry::Connection(index) => self.connections.at(index).map(|slot| &slot.tuple),
+            Entry::TimeWait(index) => self.time_waits.at(index).map(|slot| &slot.tuple),
+            Entry::Incoming(index) => self.incomings.at(index).map(|slot| &slot.tuple),
+        }
+    }
+}
+
+/// Everything about TCP that is more than one connection.
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    demux: HashTable<Entry>,
+    key: Key,
+    pub(crate) tenants: Tenants,
+    pub(crate) listeners: Listeners,
+    pub(crate) timers: Timers,
+    /// Connections that may owe a segment; each at most once (`Slot::owes`).
+    pub(crate) owing: VecDeque<SlabKey>,
+    pub(crate) identities: Identities,
+    pub(crate) ports: Ports,
+    /// TIME-WAIT in the order entered; may hold stale keys.
+    time_wait_order: VecDeque<SlabKey>,
+    max_time_wait: usize,
+    pub(crate) orphans: usize,
+}
+
+impl Endpoints {
+    pub(crate) fn new(config: &StackConfig, secret: &[u8; 32]) -> Self {
+        let key = Key::derive(secret, Purpose::Demux);
+        Self {
+            demux: HashTable::new(),
+            key,
+            tenants: Tenants {
+                connections: Slab::new(),
+                time_waits: Slab::new(),
+                incomings: Slab::new(),
+            },
+            listeners: Listeners::new(key),
+            timers: Timers::default(),
+            owing: VecDeque::new(),
+            identities: Identities::new(secret),
+            ports: Ports::new(secret, config.ephemeral_ports.clone()),
+            time_wait_order: VecDeque::new(),
+            max_time_wait: config.max_time_wait,
+            orphans: 0,
+        }
+    }
+
+    pub(crate) fn lookup(&self, tuple: &Tuple) -> Option<Entry> {
+        let hash = tuple.hash(&self.key);
+        self.demux
+            .find(hash, |entry| self.tenants.tuple(*entry) == Some(tuple))
+            .copied()
+    }
+
+    fn link(&mut self, tuple: &Tuple, entry: Entry) {
+        let (tenants, key) = (&self.tenants, &self.key);
+        self.demux.insert_unique(tuple.hash(key), entry, |entry| {
+            tenants.tuple(*entry).map_or(0, |tuple| tuple.hash(key))
+        });
+    }
+
+    fn unlink(&mut self, tuple: &Tuple, entry: Entry) {
+        let hash = tuple.hash(&self.key);
+        if let Ok(found) = self.demux.find_entry(hash, |known| *known == entry) {
+            found.remove();
+        }
+    }
+
+    /// Adds a connection under a tuple that is free.
+    pub(crate) fn add_connection(
+        &mut self,
+        tuple: Tuple,
+        connection: Connection,
+        holder: Holder,
+        epoch: u32,
+        flow_label: u32,
+    ) -> Option<SlabKey> {
+        let key = self.tenants.connections.insert(Slot {
+            tuple,
+            connection: Box::new(connection),
+            holder,
+            linked: true,
+            owes: false,
+            queued: Queued::default(),
+            armed: None,
+            epoch,
+            flow_label,
+            told: None,
+        })?;
+        self.link(&tuple, Entry::Connection(key.index));
+        Some(key)
+    }
+
+    /// Frees the tuple of a connection that has ended; the connection itself stays for who holds it.
+    pub(crate) fn unlink_connection(&mut self, key: SlabKey) {
+        if let Some(slot) = self.tenants.connections.get_mut(key)
+            && slot.linked
+        {
+            slot.linked = false;
+            let tuple = slot.tuple;
+            self.unlink(&tuple, Entry::Connection(key.index));
+        }
+    }
+
+    pub(crate) fn remove_connection(&mut self, key: SlabKey) -> Option<Slot> {
+        self.unlink_connection(key);
+        self.tenants.connections.remove(key)
+    }
+
+    /// Puts a connection in the queue of those that may owe something.
+    pub(crate) fn owe(&mut self, key: SlabKey) {
+        if let Some(slot) = self.tenants.connections.get_mut(key)
+            && !slot.owes
+        {
+            slot.owes = true;
+            self.owing.push_back(key);
+        }
+    }
+
+    pub(crate) fn arm_connection(&mut self, key: SlabKey, deadline: Instant) {
+        if let Some(slot) = self.tenants.connections.get_mut(key) {
+            self.timers.arm(&mut slot.armed, deadline, Owner::Connection(key));
+        }
+    }
+
+    /// Adds a tuple in TIME-WAIT. Returns how many older ones had to go for it.
+    // TW-12: the table is bounded, and the oldest entry goes first.
+    pub(crate) fn add_time_wait(&mut self, tuple: Tuple, time_wait: TimeWait) -> u64 {
+        if self.max_time_wait == 0 {
+            return 1;
+        }
+        let mut overflows = 0;
+        while self.tenants.time_waits.len() >= self.max_time_wait {
+            let Some(oldest) = self.time_wait_order.pop_front() else {
+                break;
+            };
+            overflows += u64::from(self.remove_time_wait(oldest));
+        }
+        let deadline = time_wait.deadline();
+        let slot = TimeWaitSlot {
+            tuple,
+            time_wait,
+            armed: None,
+        };
+        let Some(key) = self.tenants.time_waits.insert(slot) else {
+            return overflows;
+        };
+        self.link(&tuple, Entry::TimeWait(key.index));
+        if let Some(slot) = self.tenants.time_waits.get_mut(key) {
+            self.timers.arm(&mut slot.armed, deadline, Owner::TimeWait(key));
+        }
+        // Entries leave by their deadlines in nearly the order they came; drop the traces of those gone.
+        while let Some(front) = self.time_wait_order.front()
+            && self.tenants.time_waits.get(*front).is_none()
+        {
+            self.time_wait_order.pop_front();
+        }
+        if self.time_wait_order.len() > 64 + 2 * self.max_time_wait {
+            let slab = &self.tenants.time_waits;
+            self.time_wait_order.retain(|key| slab.get(*key).is_some());
+        }
+        self.time_wait_order.push_back(key);
+        overflows
+    }
+
+    pub(crate) fn remove_time_wait(&mut self, key: SlabKey) -> bool {
+        let Some(slot) = self.tenants.time_waits.get(key) else {
+            return false;
+        };
+        let tuple = slot.tuple;
+        self.unlink(&tuple, Entry::TimeWait(key.index));
+        self.tenants.time_waits.remove(key).is_some()
+    }
+
+    pub(crate) fn add_incoming(&mut self, slot: IncomingSlot) -> Option<SlabKey> {
+        let (tuple, deadline) = (slot.tuple, slot.deadline);
+        let key = self.tenants.incomings.insert(slot)?;
+        self.link(&tuple, Entry::Incoming(key.index));
+        if let Some(slot) = self.tenants.incomings.get_mut(key) {
+            self.timers.arm(&mut slot.armed, deadline, Owner::Incoming(key));
+        }
+        Some(key)
+    }
+
+    pub(crate) fn remove_incoming(&mut self, key: SlabKey) -> Option<IncomingSlot> {
+        let tuple = self.tenants.incomings.get(key)?.tuple;
+        self.unlink(&tuple, Entry::Incoming(key.index));
+        let slot = self.tenants.incomings.remove(key)?;
+        if let Some(listener) = self.listeners.get_mut(slot.listener) {
+            listener.incoming.retain(|waiting| *waiting != key);
+        }
+        Some(slot)
+    }
+
+    pub(crate) fn new_identity(
+        &self,
+        tuple: &Tuple,
+        now: Instant,
+        min_iss: Option<Seq>,
+    ) -> transom_tcp::Identity {
+        let mut iss = self.identities.initial_sequence(tuple, now);
+        // TW-7, RFC 1122 §4.2.2.13: larger than any number that the old connection used; the distance is
+        // that of Linux.
+        if let Some(min) = min_iss
+            && !iss.gt(min)
+        {
+            iss = min + (65_535 + 2);
+        }
+        transom_tcp::Identity::new(iss, self.identities.timestamp_offset(tuple))
+    }
+
+    /// Keeps the heap of deadlines in proportion to those who have one.
+    pub(crate) fn compact_timers(&mut self) {
+        let Self { timers, tenants, .. } = self;
+        let owners =
+            tenants.connections.len() + tenants.time_waits.len() + tenants.incomings.len();
+        timers.compact(owners, |at, owner| {
+            let armed = match owner {
+                Owner::Connection(key) => tenants.connections.get(key).map(|slot| slot.armed),
+                Owner::TimeWait(key) => tenants.time_waits.get(key).map(|slot| slot.armed),
+                Owner::Incoming(key) => tenants.incomings.get(key).map(|slot| slot.armed),
+            };
+            armed.flatten() == Some(at)
+        });
+    }
+}
+
+/// Shared by connections that use the stack's choices.
+pub(crate) type SharedConfig = Arc<transom_tcp::Config>;

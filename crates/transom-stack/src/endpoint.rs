@@ -11,7 +11,6 @@ use transom_wire::Seq;
 use crate::config::StackConfig;
 use crate::isn::Identities;
 use crate::listener::Listeners;
-use crate::ports::Ports;
 use crate::recorder::Metrics;
 use crate::secret::{Key, Purpose};
 use crate::slab::{Slab, SlabKey};
@@ -139,7 +138,6 @@ pub(crate) struct Endpoints {
     /// Connections that may owe a segment; each at most once (`Slot::owes`).
     pub(crate) owing: VecDeque<SlabKey>,
     pub(crate) identities: Identities,
-    pub(crate) ports: Ports,
     /// TIME-WAIT in the order entered; may hold stale keys.
     time_wait_order: VecDeque<SlabKey>,
     max_time_wait: usize,
@@ -161,7 +159,6 @@ impl Endpoints {
             timers: Timers::default(),
             owing: VecDeque::new(),
             identities: Identities::new(secret),
-            ports: Ports::new(secret, config.ephemeral_ports.clone()),
             time_wait_order: VecDeque::new(),
             max_time_wait: config.max_time_wait,
             orphans: 0,
@@ -293,6 +290,15 @@ impl Endpoints {
         let tuple = slot.tuple;
         self.unlink(&tuple, Entry::TimeWait(key.index));
         self.tenants.time_waits.remove(key).is_some()
+    }
+
+    /// Whether an active OPEN may take over a tuple in TIME-WAIT: the least initial sequence number, if so.
+    // TW-11, as Linux: only with timestamps, and not within the first second.
+    pub(crate) fn reusable(&self, now: Instant, tuple: &Tuple) -> Option<Seq> {
+        match self.lookup(tuple)? {
+            Entry::TimeWait(index) => self.tenants.time_waits.at(index)?.time_wait.reuse(now),
+            Entry::Connection(_) | Entry::Incoming(_) => None,
+        }
     }
 
     pub(crate) fn add_incoming(&mut self, slot: IncomingSlot) -> Option<SlabKey> {

@@ -8,6 +8,7 @@ use transom_wire::{Capabilities, Medium};
 use crate::config::StackConfig;
 use crate::ip_id::Identifications;
 use crate::pmtu::PathMtus;
+use crate::ports::Ports;
 use crate::rate::Limiter;
 use crate::route::{self, Routes};
 use crate::secret::{Key, Purpose, Random};
@@ -23,6 +24,7 @@ pub(crate) struct Host {
     pub(crate) path_mtus: PathMtus,
     pub(crate) ids: Identifications,
     pub(crate) random: Random,
+    pub(crate) ports: Ports,
     pub(crate) icmp_limit: Limiter,
     pub(crate) reset_limit: Limiter,
     /// Moves whenever a path may have changed, so that connections look at theirs again.
@@ -41,6 +43,7 @@ impl Host {
             path_mtus: PathMtus::new(config.max_path_mtus, tables),
             ids: Identifications::new(secret),
             random: Random::new(secret),
+            ports: Ports::new(secret, config.ephemeral_ports.clone()),
             icmp_limit: Limiter::new(secret, config.icmp_limit, config.icmp_limit_each),
             reset_limit: Limiter::new(secret, config.reset_limit, config.reset_limit_each),
             epoch: 0,

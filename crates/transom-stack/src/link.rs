@@ -61,6 +61,11 @@ impl Link {
         self.queue.is_empty()
     }
 
+    /// How many more frames the queue takes.
+    pub(crate) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.queue.len())
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.queue.len() >= self.capacity
     }

@@ -108,6 +108,11 @@ pub trait Recorder {
         let _ = (now, local, peer);
     }
 
+    /// Whether [`metrics`](Self::metrics) is of interest; asking each connection after each segment has a cost.
+    fn wants_metrics(&self) -> bool {
+        false
+    }
+
     /// The congestion window or the round-trip estimate of a connection changed.
     fn metrics(&mut self, now: Instant, local: SocketAddr, peer: SocketAddr, metrics: Metrics) {
         let _ = (now, local, peer, metrics);

@@ -223,11 +223,10 @@ impl Stack {
                 Ok(address)
             };
         }
-        let udp = &self.udp;
-        let port = self
-            .endpoints
+        let (udp, host) = (&self.udp, &mut self.host);
+        let port = host
             .ports
-            .choose(ip, SocketAddr::new(ip, 0), &mut self.host.random, |port| {
+            .choose(ip, SocketAddr::new(ip, 0), &mut host.random, |port| {
                 !udp.is_bound(SocketAddr::new(ip, port))
             })
             .ok_or(BindError::PortsExhausted)?;

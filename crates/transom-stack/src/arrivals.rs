@@ -1,0 +1,418 @@
+//! Segments that arrive: which connection, listener or rule they are for.
+
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+use transom_tcp::listen::{self, Verdict};
+use transom_tcp::{Connection, Event, Instant, Segment, State, TimeWaitReply, Transmit};
+use transom_wire::Seq;
+use transom_wire::tcp::Flags;
+
+use crate::discard::Discard;
+use crate::egress;
+use crate::endpoint::{Entry, Holder, IncomingSlot};
+use crate::event::StackEvent;
+use crate::handle::{ConnId, IncomingId, ListenerId};
+use crate::observer::Dropped;
+use crate::recorder::Metrics;
+use crate::slab::SlabKey;
+use crate::stack::Stack;
+use crate::tuple::Tuple;
+
+/// A segment on its way in.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) tuple: Tuple,
+    pub(crate) segment: Segment,
+    /// The start of the IP packet, for an ICMP error about it.
+    pub(crate) quote: Bytes,
+}
+
+impl Arrival {
+    fn dropped(&self, reason: impl Into<Discard>) -> Dropped {
+        Dropped::between(self.tuple.local(), self.tuple.remote(), reason)
+    }
+
+    fn has(&self, flag: Flags) -> bool {
+        self.segment.flags.contains(flag)
+    }
+}
+
+impl Stack {
+    /// Hands a segment to whom it is for.
+    // SYNF-7: established and embryonic connections come before listeners.
+    pub(crate) fn segment_arrives(&mut self, now: Instant, arrival: &Arrival) -> Result<(), Dropped> {
+        self.observer.counters.segments_in += 1;
+        match self.endpoints.lookup(&arrival.tuple) {
+            Some(Entry::Connection(index)) => {
+                match self.endpoints.tenants.connections.key_at(index) {
+                    Some(key) => self.arrives_at_connection(now, key, arrival),
+                    None => Ok(()),
+                }
+            }
+            Some(Entry::TimeWait(index)) => {
+                match self.endpoints.tenants.time_waits.key_at(index) {
+                    Some(key) => self.arrives_in_time_wait(now, key, arrival),
+                    None => Ok(()),
+                }
+            }
+            Some(Entry::Incoming(index)) => {
+                match self.endpoints.tenants.incomings.key_at(index) {
+                    Some(key) => self.arrives_at_incoming(now, key, arrival),
+                    None => Ok(()),
+                }
+            }
+            None => self.arrives_at_listener(now, arrival, None),
+        }
+    }
+
+    fn arrives_at_connection(
+        &mut self,
+        now: Instant,
+        key: SlabKey,
+        arrival: &Arrival,
+    ) -> Result<(), Dropped> {
+        let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
+            return Ok(());
+        };
+        if let Holder::Listener {
+            listener,
+            ready: false,
+        } = slot.holder
+            && arrival.has(Flags::ACK)
+            && !arrival.has(Flags::RST)
+            && slot.connection.state() == State::SynReceived
+            && self.endpoints.listeners.get(listener).is_some_and(|found| found.is_full())
+        {
+            // SYNF-8, as Linux: the handshake stays incomplete; the SYN-ACK is sent again, and so will the ACK be.
+            return Err(arrival.dropped(Discard::AcceptQueueFull));
+        }
+        let outcome = slot.connection.handle_segment(now, &arrival.segment);
+        self.settle(now, key);
+        self.tell_metrics(now, key);
+        outcome.map_err(|reason| arrival.dropped(reason))
+    }
+
+    fn arrives_in_time_wait(
+        &mut self,
+        now: Instant,
+        key: SlabKey,
+        arrival: &Arrival,
+    ) -> Result<(), Dropped> {
+        let Some(slot) = self.endpoints.tenants.time_waits.get_mut(key) else {
+            return Ok(());
+        };
+        match slot.time_wait.handle_segment(now, &arrival.segment) {
+            TimeWaitReply::Drop(reason) => Err(arrival.dropped(reason)),
+            TimeWaitReply::Ack(reason, transmit) => {
+                self.send_without_connection(now, &arrival.tuple, transmit);
+                Err(arrival.dropped(reason))
+            }
+            TimeWaitReply::Reopen { min_iss } => {
+                // Without a listener the old incarnation keeps its peace.
+                if self.endpoints.listeners.find(arrival.tuple.local()).is_none() {
+                    return Err(arrival.dropped(transom_tcp::Discard::TimeWaitOldSyn));
+                }
+                self.endpoints.remove_time_wait(key);
+                self.arrives_at_listener(now, arrival, Some(min_iss))
+            }
+        }
+    }
+
+    /// A segment for a tuple whose first SYN waits for the application.
+    fn arrives_at_incoming(
+        &mut self,
+        now: Instant,
+        key: SlabKey,
+        arrival: &Arrival,
+    ) -> Result<(), Dropped> {
+        let Some(slot) = self.endpoints.tenants.incomings.get(key) else {
+            return Ok(());
+        };
+        // The peer gives up: its reset takes the number after its SYN, or the SYN's own.
+        let syn = slot.syn.seq;
+        let gives_up = arrival.has(Flags::RST)
+            && (arrival.segment.seq == syn || arrival.segment.seq == syn + 1);
+        if gives_up {
+            self.drop_incoming(now, key);
+            return Err(arrival.dropped(transom_tcp::Discard::ResetWithoutConnection));
+        }
+        // EV-L-8: a SYN again makes no second child.
+        Err(arrival.dropped(Discard::IncomingPending))
+    }
+
+    fn arrives_at_listener(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        min_iss: Option<Seq>,
+    ) -> Result<(), Dropped> {
+        let Some(listener) = self.endpoints.listeners.find(arrival.tuple.local()) else {
+            return self.arrives_closed(now, arrival);
+        };
+        match listen::verdict(&arrival.segment) {
+            Verdict::Drop(reason) => Err(arrival.dropped(reason)),
+            Verdict::Reset(reason, transmit) => {
+                self.send_reset(now, &arrival.tuple, transmit);
+                Err(arrival.dropped(reason))
+            }
+            Verdict::Open => {
+                let manual = self.endpoints.listeners.get(listener).is_some_and(|l| l.manual);
+                if manual {
+                    self.open_later(now, listener, arrival, min_iss)
+                } else {
+                    self.open_now(now, listener, arrival, min_iss)
+                }
+            }
+        }
+    }
+
+    // RFC 9293 §3.10.7.1: a segment for no connection.
+    fn arrives_closed(&mut self, now: Instant, arrival: &Arrival) -> Result<(), Dropped> {
+        let transmit = transom_tcp::closed::reply(&arrival.segment)
+            .map_err(|reason| arrival.dropped(reason))?;
+        if !self.config.black_hole {
+            self.send_reset(now, &arrival.tuple, transmit);
+        }
+        Err(arrival.dropped(Discard::TcpNoConnection))
+    }
+
+    /// A SYN for an automatic listener becomes a connection in SYN-RECEIVED.
+    fn open_now(
+        &mut self,
+        now: Instant,
+        listener: SlabKey,
+        arrival: &Arrival,
+        min_iss: Option<Seq>,
+    ) -> Result<(), Dropped> {
+        let Some(found) = self.endpoints.listeners.get(listener) else {
+            return Ok(());
+        };
+        // EV-L-8: dropped, not reset; the peer sends it again.
+        if found.refuses_syn() {
+            return Err(arrival.dropped(Discard::BacklogFull));
+        }
+        let config = found.config.clone();
+        let holder = Holder::Listener {
+            listener,
+            ready: false,
+        };
+        let opened = self.open_passive(now, arrival.tuple, &arrival.segment, config, holder, min_iss);
+        opened.map_err(|reason| arrival.dropped(reason))?;
+        if let Some(found) = self.endpoints.listeners.get_mut(listener) {
+            found.embryos += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes the connection for a SYN.
+    pub(crate) fn open_passive(
+        &mut self,
+        now: Instant,
+        tuple: Tuple,
+        syn: &Segment,
+        config: crate::endpoint::SharedConfig,
+        holder: Holder,
+        min_iss: Option<Seq>,
+    ) -> Result<SlabKey, Discard> {
+        if self.endpoints.tenants.connections.len() >= self.config.max_connections {
+            return Err(Discard::ConnectionLimit);
+        }
+        let path = self.host.path(tuple.remote);
+        let identity = self.endpoints.new_identity(&tuple, now, min_iss);
+        let connection = Connection::accept(config, path, identity, syn, now)?;
+        let flow_label = self.host.flow_label(&tuple);
+        let key = self
+            .endpoints
+            .add_connection(tuple, connection, holder, self.host.epoch, flow_label)
+            .ok_or(Discard::ConnectionLimit)?;
+        self.observer.counters.passive_opens += 1;
+        let pair = (tuple.local(), tuple.remote());
+        self.observer.state(now, pair, State::Listen, State::SynReceived);
+        self.settle(now, key);
+        Ok(key)
+    }
+
+    /// A SYN for a manual listener waits for the application.
+    fn open_later(
+        &mut self,
+        now: Instant,
+        listener: SlabKey,
+        arrival: &Arrival,
+        min_iss: Option<Seq>,
+    ) -> Result<(), Dropped> {
+        let Some(found) = self.endpoints.listeners.get(listener) else {
+            return Ok(());
+        };
+        let full = found.incoming.len() > found.backlog
+            || self.endpoints.tenants.incomings.len() >= self.config.max_incoming;
+        if full {
+            return Err(arrival.dropped(Discard::IncomingLimit));
+        }
+        let slot = IncomingSlot {
+            tuple: arrival.tuple,
+            listener,
+            syn: arrival.segment.clone(),
+            quote: arrival.quote.clone(),
+            min_iss,
+            deadline: now + self.config.incoming_timeout,
+            armed: None,
+            taken: false,
+        };
+        let Some(key) = self.endpoints.add_incoming(slot) else {
+            return Err(arrival.dropped(Discard::IncomingLimit));
+        };
+        if let Some(found) = self.endpoints.listeners.get_mut(listener) {
+            found.incoming.push_back(key);
+            if !core::mem::replace(&mut found.announced, true) {
+                self.events.push_back(StackEvent::Incoming(ListenerId(listener)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a SYN that nobody needs to decide on any more, and says so if somebody was about to.
+    pub(crate) fn drop_incoming(&mut self, _now: Instant, key: SlabKey) {
+        if let Some(slot) = self.endpoints.remove_incoming(key)
+            && slot.taken
+        {
+            self.events.push_back(StackEvent::IncomingGone(IncomingId(key)));
+        }
+    }
+
+    /// Sends a reset that belongs to no connection, unless there were too many.
+    // EV-C-5, SEC-ACK-1.
+    pub(crate) fn send_reset(&mut self, now: Instant, tuple: &Tuple, transmit: Transmit) {
+        let allowed = {
+            let host = &mut self.host;
+            host.reset_limit.allow(tuple.remote, now, &mut host.random)
+        };
+        if !allowed {
+            let dropped = Dropped::between(tuple.local(), tuple.remote(), Discard::ResetRateLimited);
+            self.observer.discard(now, dropped);
+            return;
+        }
+        self.observer.counters.resets_out += 1;
+        self.send_without_connection(now, tuple, transmit);
+    }
+
+    /// Sends a segment that belongs to no connection.
+    pub(crate) fn send_without_connection(&mut self, now: Instant, tuple: &Tuple, transmit: Transmit) {
+        let flow_label = self.host.flow_label(tuple);
+        let frame = egress::tcp_frame(&self.host, &self.link, tuple, flow_label, transmit);
+        self.observer.counters.segments_out += 1;
+        let sent = match frame {
+            Some(frame) => self.send_frame(now, frame, tuple.remote),
+            None => Err(Discard::TooLarge),
+        };
+        if let Err(reason) = sent {
+            self.observer.discard(now, Dropped::between(tuple.local(), tuple.remote(), reason));
+        }
+    }
+
+    /// After anything happened to a connection: pass its events on, let it send, arm its timer.
+    pub(crate) fn settle(&mut self, now: Instant, key: SlabKey) {
+        self.collect_events(now, key);
+        self.endpoints.owe(key);
+        let deadline = self
+            .endpoints
+            .tenants
+            .connections
+            .get(key)
+            .and_then(|slot| slot.connection.poll_timeout());
+        // What is due now is due because something is owed, and sending comes first.
+        if let Some(deadline) = deadline
+            && deadline > now
+        {
+            self.endpoints.arm_connection(key, deadline);
+        }
+    }
+
+    /// Passes the events of a connection on.
+    pub(crate) fn collect_events(&mut self, now: Instant, key: SlabKey) {
+        loop {
+            let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
+                return;
+            };
+            let Some(event) = slot.connection.poll_event() else {
+                return;
+            };
+            let tuple = slot.tuple;
+            let holder = slot.holder;
+            let new = holder == Holder::Application && slot.queued.insert(&event);
+            match event {
+                Event::State { from, to } => {
+                    self.state_changed(now, key, (tuple.local(), tuple.remote()), from, to);
+                }
+                Event::Connected => self.handshake_complete(key, holder),
+                _ => {}
+            }
+            if new {
+                self.events.push_back(StackEvent::Tcp(ConnId(key), event));
+            }
+        }
+    }
+
+    fn state_changed(
+        &mut self,
+        now: Instant,
+        key: SlabKey,
+        pair: (SocketAddr, SocketAddr),
+        from: State,
+        to: State,
+    ) {
+        self.observer.state(now, pair, from, to);
+        if to == State::Closed {
+            // The tuple is free at once; the connection stays for what it owes and for who holds it.
+            self.endpoints.unlink_connection(key);
+        }
+    }
+
+    /// A connection of a listener may be taken now.
+    fn handshake_complete(&mut self, key: SlabKey, holder: Holder) {
+        let Holder::Listener {
+            listener,
+            ready: false,
+        } = holder
+        else {
+            return;
+        };
+        if let Some(slot) = self.endpoints.tenants.connections.get_mut(key) {
+            slot.holder = Holder::Listener {
+                listener,
+                ready: true,
+            };
+        }
+        if let Some(found) = self.endpoints.listeners.get_mut(listener) {
+            found.embryos = found.embryos.saturating_sub(1);
+            found.ready.push_back(key);
+            if !core::mem::replace(&mut found.announced, true) {
+                self.events.push_back(StackEvent::Acceptable(ListenerId(listener)));
+            }
+        }
+    }
+
+    /// Tells a recorder that wants to know about congestion window and round-trip time.
+    fn tell_metrics(&mut self, now: Instant, key: SlabKey) {
+        let Some(recorder) = &mut self.observer.recorder else {
+            return;
+        };
+        if !recorder.wants_metrics() {
+            return;
+        }
+        let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
+            return;
+        };
+        let info = slot.connection.info();
+        let metrics = Metrics {
+            cwnd: info.cwnd,
+            ssthresh: info.ssthresh,
+            srtt: info.srtt,
+            rto: info.rto,
+        };
+        if slot.told.as_deref() != Some(&metrics) {
+            recorder.metrics(now, slot.tuple.local(), slot.tuple.remote(), metrics);
+            slot.told = Some(Box::new(metrics));
+        }
+    }
+}

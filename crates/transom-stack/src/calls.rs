@@ -1,0 +1,399 @@
+//! The calls of TCP applications (RFC 9293 §3.10.1–6).
+
+use core::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use transom_tcp::{Connection, ConnectionInfo, Instant, State};
+use transom_wire::Seq;
+
+use crate::endpoint::{Entry, Holder};
+use crate::error::{
+    ConnectError, ListenError, RecvError, SendError, ShutdownError, StaleHandle,
+};
+use crate::handle::{ConnId, ListenerId};
+use crate::listener::{ListenOn, ListenOptions};
+use crate::stack::Stack;
+use crate::tuple::Tuple;
+
+/// How to open a connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectOptions {
+    /// The local socket. An unspecified address (or none) is chosen by the route, port 0 (or none) among the
+    /// ephemeral ones.
+    pub local: Option<SocketAddr>,
+    /// The remote socket.
+    pub remote: SocketAddr,
+    /// The choices for the connection; default those of the stack.
+    pub config: Option<Arc<transom_tcp::Config>>,
+}
+
+impl ConnectOptions {
+    /// To `remote`, with the defaults.
+    #[must_use]
+    pub const fn new(remote: SocketAddr) -> Self {
+        Self {
+            local: None,
+            remote,
+            config: None,
+        }
+    }
+
+    /// Sets [`ConnectOptions::local`].
+    #[must_use]
+    pub const fn local(mut self, local: SocketAddr) -> Self {
+        self.local = Some(local);
+        self
+    }
+
+    /// Sets [`ConnectOptions::config`].
+    #[must_use]
+    pub fn config(mut self, config: impl Into<Arc<transom_tcp::Config>>) -> Self {
+        self.config = Some(config.into());
+        self
+    }
+}
+
+impl Stack {
+    /// Active OPEN.
+    ///
+    /// # Errors
+    /// See [`ConnectError`]. Nothing is sent then.
+    pub fn tcp_connect(
+        &mut self,
+        now: Instant,
+        options: ConnectOptions,
+    ) -> Result<ConnId, ConnectError> {
+        let ConnectOptions {
+            local,
+            remote,
+            config,
+        } = options;
+        // RFC 9293 §3.9.1.1 MUST-46: an OPEN to an address that no host has is an error.
+        if remote.port() == 0 || !self.host.is_plain_unicast(remote.ip()) {
+            return Err(ConnectError::InvalidRemote);
+        }
+        if self.endpoints.tenants.connections.len() >= self.config.max_connections {
+            return Err(ConnectError::ConnectionLimit);
+        }
+        let source = self.connect_source(local, remote.ip())?;
+        let wished_port = local.map_or(0, |local| local.port());
+        let (tuple, min_iss) = self.connect_tuple(now, source, wished_port, remote)?;
+        let path = self.host.path(remote.ip());
+        let identity = self.endpoints.new_identity(&tuple, now, min_iss);
+        let config = config.unwrap_or_else(|| self.config.tcp.clone());
+        let connection = Connection::connect(config, path, identity, now);
+        let flow_label = self.host.flow_label(&tuple);
+        let key = self
+            .endpoints
+            .add_connection(tuple, connection, Holder::Application, self.host.epoch, flow_label)
+            .ok_or(ConnectError::ConnectionLimit)?;
+        self.observer.counters.active_opens += 1;
+        let pair = (tuple.local(), tuple.remote());
+        self.observer.state(now, pair, State::Closed, State::SynSent);
+        self.settle(now, key);
+        Ok(ConnId(key))
+    }
+
+    /// The local address of a connection to be.
+    // RFC 9293 §3.9.1.1 MUST-43: one may be given; MUST-44: otherwise the IP layer is asked.
+    fn connect_source(
+        &self,
+        local: Option<SocketAddr>,
+        remote: IpAddr,
+    ) -> Result<IpAddr, ConnectError> {
+        let next_hop = self.host.next_hop(remote).ok_or(ConnectError::NoRoute)?;
+        if self.host.routes.is_local(remote) {
+            return Err(ConnectError::NoRoute);
+        }
+        match local.map(|local| local.ip()) {
+            Some(ip) if ip.is_ipv4() != remote.is_ipv4() => Err(ConnectError::InvalidLocal),
+            Some(ip) if !ip.is_unspecified() => {
+                if self.host.may_send_from(ip) { Ok(ip) } else { Err(ConnectError::InvalidLocal) }
+            }
+            _ => self
+                .host
+                .routes
+                .source_for(remote, next_hop)
+                .ok_or(ConnectError::NoSourceAddress),
+        }
+    }
+
+    /// The tuple of a connection to be, and the least initial sequence number when it was in TIME-WAIT.
+    fn connect_tuple(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        port: u16,
+        remote: SocketAddr,
+    ) -> Result<(Tuple, Option<Seq>), ConnectError> {
+        let tuple = |port| Tuple::new(SocketAddr::new(source, port), remote);
+        if port != 0 {
+            let min_iss = self.take_tuple(now, &tuple(port))?;
+            return Ok((tuple(port), min_iss));
+        }
+        let Self {
+            endpoints, host, ..
+        } = self;
+        let (ports, random) = (&mut host.ports, &mut host.random);
+        let mut chosen = ports.choose(source, remote, random, |port| {
+            endpoints.lookup(&tuple(port)).is_none()
+                && !endpoints.listeners.is_bound(SocketAddr::new(source, port))
+        });
+        if chosen.is_none() {
+            // PORT-3: only when nothing else is left, one whose TIME-WAIT may be cut short (TW-11).
+            chosen = ports.choose(source, remote, random, |port| {
+                endpoints.reusable(now, &tuple(port)).is_some()
+            });
+        }
+        let port = chosen.ok_or(ConnectError::PortsExhausted)?;
+        let min_iss = self.take_tuple(now, &tuple(port))?;
+        Ok((tuple(port), min_iss))
+    }
+
+    /// Makes sure that a tuple is free, ending a TIME-WAIT that may be ended.
+    fn take_tuple(&mut self, now: Instant, tuple: &Tuple) -> Result<Option<Seq>, ConnectError> {
+        match self.endpoints.lookup(tuple) {
+            None => Ok(None),
+            Some(Entry::TimeWait(index)) => {
+                let min_iss =
+                    self.endpoints.reusable(now, tuple).ok_or(ConnectError::AddressInUse)?;
+                if let Some(key) = self.endpoints.tenants.time_waits.key_at(index) {
+                    self.endpoints.remove_time_wait(key);
+                }
+                Ok(Some(min_iss))
+            }
+            Some(_) => Err(ConnectError::AddressInUse),
+        }
+    }
+
+    /// Passive OPEN.
+    ///
+    /// # Errors
+    /// See [`ListenError`]. Nothing that exists is affected (RFC 9293 MUST-41).
+    pub fn tcp_listen(&mut self, options: ListenOptions) -> Result<ListenerId, ListenError> {
+        match options.on {
+            ListenOn::Address(address) => {
+                let ip = address.ip();
+                if !ip.is_unspecified() && !self.host.may_send_from(ip) {
+                    return Err(ListenError::InvalidLocal);
+                }
+                if address.port() == 0 {
+                    return Err(ListenError::InvalidPort);
+                }
+            }
+            ListenOn::AnyAddress(0) => return Err(ListenError::InvalidPort),
+            ListenOn::AnyAddress(_) | ListenOn::Everything => {}
+        }
+        let config = match &options.config {
+            Some(config) => Arc::new(config.clone()),
+            None => self.config.tcp.clone(),
+        };
+        self.endpoints.listeners.add(&options, config).map(ListenerId)
+    }
+
+    /// CLOSE of a listener: handshakes under way and connections not yet taken are reset, SYNs not yet decided on
+    /// are dropped.
+    // RFC 9293 §3.10.4, LISTEN STATE (EV-U-2).
+    pub fn tcp_close_listener(&mut self, now: Instant, id: ListenerId) {
+        let Some(listener) = self.endpoints.listeners.remove(id.0) else {
+            return;
+        };
+        let children = self.endpoints.tenants.connections.keys_where(
+            |slot| matches!(slot.holder, Holder::Listener { listener, .. } if listener == id.0),
+        );
+        for key in children {
+            if let Some(slot) = self.endpoints.tenants.connections.get_mut(key) {
+                slot.connection.abort(now);
+                slot.holder = Holder::Orphan;
+                self.endpoints.orphans += 1;
+            }
+            self.settle(now, key);
+        }
+        let waiting = self.endpoints.tenants.incomings.keys_where(|slot| slot.listener == id.0);
+        for key in waiting {
+            self.drop_incoming(now, key);
+        }
+        drop(listener);
+    }
+
+    /// A connection of an automatic listener whose handshake is complete. It may have ended meanwhile.
+    pub fn tcp_accept(&mut self, id: ListenerId) -> Option<ConnId> {
+        let listener = self.endpoints.listeners.get_mut(id.0)?;
+        let key = listener.ready.pop_front()?;
+        if let Some(slot) = self.endpoints.tenants.connections.get_mut(key) {
+            slot.holder = Holder::Application;
+        }
+        Some(ConnId(key))
+    }
+
+    /// Queues data for sending; returns how many bytes were taken, 0 when the buffer is full.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn tcp_send(&mut self, now: Instant, id: ConnId, data: Bytes) -> Result<usize, SendError> {
+        let taken = self.connection(id).ok_or(SendError::StaleHandle)?.send(now, data)?;
+        self.settle(now, id.0);
+        Ok(taken)
+    }
+
+    /// As [`tcp_send`](Self::tcp_send), with one copy.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn tcp_send_slice(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        data: &[u8],
+    ) -> Result<usize, SendError> {
+        let taken = self.connection(id).ok_or(SendError::StaleHandle)?.send_slice(now, data)?;
+        self.settle(now, id.0);
+        Ok(taken)
+    }
+
+    /// Takes up to `max` bytes received, without a copy: `None` would block, an empty slice is the end of the stream.
+    ///
+    /// # Errors
+    /// See [`RecvError`].
+    pub fn tcp_recv(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        max: usize,
+    ) -> Result<Option<Bytes>, RecvError> {
+        let data = self.connection(id).ok_or(RecvError::StaleHandle)?.recv(now, max)?;
+        if data.is_some() {
+            self.settle(now, id.0);
+        }
+        Ok(data)
+    }
+
+    /// As [`tcp_recv`](Self::tcp_recv), with one copy: `Some(0)` is the end of the stream.
+    ///
+    /// # Errors
+    /// See [`RecvError`].
+    pub fn tcp_recv_into(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, RecvError> {
+        let taken = self.connection(id).ok_or(RecvError::StaleHandle)?.recv_into(now, out)?;
+        if taken.is_some() {
+            self.settle(now, id.0);
+        }
+        Ok(taken)
+    }
+
+    /// As [`tcp_recv_into`](Self::tcp_recv_into), and leaves the data in the queue.
+    ///
+    /// # Errors
+    /// See [`RecvError`].
+    pub fn tcp_peek(&self, id: ConnId, out: &mut [u8]) -> Result<Option<usize>, RecvError> {
+        let slot = self.endpoints.tenants.connections.get(id.0).ok_or(RecvError::StaleHandle)?;
+        Ok(slot.connection.peek(out)?)
+    }
+
+    /// CLOSE of the sending side: FIN after the data that is queued.
+    ///
+    /// # Errors
+    /// See [`ShutdownError`].
+    pub fn tcp_shutdown_write(&mut self, now: Instant, id: ConnId) -> Result<(), ShutdownError> {
+        self.connection(id).ok_or(ShutdownError::StaleHandle)?.shutdown_write(now)?;
+        self.settle(now, id.0);
+        Ok(())
+    }
+
+    /// The application reads no more; what comes is acknowledged and thrown away.
+    pub fn tcp_shutdown_read(&mut self, now: Instant, id: ConnId) {
+        if let Some(connection) = self.connection(id) {
+            connection.shutdown_read(now);
+            self.settle(now, id.0);
+        }
+    }
+
+    /// CLOSE of both sides. With data unread, or data that comes later, the peer gets a reset.
+    pub fn tcp_close(&mut self, now: Instant, id: ConnId) {
+        if let Some(connection) = self.connection(id) {
+            connection.close(now);
+            self.settle(now, id.0);
+        }
+    }
+
+    /// ABORT: a reset, and all queues are flushed.
+    pub fn tcp_abort(&mut self, now: Instant, id: ConnId) {
+        if let Some(connection) = self.connection(id) {
+            connection.abort(now);
+            self.settle(now, id.0);
+        }
+    }
+
+    /// The application lets go of the handle. A connection that was not closed is closed now, and finishes by itself.
+    // SEC-ZWP-2, SEC-FW2-1: those left behind are limited in number here, and in time by the connection.
+    pub fn tcp_release(&mut self, now: Instant, id: ConnId) {
+        let crowded = self.endpoints.orphans >= self.config.max_orphans;
+        let Some(slot) = self.endpoints.tenants.connections.get_mut(id.0) else {
+            return;
+        };
+        if slot.holder != Holder::Application {
+            return;
+        }
+        slot.holder = Holder::Orphan;
+        self.endpoints.orphans += 1;
+        slot.connection.close(now);
+        if crowded && slot.connection.closed().is_none() {
+            slot.connection.abort(now);
+            self.observer.counters.orphan_overflows += 1;
+        }
+        self.settle(now, id.0);
+    }
+
+    /// A snapshot of a connection.
+    ///
+    /// # Errors
+    /// The handle is stale.
+    pub fn tcp_info(&self, id: ConnId) -> Result<ConnectionInfo, StaleHandle> {
+        let slot = self.endpoints.tenants.connections.get(id.0);
+        slot.map(|slot| slot.connection.info()).ok_or(StaleHandle::Gone)
+    }
+
+    /// The state of a connection; `None` when the handle is stale.
+    #[must_use]
+    pub fn tcp_state(&self, id: ConnId) -> Option<State> {
+        let slot = self.endpoints.tenants.connections.get(id.0)?;
+        Some(slot.connection.state())
+    }
+
+    /// Local and remote socket of a connection; `None` when the handle is stale.
+    #[must_use]
+    pub fn tcp_addresses(&self, id: ConnId) -> Option<(SocketAddr, SocketAddr)> {
+        let slot = self.endpoints.tenants.connections.get(id.0)?;
+        Some((slot.tuple.local(), slot.tuple.remote()))
+    }
+
+    /// A connection to look at; `None` when the handle is stale.
+    #[must_use]
+    pub fn tcp_connection(&self, id: ConnId) -> Option<&Connection> {
+        let slot = self.endpoints.tenants.connections.get(id.0)?;
+        Some(&slot.connection)
+    }
+
+    /// Calls a method of the connection itself, for options and for what has no call of its own here.
+    pub fn tcp_with<R>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        f: impl FnOnce(&mut Connection) -> R,
+    ) -> Option<R> {
+        let result = f(self.connection(id)?);
+        self.settle(now, id.0);
+        Some(result)
+    }
+
+    fn connection(&mut self, id: ConnId) -> Option<&mut Connection> {
+        let slot = self.endpoints.tenants.connections.get_mut(id.0)?;
+        Some(&mut *slot.connection)
+    }
+}

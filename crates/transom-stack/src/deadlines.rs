@@ -1,0 +1,66 @@
+//! Deadlines of connections, of TIME-WAIT and of SYNs that wait.
+
+use transom_tcp::Instant;
+
+use crate::discard::Discard;
+use crate::observer::Dropped;
+use crate::slab::SlabKey;
+use crate::stack::Stack;
+use crate::timers::Owner;
+
+impl Stack {
+    pub(crate) fn connection_timeout(&mut self, now: Instant, at: Instant, key: SlabKey) {
+        let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
+            return;
+        };
+        if slot.armed != Some(at) {
+            return;
+        }
+        slot.armed = None;
+        let Some(deadline) = slot.connection.poll_timeout() else {
+            return;
+        };
+        if deadline > now {
+            // It moved later since the heap was told.
+            self.endpoints.arm_connection(key, deadline);
+            return;
+        }
+        let (local, peer) = (slot.tuple.local(), slot.tuple.remote());
+        slot.connection.handle_timeout(now);
+        if let Some(recorder) = &mut self.observer.recorder {
+            recorder.timer(now, local, peer);
+        }
+        self.settle(now, key);
+    }
+
+    pub(crate) fn time_wait_timeout(&mut self, now: Instant, at: Instant, key: SlabKey) {
+        let Some(slot) = self.endpoints.tenants.time_waits.get_mut(key) else {
+            return;
+        };
+        if slot.armed != Some(at) {
+            return;
+        }
+        slot.armed = None;
+        let deadline = slot.time_wait.deadline();
+        if deadline > now {
+            self.endpoints.timers.arm(&mut slot.armed, deadline, Owner::TimeWait(key));
+            return;
+        }
+        let (local, peer) = (slot.tuple.local(), slot.tuple.remote());
+        self.endpoints.remove_time_wait(key);
+        let (from, to) = (transom_tcp::State::TimeWait, transom_tcp::State::Closed);
+        self.observer.state(now, (local, peer), from, to);
+    }
+
+    pub(crate) fn incoming_timeout(&mut self, now: Instant, at: Instant, key: SlabKey) {
+        let Some(slot) = self.endpoints.tenants.incomings.get_mut(key) else {
+            return;
+        };
+        if slot.armed != Some(at) {
+            return;
+        }
+        let (local, peer) = (slot.tuple.local(), slot.tuple.remote());
+        self.drop_incoming(now, key);
+        self.observer.discard(now, Dropped::between(local, peer, Discard::IncomingExpired));
+    }
+}

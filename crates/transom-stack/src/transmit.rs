@@ -1,0 +1,143 @@
+//! Which connection sends next.
+
+use transom_tcp::{Instant, State};
+use transom_wire::TxFrame;
+
+use crate::egress;
+use crate::endpoint::Holder;
+use crate::link::Sent;
+use crate::slab::SlabKey;
+use crate::stack::Stack;
+
+/// The longest TCP header.
+const MAX_TCP_HEADER: usize = 60;
+
+impl Stack {
+    /// The next segment of the connections that owe one: first come, first served, one segment a turn.
+    pub(crate) fn poll_connections(&mut self, now: Instant) -> Option<TxFrame> {
+        while let Some(key) = self.endpoints.owing.pop_front() {
+            let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
+                continue;
+            };
+            if slot.epoch != self.host.epoch {
+                slot.epoch = self.host.epoch;
+                let mtu = self.host.path_mtu(slot.tuple.remote);
+                slot.connection.set_path_mtu(now, mtu);
+            }
+            let limit = max_payload(&self.host.capabilities, slot.tuple.local.is_ipv4());
+            let Some(transmit) = slot.connection.poll_transmit(now, limit) else {
+                slot.owes = false;
+                self.drained(now, key);
+                continue;
+            };
+            self.endpoints.owing.push_back(key);
+            let (tuple, flow_label) = (slot.tuple, slot.flow_label);
+            self.observer.counters.segments_out += 1;
+            let frame = egress::tcp_frame(&self.host, &self.link, &tuple, flow_label, transmit);
+            let Some(frame) = frame else {
+                self.observer.discard(now, crate::Discard::TooLarge);
+                continue;
+            };
+            let hop = match self.hop_for(tuple.remote) {
+                Ok(hop) => hop,
+                Err(reason) => {
+                    self.observer.discard(now, reason);
+                    continue;
+                }
+            };
+            match self.link.resolve(now, frame, hop) {
+                Sent::Ready(frame) => return Some(frame),
+                Sent::Waiting { solicit, dropped } => {
+                    self.neighbour_awaited(now, solicit, dropped);
+                    if let Some(frame) = self.link.pop() {
+                        return Some(frame);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// A connection owes nothing more for now: arm its timer, or let it go.
+    fn drained(&mut self, now: Instant, key: SlabKey) {
+        self.collect_events(now, key);
+        let Some(slot) = self.endpoints.tenants.connections.get(key) else {
+            return;
+        };
+        let closed = slot.connection.closed().is_some();
+        let held = slot.holder == Holder::Application
+            || matches!(slot.holder, Holder::Listener { ready: true, .. });
+        if closed && !held {
+            self.forget_connection(key);
+            return;
+        }
+        if slot.connection.state() == State::TimeWait && !held {
+            self.shrink_to_time_wait(now, key);
+            return;
+        }
+        if let Some(deadline) = slot.connection.poll_timeout() {
+            self.endpoints.arm_connection(key, deadline.max(now));
+        }
+    }
+
+    /// Removes a connection that nobody holds.
+    pub(crate) fn forget_connection(&mut self, key: SlabKey) {
+        let Some(slot) = self.endpoints.remove_connection(key) else {
+            return;
+        };
+        match slot.holder {
+            Holder::Orphan => self.endpoints.orphans = self.endpoints.orphans.saturating_sub(1),
+            Holder::Listener { listener, ready } => {
+                if let Some(listener) = self.endpoints.listeners.get_mut(listener) {
+                    if ready {
+                        listener.ready.retain(|waiting| *waiting != key);
+                    } else {
+                        listener.embryos = listener.embryos.saturating_sub(1);
+                    }
+                }
+            }
+            Holder::Application => {}
+        }
+    }
+
+    /// Puts the small form of TIME-WAIT in place of a connection that nobody holds.
+    fn shrink_to_time_wait(&mut self, now: Instant, key: SlabKey) {
+        let Some(mut slot) = self.endpoints.remove_connection(key) else {
+            return;
+        };
+        match slot.connection.into_time_wait() {
+            Ok(time_wait) => {
+                if slot.holder == Holder::Orphan {
+                    self.endpoints.orphans = self.endpoints.orphans.saturating_sub(1);
+                }
+                let overflows = self.endpoints.add_time_wait(slot.tuple, time_wait);
+                self.observer.counters.time_wait_overflows += overflows;
+            }
+            Err(connection) => {
+                // It still owes something: it stays as it is, and is looked at again when its timer comes up.
+                slot.armed = None;
+                let deadline = connection.poll_timeout();
+                let again = self.endpoints.add_connection(
+                    slot.tuple,
+                    connection,
+                    slot.holder,
+                    slot.epoch,
+                    slot.flow_label,
+                );
+                if let (Some(key), Some(deadline)) = (again, deadline) {
+                    self.endpoints.arm_connection(key, deadline.max(now));
+                }
+            }
+        }
+    }
+}
+
+/// The most payload of one segment handed to the device: what it can cut, or 0 when it cuts nothing.
+fn max_payload(capabilities: &transom_wire::Capabilities, ipv4: bool) -> usize {
+    if !capabilities.has_gso() {
+        return 0;
+    }
+    let ip_header = if ipv4 { 20 } else { 40 };
+    let packet = capabilities.max_gso.min(transom_wire::ip::MAX_PACKET_LEN);
+    packet.saturating_sub(ip_header + MAX_TCP_HEADER)
+}

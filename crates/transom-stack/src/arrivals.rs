@@ -41,7 +41,11 @@ impl Arrival {
 impl Stack {
     /// Hands a segment to whom it is for.
     // SYNF-7: established and embryonic connections come before listeners.
-    pub(crate) fn segment_arrives(&mut self, now: Instant, arrival: &Arrival) -> Result<(), Dropped> {
+    pub(crate) fn segment_arrives(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+    ) -> Result<(), Dropped> {
         self.observer.counters.segments_in += 1;
         match self.endpoints.lookup(&arrival.tuple) {
             Some(Entry::Connection(index)) => {
@@ -50,18 +54,14 @@ impl Stack {
                     None => Ok(()),
                 }
             }
-            Some(Entry::TimeWait(index)) => {
-                match self.endpoints.tenants.time_waits.key_at(index) {
-                    Some(key) => self.arrives_in_time_wait(now, key, arrival),
-                    None => Ok(()),
-                }
-            }
-            Some(Entry::Incoming(index)) => {
-                match self.endpoints.tenants.incomings.key_at(index) {
-                    Some(key) => self.arrives_at_incoming(now, key, arrival),
-                    None => Ok(()),
-                }
-            }
+            Some(Entry::TimeWait(index)) => match self.endpoints.tenants.time_waits.key_at(index) {
+                Some(key) => self.arrives_in_time_wait(now, key, arrival),
+                None => Ok(()),
+            },
+            Some(Entry::Incoming(index)) => match self.endpoints.tenants.incomings.key_at(index) {
+                Some(key) => self.arrives_at_incoming(now, key, arrival),
+                None => Ok(()),
+            },
             None => self.arrives_at_listener(now, arrival, None),
         }
     }
@@ -82,7 +82,11 @@ impl Stack {
             && arrival.has(Flags::ACK)
             && !arrival.has(Flags::RST)
             && slot.connection.state() == State::SynReceived
-            && self.endpoints.listeners.get(listener).is_some_and(|found| found.is_full())
+            && self
+                .endpoints
+                .listeners
+                .get(listener)
+                .is_some_and(|found| found.is_full())
         {
             // SYNF-8, as Linux: the handshake stays incomplete; the SYN-ACK is sent again, and so will the ACK be.
             return Err(arrival.dropped(Discard::AcceptQueueFull));
@@ -110,7 +114,12 @@ impl Stack {
             }
             TimeWaitReply::Reopen { min_iss } => {
                 // Without a listener the old incarnation keeps its peace.
-                if self.endpoints.listeners.find(arrival.tuple.local()).is_none() {
+                if self
+                    .endpoints
+                    .listeners
+                    .find(arrival.tuple.local())
+                    .is_none()
+                {
                     return Err(arrival.dropped(transom_tcp::Discard::TimeWaitOldSyn));
                 }
                 self.endpoints.remove_time_wait(key);
@@ -157,7 +166,11 @@ impl Stack {
                 Err(arrival.dropped(reason))
             }
             Verdict::Open => {
-                let manual = self.endpoints.listeners.get(listener).is_some_and(|l| l.manual);
+                let manual = self
+                    .endpoints
+                    .listeners
+                    .get(listener)
+                    .is_some_and(|l| l.manual);
                 if manual {
                     self.open_later(now, listener, arrival, min_iss)
                 } else {
@@ -197,7 +210,14 @@ impl Stack {
             listener,
             ready: false,
         };
-        let opened = self.open_passive(now, arrival.tuple, &arrival.segment, config, holder, min_iss);
+        let opened = self.open_passive(
+            now,
+            arrival.tuple,
+            &arrival.segment,
+            config,
+            holder,
+            min_iss,
+        );
         opened.map_err(|reason| arrival.dropped(reason))?;
         if let Some(found) = self.endpoints.listeners.get_mut(listener) {
             found.embryos += 1;
@@ -228,7 +248,8 @@ impl Stack {
             .ok_or(Discard::ConnectionLimit)?;
         self.observer.counters.passive_opens += 1;
         let pair = (tuple.local(), tuple.remote());
-        self.observer.state(now, pair, State::Listen, State::SynReceived);
+        self.observer
+            .state(now, pair, State::Listen, State::SynReceived);
         self.settle(now, key);
         Ok(key)
     }
@@ -265,7 +286,8 @@ impl Stack {
         if let Some(found) = self.endpoints.listeners.get_mut(listener) {
             found.incoming.push_back(key);
             if !core::mem::replace(&mut found.announced, true) {
-                self.events.push_back(StackEvent::Incoming(ListenerId(listener)));
+                self.events
+                    .push_back(StackEvent::Incoming(ListenerId(listener)));
             }
         }
         Ok(())
@@ -276,7 +298,8 @@ impl Stack {
         if let Some(slot) = self.endpoints.remove_incoming(key)
             && slot.taken
         {
-            self.events.push_back(StackEvent::IncomingGone(IncomingId(key)));
+            self.events
+                .push_back(StackEvent::IncomingGone(IncomingId(key)));
         }
     }
 
@@ -288,7 +311,8 @@ impl Stack {
             host.reset_limit.allow(tuple.remote, now, &mut host.random)
         };
         if !allowed {
-            let dropped = Dropped::between(tuple.local(), tuple.remote(), Discard::ResetRateLimited);
+            let dropped =
+                Dropped::between(tuple.local(), tuple.remote(), Discard::ResetRateLimited);
             self.observer.discard(now, dropped);
             return;
         }
@@ -297,7 +321,12 @@ impl Stack {
     }
 
     /// Sends a segment that belongs to no connection.
-    pub(crate) fn send_without_connection(&mut self, now: Instant, tuple: &Tuple, transmit: Transmit) {
+    pub(crate) fn send_without_connection(
+        &mut self,
+        now: Instant,
+        tuple: &Tuple,
+        transmit: Transmit,
+    ) {
         let flow_label = self.host.flow_label(tuple);
         let frame = egress::tcp_frame(&self.host, &self.link, tuple, flow_label, transmit);
         self.observer.counters.segments_out += 1;
@@ -306,7 +335,8 @@ impl Stack {
             None => Err(Discard::TooLarge),
         };
         if let Err(reason) = sent {
-            self.observer.discard(now, Dropped::between(tuple.local(), tuple.remote(), reason));
+            self.observer
+                .discard(now, Dropped::between(tuple.local(), tuple.remote(), reason));
         }
     }
 
@@ -387,7 +417,8 @@ impl Stack {
             found.embryos = found.embryos.saturating_sub(1);
             found.ready.push_back(key);
             if !core::mem::replace(&mut found.announced, true) {
-                self.events.push_back(StackEvent::Acceptable(ListenerId(listener)));
+                self.events
+                    .push_back(StackEvent::Acceptable(ListenerId(listener)));
             }
         }
     }

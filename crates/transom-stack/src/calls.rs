@@ -8,9 +8,7 @@ use transom_tcp::{Connection, ConnectionInfo, Instant, State};
 use transom_wire::Seq;
 
 use crate::endpoint::{Entry, Holder};
-use crate::error::{
-    ConnectError, ListenError, RecvError, SendError, ShutdownError, StaleHandle,
-};
+use crate::error::{ConnectError, ListenError, RecvError, SendError, ShutdownError, StaleHandle};
 use crate::handle::{ConnId, ListenerId};
 use crate::listener::{ListenOn, ListenOptions};
 use crate::stack::Stack;
@@ -87,11 +85,18 @@ impl Stack {
         let flow_label = self.host.flow_label(&tuple);
         let key = self
             .endpoints
-            .add_connection(tuple, connection, Holder::Application, self.host.epoch, flow_label)
+            .add_connection(
+                tuple,
+                connection,
+                Holder::Application,
+                self.host.epoch,
+                flow_label,
+            )
             .ok_or(ConnectError::ConnectionLimit)?;
         self.observer.counters.active_opens += 1;
         let pair = (tuple.local(), tuple.remote());
-        self.observer.state(now, pair, State::Closed, State::SynSent);
+        self.observer
+            .state(now, pair, State::Closed, State::SynSent);
         self.settle(now, key);
         Ok(ConnId(key))
     }
@@ -110,7 +115,11 @@ impl Stack {
         match local.map(|local| local.ip()) {
             Some(ip) if ip.is_ipv4() != remote.is_ipv4() => Err(ConnectError::InvalidLocal),
             Some(ip) if !ip.is_unspecified() => {
-                if self.host.may_send_from(ip) { Ok(ip) } else { Err(ConnectError::InvalidLocal) }
+                if self.host.may_send_from(ip) {
+                    Ok(ip)
+                } else {
+                    Err(ConnectError::InvalidLocal)
+                }
             }
             _ => self
                 .host
@@ -157,8 +166,10 @@ impl Stack {
         match self.endpoints.lookup(tuple) {
             None => Ok(None),
             Some(Entry::TimeWait(index)) => {
-                let min_iss =
-                    self.endpoints.reusable(now, tuple).ok_or(ConnectError::AddressInUse)?;
+                let min_iss = self
+                    .endpoints
+                    .reusable(now, tuple)
+                    .ok_or(ConnectError::AddressInUse)?;
                 if let Some(key) = self.endpoints.tenants.time_waits.key_at(index) {
                     self.endpoints.remove_time_wait(key);
                 }
@@ -190,7 +201,10 @@ impl Stack {
             Some(config) => Arc::new(config.clone()),
             None => self.config.tcp.clone(),
         };
-        self.endpoints.listeners.add(&options, config).map(ListenerId)
+        self.endpoints
+            .listeners
+            .add(&options, config)
+            .map(ListenerId)
     }
 
     /// CLOSE of a listener: handshakes under way and connections not yet taken are reset, SYNs not yet decided on
@@ -211,7 +225,11 @@ impl Stack {
             }
             self.settle(now, key);
         }
-        let waiting = self.endpoints.tenants.incomings.keys_where(|slot| slot.listener == id.0);
+        let waiting = self
+            .endpoints
+            .tenants
+            .incomings
+            .keys_where(|slot| slot.listener == id.0);
         for key in waiting {
             self.drop_incoming(now, key);
         }
@@ -233,7 +251,10 @@ impl Stack {
     /// # Errors
     /// See [`SendError`].
     pub fn tcp_send(&mut self, now: Instant, id: ConnId, data: Bytes) -> Result<usize, SendError> {
-        let taken = self.connection(id).ok_or(SendError::StaleHandle)?.send(now, data)?;
+        let taken = self
+            .connection(id)
+            .ok_or(SendError::StaleHandle)?
+            .send(now, data)?;
         self.settle(now, id.0);
         Ok(taken)
     }
@@ -248,7 +269,10 @@ impl Stack {
         id: ConnId,
         data: &[u8],
     ) -> Result<usize, SendError> {
-        let taken = self.connection(id).ok_or(SendError::StaleHandle)?.send_slice(now, data)?;
+        let taken = self
+            .connection(id)
+            .ok_or(SendError::StaleHandle)?
+            .send_slice(now, data)?;
         self.settle(now, id.0);
         Ok(taken)
     }
@@ -263,7 +287,10 @@ impl Stack {
         id: ConnId,
         max: usize,
     ) -> Result<Option<Bytes>, RecvError> {
-        let data = self.connection(id).ok_or(RecvError::StaleHandle)?.recv(now, max)?;
+        let data = self
+            .connection(id)
+            .ok_or(RecvError::StaleHandle)?
+            .recv(now, max)?;
         if data.is_some() {
             self.settle(now, id.0);
         }
@@ -280,7 +307,10 @@ impl Stack {
         id: ConnId,
         out: &mut [u8],
     ) -> Result<Option<usize>, RecvError> {
-        let taken = self.connection(id).ok_or(RecvError::StaleHandle)?.recv_into(now, out)?;
+        let taken = self
+            .connection(id)
+            .ok_or(RecvError::StaleHandle)?
+            .recv_into(now, out)?;
         if taken.is_some() {
             self.settle(now, id.0);
         }
@@ -292,7 +322,12 @@ impl Stack {
     /// # Errors
     /// See [`RecvError`].
     pub fn tcp_peek(&self, id: ConnId, out: &mut [u8]) -> Result<Option<usize>, RecvError> {
-        let slot = self.endpoints.tenants.connections.get(id.0).ok_or(RecvError::StaleHandle)?;
+        let slot = self
+            .endpoints
+            .tenants
+            .connections
+            .get(id.0)
+            .ok_or(RecvError::StaleHandle)?;
         Ok(slot.connection.peek(out)?)
     }
 
@@ -301,7 +336,9 @@ impl Stack {
     /// # Errors
     /// See [`ShutdownError`].
     pub fn tcp_shutdown_write(&mut self, now: Instant, id: ConnId) -> Result<(), ShutdownError> {
-        self.connection(id).ok_or(ShutdownError::StaleHandle)?.shutdown_write(now)?;
+        self.connection(id)
+            .ok_or(ShutdownError::StaleHandle)?
+            .shutdown_write(now)?;
         self.settle(now, id.0);
         Ok(())
     }
@@ -356,7 +393,8 @@ impl Stack {
     /// The handle is stale.
     pub fn tcp_info(&self, id: ConnId) -> Result<ConnectionInfo, StaleHandle> {
         let slot = self.endpoints.tenants.connections.get(id.0);
-        slot.map(|slot| slot.connection.info()).ok_or(StaleHandle::Gone)
+        slot.map(|slot| slot.connection.info())
+            .ok_or(StaleHandle::Gone)
     }
 
     /// The state of a connection; `None` when the handle is stale.

@@ -67,7 +67,10 @@ impl Counters {
     /// How often something was discarded for `reason`.
     #[must_use]
     pub fn discarded(&self, reason: Discard) -> u64 {
-        self.discards.get(reason.index()).copied().unwrap_or_default()
+        self.discards
+            .get(reason.index())
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Every reason for which something was discarded, with how often.

@@ -43,7 +43,9 @@ impl Stack {
         slot.armed = None;
         let deadline = slot.time_wait.deadline();
         if deadline > now {
-            self.endpoints.timers.arm(&mut slot.armed, deadline, Owner::TimeWait(key));
+            self.endpoints
+                .timers
+                .arm(&mut slot.armed, deadline, Owner::TimeWait(key));
             return;
         }
         let (local, peer) = (slot.tuple.local(), slot.tuple.remote());
@@ -61,6 +63,7 @@ impl Stack {
         }
         let (local, peer) = (slot.tuple.local(), slot.tuple.remote());
         self.drop_incoming(now, key);
-        self.observer.discard(now, Dropped::between(local, peer, Discard::IncomingExpired));
+        self.observer
+            .discard(now, Dropped::between(local, peer, Discard::IncomingExpired));
     }
 }

@@ -153,10 +153,11 @@ discards! {
 impl Discard {
     /// Every reason, those of the engine last.
     pub fn all() -> impl Iterator<Item = Self> {
-        Self::OWN
-            .iter()
-            .copied()
-            .chain(transom_tcp::Discard::ALL.iter().map(|discard| Self::Tcp(*discard)))
+        Self::OWN.iter().copied().chain(
+            transom_tcp::Discard::ALL
+                .iter()
+                .map(|discard| Self::Tcp(*discard)),
+        )
     }
 
     /// Number of reasons.

@@ -48,7 +48,11 @@ impl IpMeta {
 
     /// Length in bytes of the header.
     pub(crate) const fn header_len(&self) -> usize {
-        if self.src.is_ipv4() { ipv4::MIN_HEADER_LEN } else { ipv6::HEADER_LEN }
+        if self.src.is_ipv4() {
+            ipv4::MIN_HEADER_LEN
+        } else {
+            ipv6::HEADER_LEN
+        }
     }
 
     /// Appends the header of a packet with `payload_len` bytes after it. False for addresses of two families.
@@ -153,8 +157,7 @@ pub(crate) fn tcp_frame(
     let start = headers.len();
     header.emit(headers.grow(tcp_len)?);
     let total = u32::try_from(tcp_len + payload_len).ok()?;
-    let pseudo =
-        checksum::pseudo_header(tuple.local, tuple.remote, Protocol::TCP.raw(), total);
+    let pseudo = checksum::pseudo_header(tuple.local, tuple.remote, Protocol::TCP.raw(), total);
     let cut = payload_len > usize::from(transmit.segment_size) && transmit.segment_size > 0;
     let checksum_start = start as u16;
     let (field, offload) = if cut {
@@ -234,8 +237,16 @@ impl Stack {
         l4: &[u8],
         payload: Bytes,
     ) -> Result<(), Discard> {
-        let extra = if meta.src.is_ipv4() { 0 } else { ipv6::FragmentHeader::LEN };
-        let room = self.host.path_mtu(meta.dst).saturating_sub(meta.header_len() + extra) & !7;
+        let extra = if meta.src.is_ipv4() {
+            0
+        } else {
+            ipv6::FragmentHeader::LEN
+        };
+        let room = self
+            .host
+            .path_mtu(meta.dst)
+            .saturating_sub(meta.header_len() + extra)
+            & !7;
         let total = l4.len() + payload.len();
         if meta.id.is_none() || room == 0 || total > usize::from(u16::MAX) - meta.header_len() {
             return Err(Discard::TooLarge);
@@ -244,7 +255,10 @@ impl Stack {
             return Err(Discard::OutputQueueFull);
         }
         let protocol = meta.protocol.raw();
-        let id = self.host.ids.next(meta.src, meta.dst, protocol, &mut self.host.random);
+        let id = self
+            .host
+            .ids
+            .next(meta.src, meta.dst, protocol, &mut self.host.random);
         let mut body = Payload::from(Bytes::copy_from_slice(l4));
         body.push(payload);
         for start in (0..total).step_by(room) {

@@ -265,11 +265,15 @@ impl Reassembler {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.order.front().map(|(began, key)| *began + lifetime(key))
+        self.order
+            .front()
+            .map(|(began, key)| *began + lifetime(key))
     }
 
     fn is_current(&self, began: Instant, key: &FragmentKey) -> bool {
-        self.datagrams.get(key).is_some_and(|datagram| datagram.began == began)
+        self.datagrams
+            .get(key)
+            .is_some_and(|datagram| datagram.began == began)
     }
 
     fn remove(&mut self, key: &FragmentKey) -> Option<Datagram> {
@@ -296,7 +300,11 @@ impl Reassembler {
             return Err(Discard::FragmentLimit);
         }
         if self.datagrams.len() >= MAX_FROM_ONE_SOURCE {
-            let of_source = self.datagrams.keys().filter(|key| key.src == source).count();
+            let of_source = self
+                .datagrams
+                .keys()
+                .filter(|key| key.src == source)
+                .count();
             if of_source >= MAX_FROM_ONE_SOURCE {
                 return Err(Discard::FragmentLimit);
             }
@@ -309,7 +317,9 @@ impl Reassembler {
         if self.order.len() > 4 * MAX_DATAGRAMS {
             let datagrams = &self.datagrams;
             self.order.retain(|(began, key)| {
-                datagrams.get(key).is_some_and(|datagram| datagram.began == *began)
+                datagrams
+                    .get(key)
+                    .is_some_and(|datagram| datagram.began == *began)
             });
         }
         Ok(())
@@ -317,5 +327,9 @@ impl Reassembler {
 }
 
 fn lifetime(key: &FragmentKey) -> Duration {
-    if key.src.is_ipv4() { TIMEOUT_V4 } else { TIMEOUT_V6 }
+    if key.src.is_ipv4() {
+        TIMEOUT_V4
+    } else {
+        TIMEOUT_V6
+    }
 }

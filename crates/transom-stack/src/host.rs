@@ -72,7 +72,9 @@ impl Host {
 
     pub(crate) fn path_mtu(&self, destination: IpAddr) -> usize {
         let link_mtu = self.capabilities.mtu;
-        self.path_mtus.get(destination).map_or(link_mtu, |mtu| mtu.min(link_mtu))
+        self.path_mtus
+            .get(destination)
+            .map_or(link_mtu, |mtu| mtu.min(link_mtu))
     }
 
     pub(crate) fn path_changed(&mut self) {
@@ -93,7 +95,10 @@ impl Host {
     pub(crate) fn is_plain_unicast(&self, address: IpAddr) -> bool {
         let special = match address {
             // IP4-2: 0/8 and 240/4 are no hosts.
-            IpAddr::V4(v4) => v4.octets().first().is_some_and(|first| *first == 0 || *first >= 240),
+            IpAddr::V4(v4) => v4
+                .octets()
+                .first()
+                .is_some_and(|first| *first == 0 || *first >= 240),
             IpAddr::V6(v6) => v6.to_ipv4_mapped().is_some(),
         };
         !special

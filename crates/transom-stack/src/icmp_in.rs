@@ -28,7 +28,11 @@ enum Report {
 }
 
 impl Stack {
-    pub(crate) fn icmpv4_arrives(&mut self, now: Instant, ingress: &Ingress) -> Result<(), Dropped> {
+    pub(crate) fn icmpv4_arrives(
+        &mut self,
+        now: Instant,
+        ingress: &Ingress,
+    ) -> Result<(), Dropped> {
         use icmpv4::Message;
         let view = icmpv4::View::new(ingress.l4()).map_err(|_| Discard::IcmpMalformed)?;
         // IC4-9.
@@ -67,7 +71,11 @@ impl Stack {
         }
     }
 
-    pub(crate) fn icmpv6_arrives(&mut self, now: Instant, ingress: &Ingress) -> Result<(), Dropped> {
+    pub(crate) fn icmpv6_arrives(
+        &mut self,
+        now: Instant,
+        ingress: &Ingress,
+    ) -> Result<(), Dropped> {
         use icmpv6::Message;
         let view = icmpv6::View::new(ingress.l4()).map_err(|_| Discard::IcmpMalformed)?;
         let (IpAddr::V6(src), IpAddr::V6(dst)) = (ingress.src, ingress.dst) else {

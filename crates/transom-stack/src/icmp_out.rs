@@ -100,11 +100,18 @@ impl Stack {
         }
     }
 
-    fn send_error(&mut self, now: Instant, from: IpAddr, to: IpAddr, error: IcmpError, quote: Bytes) {
+    fn send_error(
+        &mut self,
+        now: Instant,
+        from: IpAddr,
+        to: IpAddr,
+        error: IcmpError,
+        quote: Bytes,
+    ) {
         let header = match (from, to) {
-            (IpAddr::V4(_), IpAddr::V4(_)) => {
-                error.v4().map(|(kind, code)| [kind, code, 0, 0, 0, 0, 0, 0])
-            }
+            (IpAddr::V4(_), IpAddr::V4(_)) => error
+                .v4()
+                .map(|(kind, code)| [kind, code, 0, 0, 0, 0, 0, 0]),
             (IpAddr::V6(_), IpAddr::V6(_)) => error.v6().map(|(kind, code, word)| {
                 let [a, b, c, d] = word.to_be_bytes();
                 [kind, code, 0, 0, a, b, c, d]
@@ -128,7 +135,11 @@ impl Stack {
         mut header: [u8; 8],
         body: Bytes,
     ) -> Result<(), Discard> {
-        let protocol = if from.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
+        let protocol = if from.is_ipv4() {
+            Protocol::ICMP
+        } else {
+            Protocol::ICMPV6
+        };
         let mut sum = match protocol {
             Protocol::ICMPV6 => {
                 let len = u32::try_from(header.len() + body.len()).unwrap_or(u32::MAX);
@@ -141,7 +152,10 @@ impl Stack {
         let [high, low] = sum.finish().to_be_bytes();
         let [_, _, check_high, check_low, ..] = &mut header;
         (*check_high, *check_low) = (high, low);
-        let id = self.host.ids.next(from, to, protocol.raw(), &mut self.host.random);
+        let id = self
+            .host
+            .ids
+            .next(from, to, protocol.raw(), &mut self.host.random);
         let meta = IpMeta {
             id: Some(id as u16),
             ..IpMeta::new(from, to, protocol, self.host.hop_limit)
@@ -156,11 +170,12 @@ impl Stack {
     /// # Errors
     /// See [`DatagramError`].
     pub fn echo_reply(&mut self, now: Instant, request: &EchoRequest) -> Result<(), DatagramError> {
-        self.answer_echo(now, request).map_err(|reason| match reason {
-            Discard::NoRoute => DatagramError::NoRoute,
-            Discard::OutputQueueFull => DatagramError::WouldBlock,
-            _ => DatagramError::TooLarge,
-        })
+        self.answer_echo(now, request)
+            .map_err(|reason| match reason {
+                Discard::NoRoute => DatagramError::NoRoute,
+                Discard::OutputQueueFull => DatagramError::WouldBlock,
+                _ => DatagramError::TooLarge,
+            })
     }
 
     /// Answers an echo request with an ICMP error.
@@ -169,16 +184,25 @@ impl Stack {
     }
 
     // RFC 1122 §3.2.2.6, RFC 4443 §4.2 (IC4-1, IC6-2): same identifier, number and data, from the address asked.
-    pub(crate) fn answer_echo(&mut self, now: Instant, request: &EchoRequest) -> Result<(), Discard> {
+    pub(crate) fn answer_echo(
+        &mut self,
+        now: Instant,
+        request: &EchoRequest,
+    ) -> Result<(), Discard> {
         let kind = if request.local.is_ipv4() {
             icmpv4::kind::ECHO_REPLY
         } else {
             icmpv6::kind::ECHO_REPLY
         };
-        let ([i0, i1], [s0, s1]) =
-            (request.ident.to_be_bytes(), request.sequence.to_be_bytes());
+        let ([i0, i1], [s0, s1]) = (request.ident.to_be_bytes(), request.sequence.to_be_bytes());
         let header = [kind, 0, 0, 0, i0, i1, s0, s1];
-        self.send_icmp(now, request.local, request.peer, header, request.payload.clone())
+        self.send_icmp(
+            now,
+            request.local,
+            request.peer,
+            header,
+            request.payload.clone(),
+        )
     }
 
     /// A protocol that nobody here speaks.
@@ -230,7 +254,11 @@ impl Stack {
             && (dst.is_multicast() || self.host.is_ours(dst))
             && !is_icmp_error(packet);
         let hop = self.host.next_hop(src).unwrap_or(src);
-        let from = if dst.is_multicast() { self.host.routes.source_for(src, hop) } else { Some(dst) };
+        let from = if dst.is_multicast() {
+            self.host.routes.source_for(src, hop)
+        } else {
+            Some(dst)
+        };
         if let (true, Some(from)) = (allowed, from) {
             let quote = Bytes::copy_from_slice(icmpv6::quote(packet));
             self.send_limited_error(now, from, src, IcmpError::ParameterProblem(report), quote);

@@ -47,7 +47,12 @@ pub struct SynInfo {
 impl Stack {
     /// The next SYN of a manual listener that the application has not seen.
     pub fn tcp_incoming(&mut self, id: ListenerId) -> Option<Incoming> {
-        let key = self.endpoints.listeners.get_mut(id.0)?.incoming.pop_front()?;
+        let key = self
+            .endpoints
+            .listeners
+            .get_mut(id.0)?
+            .incoming
+            .pop_front()?;
         let slot = self.endpoints.tenants.incomings.get_mut(key)?;
         slot.taken = true;
         let options = &slot.syn.options;
@@ -76,7 +81,10 @@ impl Stack {
         id: IncomingId,
         config: Option<transom_tcp::Config>,
     ) -> Result<ConnId, IncomingError> {
-        let slot = self.endpoints.remove_incoming(id.0).ok_or(IncomingError::Gone)?;
+        let slot = self
+            .endpoints
+            .remove_incoming(id.0)
+            .ok_or(IncomingError::Gone)?;
         let config = match config {
             Some(config) => Arc::new(config),
             None => match self.endpoints.listeners.get(slot.listener) {

@@ -193,7 +193,11 @@ impl Stack {
         let key = FragmentKey {
             src: ingress.src,
             dst: ingress.dst,
-            protocol: if ingress.src.is_ipv4() { ingress.protocol.raw() } else { 0 },
+            protocol: if ingress.src.is_ipv4() {
+                ingress.protocol.raw()
+            } else {
+                0
+            },
             id: fragment.id,
         };
         let part = Part {
@@ -237,7 +241,14 @@ impl Stack {
         let protocol = Protocol(protocol);
         if is_extension(protocol) {
             let header = first.get(..FIXED_V6).unwrap_or_default();
-            return self.extended_whole_arrives(now, header, header_len, protocol, &payload, ingress.to_many);
+            return self.extended_whole_arrives(
+                now,
+                header,
+                header_len,
+                protocol,
+                &payload,
+                ingress.to_many,
+            );
         }
         let mut data = Vec::with_capacity(header_len + payload.len());
         data.extend_from_slice(first.get(..header_len).unwrap_or_default());
@@ -359,7 +370,10 @@ impl Stack {
 
     /// The local and the remote socket of a datagram.
     pub(crate) fn sockets(ingress: &Ingress, local: u16, remote: u16) -> (SocketAddr, SocketAddr) {
-        (SocketAddr::new(ingress.dst, local), SocketAddr::new(ingress.src, remote))
+        (
+            SocketAddr::new(ingress.dst, local),
+            SocketAddr::new(ingress.src, remote),
+        )
     }
 }
 

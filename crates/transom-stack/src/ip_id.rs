@@ -69,6 +69,10 @@ mod tests {
             ids.next(address(1), address(4), 17, &mut random);
         }
         let after = ids.next(address(1), address(3), 17, &mut random);
-        assert_eq!(after.wrapping_sub(before), 1, "traffic to others shows in the identification");
+        assert_eq!(
+            after.wrapping_sub(before),
+            1,
+            "traffic to others shows in the identification"
+        );
     }
 }

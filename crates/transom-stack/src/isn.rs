@@ -61,7 +61,11 @@ mod tests {
         let ids = Identities::new(&[9; 32]);
         let first = ids.initial_sequence(&tuple(1000), at(0));
         assert_eq!(ids.initial_sequence(&tuple(1000), at(4)).since(first), 1);
-        assert_eq!(ids.initial_sequence(&tuple(1000), at(1_000_000)).since(first), 250_000);
+        assert_eq!(
+            ids.initial_sequence(&tuple(1000), at(1_000_000))
+                .since(first),
+            250_000
+        );
         let all: HashSet<u32> = (1..=10_000)
             .map(|port| ids.initial_sequence(&tuple(port), at(0)).raw())
             .collect();
@@ -95,7 +99,13 @@ mod tests {
     #[test]
     fn req_sec_ts_1_offsets_differ_between_tuples_and_stay_for_one() {
         let ids = Identities::new(&[1; 32]);
-        assert_eq!(ids.timestamp_offset(&tuple(1)), ids.timestamp_offset(&tuple(1)));
-        assert_ne!(ids.timestamp_offset(&tuple(1)), ids.timestamp_offset(&tuple(2)));
+        assert_eq!(
+            ids.timestamp_offset(&tuple(1)),
+            ids.timestamp_offset(&tuple(1))
+        );
+        assert_ne!(
+            ids.timestamp_offset(&tuple(1)),
+            ids.timestamp_offset(&tuple(2))
+        );
     }
 }

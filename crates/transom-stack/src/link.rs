@@ -33,7 +33,10 @@ pub(crate) enum Sent {
     /// It can go out.
     Ready(TxFrame),
     /// It waits until the neighbour answers. Perhaps somebody has to ask, and perhaps an older frame had to go.
-    Waiting { solicit: Option<Solicit>, dropped: bool },
+    Waiting {
+        solicit: Option<Solicit>,
+        dropped: bool,
+    },
 }
 
 impl Link {

@@ -38,7 +38,8 @@ impl Stack {
         // ARP-4. A probe (RFC 5227) has no sender address yet; it is answered, and teaches nothing.
         let probe = sender.is_unspecified() && operation == Operation::Request;
         let bad_sender = !probe
-            && (!self.host.is_plain_unicast(sender.into()) || self.host.routes.is_local(sender.into()));
+            && (!self.host.is_plain_unicast(sender.into())
+                || self.host.routes.is_local(sender.into()));
         if !mac.is_unicast() || mac == MacAddr::ZERO || bad_sender {
             return Err(Discard::ArpBadSender.into());
         }
@@ -55,7 +56,10 @@ impl Stack {
                         override_flag: true,
                     },
                 ),
-                _ => self.link.neighbours.heard(now, sender.into(), mac.octets(), ours),
+                _ => self
+                    .link
+                    .neighbours
+                    .heard(now, sender.into(), mac.octets(), ours),
             };
             self.release(now, released);
         }
@@ -135,11 +139,16 @@ impl Stack {
                 ..
             } => {
                 let advertisement = Advertisement {
-                    mac: target_link.filter(|mac| mac.is_unicast()).map(MacAddr::octets),
+                    mac: target_link
+                        .filter(|mac| mac.is_unicast())
+                        .map(MacAddr::octets),
                     solicited,
                     override_flag: override_cached,
                 };
-                let released = self.link.neighbours.advertised(now, target.into(), advertisement);
+                let released = self
+                    .link
+                    .neighbours
+                    .advertised(now, target.into(), advertisement);
                 self.release(now, released);
                 Ok(())
             }
@@ -163,7 +172,10 @@ impl Stack {
             && mac.is_unicast()
             && !unspecified
         {
-            let released = self.link.neighbours.heard(now, ingress.src, mac.octets(), true);
+            let released = self
+                .link
+                .neighbours
+                .heard(now, ingress.src, mac.octets(), true);
             self.release(now, released);
         }
         let to = match ingress.src {

@@ -178,7 +178,11 @@ impl Neighbours {
             State::Incomplete => {
                 let Some(mac) = mac else { return released };
                 entry.mac = mac;
-                entry.state = if solicited { State::Reachable } else { State::Stale };
+                entry.state = if solicited {
+                    State::Reachable
+                } else {
+                    State::Stale
+                };
                 released = core::mem::take(&mut entry.waiting);
                 for frame in &mut released {
                     crate::link::set_destination(frame, mac);
@@ -246,9 +250,17 @@ impl Neighbours {
     }
 
     /// Sets an entry for good (SEC-ARP-1). Returns the frames that waited for it, addressed.
-    pub(crate) fn set_static(&mut self, now: Instant, address: IpAddr, mac: [u8; 6]) -> VecDeque<TxFrame> {
-        let mut waiting =
-            self.entries.remove(&address).map(|entry| entry.waiting).unwrap_or_default();
+    pub(crate) fn set_static(
+        &mut self,
+        now: Instant,
+        address: IpAddr,
+        mac: [u8; 6],
+    ) -> VecDeque<TxFrame> {
+        let mut waiting = self
+            .entries
+            .remove(&address)
+            .map(|entry| entry.waiting)
+            .unwrap_or_default();
         for frame in &mut waiting {
             crate::link::set_destination(frame, mac);
         }
@@ -305,7 +317,11 @@ impl Neighbours {
         for address in gone {
             self.entries.remove(&address);
         }
-        self.next = self.entries.values().filter_map(|entry| entry.deadline).min();
+        self.next = self
+            .entries
+            .values()
+            .filter_map(|entry| entry.deadline)
+            .min();
         due
     }
 

@@ -41,7 +41,9 @@ pub(crate) struct Observer {
 
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observer").field("counters", &self.counters).finish_non_exhaustive()
+        f.debug_struct("Observer")
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,7 +75,12 @@ impl Observer {
         let Dropped { reason, pair } = dropped.into();
         self.counters.discard(reason);
         if let Some(recorder) = &mut self.recorder {
-            recorder.discard(now, pair.map(|pair| pair.0), pair.map(|pair| pair.1), reason);
+            recorder.discard(
+                now,
+                pair.map(|pair| pair.0),
+                pair.map(|pair| pair.1),
+                reason,
+            );
         }
     }
 

@@ -21,7 +21,9 @@ pub(crate) const IPV4_FLOOR: usize = 552;
 pub(crate) const IPV6_FLOOR: usize = 1280;
 
 /// RFC 1191 §7.1, table 7-1: sizes that links really have, for routers that do not say theirs.
-const PLATEAUS: [usize; 11] = [65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68];
+const PLATEAUS: [usize; 11] = [
+    65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68,
+];
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -57,7 +59,11 @@ impl PathMtus {
     /// Records a smaller MTU. False when it is not smaller than what is known.
     // ICMPA-5: a message from the network never raises an MTU.
     pub(crate) fn lower(&mut self, destination: IpAddr, mtu: usize, now: Instant) -> bool {
-        if self.entries.get(&destination).is_some_and(|entry| entry.mtu <= mtu) {
+        if self
+            .entries
+            .get(&destination)
+            .is_some_and(|entry| entry.mtu <= mtu)
+        {
             return false;
         }
         while self.entries.len() >= self.capacity && !self.entries.contains_key(&destination) {
@@ -70,8 +76,9 @@ impl PathMtus {
         self.order.push_back((now, destination));
         if self.order.len() > 64 + 2 * self.capacity {
             let entries = &self.entries;
-            self.order
-                .retain(|(learnt, to)| entries.get(to).is_some_and(|entry| entry.learnt == *learnt));
+            self.order.retain(|(learnt, to)| {
+                entries.get(to).is_some_and(|entry| entry.learnt == *learnt)
+            });
         }
         true
     }
@@ -94,7 +101,11 @@ impl PathMtus {
     }
 
     fn forget(&mut self, destination: IpAddr, learnt: Instant) -> bool {
-        if self.entries.get(&destination).is_some_and(|entry| entry.learnt == learnt) {
+        if self
+            .entries
+            .get(&destination)
+            .is_some_and(|entry| entry.learnt == learnt)
+        {
             self.entries.remove(&destination);
             return true;
         }
@@ -107,7 +118,10 @@ impl PathMtus {
 pub(crate) fn believed(claimed: usize, quoted_len: usize, ipv4: bool) -> Option<usize> {
     let mtu = if claimed == 0 && ipv4 {
         // RFC 1191 §5 (PMTU-3): an old router does not say its MTU; take the next plateau below.
-        PLATEAUS.into_iter().find(|plateau| *plateau < quoted_len)?.max(IPV4_FLOOR)
+        PLATEAUS
+            .into_iter()
+            .find(|plateau| *plateau < quoted_len)?
+            .max(IPV4_FLOOR)
     } else {
         claimed
     };
@@ -125,7 +139,10 @@ mod tests {
     use super::*;
 
     fn cache(capacity: usize) -> PathMtus {
-        PathMtus::new(capacity, Key::derive(&[0; 32], crate::secret::Purpose::Demux))
+        PathMtus::new(
+            capacity,
+            Key::derive(&[0; 32], crate::secret::Purpose::Demux),
+        )
     }
 
     fn ip(last: u8) -> IpAddr {

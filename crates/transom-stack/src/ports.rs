@@ -90,7 +90,9 @@ mod tests {
         for secret in 0..64 {
             let mut ports = Ports::new(&[secret; 32], 1024..=65535);
             let mut random = Random::new(&[secret; 32]);
-            let port = ports.choose(LOCAL, remote(80), &mut random, |_| true).unwrap();
+            let port = ports
+                .choose(LOCAL, remote(80), &mut random, |_| true)
+                .unwrap();
             assert!(port >= 1024);
             firsts.insert(port);
         }
@@ -103,13 +105,22 @@ mod tests {
         let mut random = Random::new(&[5; 32]);
         let mut last_use: HashMap<u16, u32> = HashMap::new();
         for turn in 0..4000u32 {
-            let port = ports.choose(LOCAL, remote(80), &mut random, |_| true).unwrap();
-            assert!(last_use.insert(port, turn).is_none(), "port reused after {turn} choices");
+            let port = ports
+                .choose(LOCAL, remote(80), &mut random, |_| true)
+                .unwrap();
+            assert!(
+                last_use.insert(port, turn).is_none(),
+                "port reused after {turn} choices"
+            );
         }
         let mut distances = HashSet::new();
         for destination in 1..100 {
-            let a = ports.choose(LOCAL, remote(destination), &mut random, |_| true).unwrap();
-            let b = ports.choose(LOCAL, remote(destination + 1000), &mut random, |_| true).unwrap();
+            let a = ports
+                .choose(LOCAL, remote(destination), &mut random, |_| true)
+                .unwrap();
+            let b = ports
+                .choose(LOCAL, remote(destination + 1000), &mut random, |_| true)
+                .unwrap();
             distances.insert(a.wrapping_sub(b));
         }
         assert!(distances.len() > 90);

@@ -108,7 +108,11 @@ impl Limiter {
         each.tokens -= 1;
         // Up to three tokens at a time, by chance, as Linux does since 2020. A bucket too small to be
         // worth probing is counted exactly.
-        let blur = if self.global_limit.burst >= 16 { random.below(3) } else { 0 };
+        let blur = if self.global_limit.burst >= 16 {
+            random.below(3)
+        } else {
+            0
+        };
         self.global.tokens = self.global.tokens.saturating_sub(1 + blur);
         true
     }
@@ -127,8 +131,16 @@ mod tests {
     #[test]
     fn burst_then_steady_rate() {
         let mut random = Random::new(&[2; 32]);
-        let mut limiter = Limiter::new(&[2; 32], RateLimit::new(1_000_000, 100_000), RateLimit::new(10, 3));
-        let mut sent = |ms| (0..100).filter(|_| limiter.allow(A, at(ms), &mut random)).count();
+        let mut limiter = Limiter::new(
+            &[2; 32],
+            RateLimit::new(1_000_000, 100_000),
+            RateLimit::new(10, 3),
+        );
+        let mut sent = |ms| {
+            (0..100)
+                .filter(|_| limiter.allow(A, at(ms), &mut random))
+                .count()
+        };
         assert_eq!(sent(0), 3);
         assert_eq!(sent(50), 0);
         assert_eq!(sent(100), 1);
@@ -139,11 +151,20 @@ mod tests {
     fn req_sec_icmp_4_global_budget_is_blurred() {
         let spent = |seed| {
             let mut random = Random::new(&[seed; 32]);
-            let mut limiter = Limiter::new(&[2; 32], RateLimit::new(1000, 50), RateLimit::new(1000, 1000));
-            (0..100).filter(|_| limiter.allow(A, at(0), &mut random)).count()
+            let mut limiter = Limiter::new(
+                &[2; 32],
+                RateLimit::new(1000, 50),
+                RateLimit::new(1000, 1000),
+            );
+            (0..100)
+                .filter(|_| limiter.allow(A, at(0), &mut random))
+                .count()
         };
         let counts: std::collections::HashSet<usize> = (0..20).map(spent).collect();
-        assert!(counts.len() > 1, "an exact budget can be counted from outside");
+        assert!(
+            counts.len() > 1,
+            "an exact budget can be counted from outside"
+        );
         assert!(counts.iter().all(|count| *count <= 50));
     }
 }

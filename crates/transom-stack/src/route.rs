@@ -32,7 +32,8 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) fn add_address(&mut self, address: Cidr) {
-        self.addresses.retain(|known| known.addr() != address.addr());
+        self.addresses
+            .retain(|known| known.addr() != address.addr());
         self.addresses.push(address);
     }
 
@@ -75,7 +76,10 @@ impl Routes {
             .filter(|address| address.contains(destination))
             .map(|address| address.prefix_len())
             .max();
-        let route = self.routes.iter().find(|route| route.prefix.contains(destination));
+        let route = self
+            .routes
+            .iter()
+            .find(|route| route.prefix.contains(destination));
         match (route, attached) {
             (Some(route), Some(length)) if route.prefix.prefix_len() < length => Some(destination),
             (None, Some(_)) => Some(destination),
@@ -101,7 +105,8 @@ impl Routes {
         if self.is_local(destination) {
             return Some(destination);
         }
-        let same_scope = |address: &&&Cidr| is_link_local(address.addr()) == is_link_local(destination);
+        let same_scope =
+            |address: &&&Cidr| is_link_local(address.addr()) == is_link_local(destination);
         let attached = candidates().find(|address| {
             (address.contains(destination) || address.contains(next_hop))
                 && is_link_local(address.addr()) == is_link_local(destination)
@@ -129,7 +134,10 @@ impl Routes {
                 // RFC 3021: a /31 has no broadcast address.
                 known.prefix_len() < 31
                     && known.contains(address)
-                    && v4.to_bits() | u32::MAX.checked_shr(u32::from(known.prefix_len())).unwrap_or(0)
+                    && v4.to_bits()
+                        | u32::MAX
+                            .checked_shr(u32::from(known.prefix_len()))
+                            .unwrap_or(0)
                         == v4.to_bits()
                     && v4 != own
             })
@@ -139,7 +147,10 @@ impl Routes {
 pub(crate) fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.segments().first().is_some_and(|first| first & 0xffc0 == 0xfe80),
+        IpAddr::V6(v6) => v6
+            .segments()
+            .first()
+            .is_some_and(|first| first & 0xffc0 == 0xfe80),
     }
 }
 
@@ -219,8 +230,14 @@ mod tests {
         routes.add_address(cidr("2001:db8::1", 64));
         routes.add_route(cidr("::", 0), RouteTarget::Gateway(ip("fe80::2")));
         let hop = routes.next_hop(ip("2606::1")).unwrap();
-        assert_eq!(routes.source_for(ip("2606::1"), hop), Some(ip("2001:db8::1")));
-        assert_eq!(routes.source_for(ip("fe80::9"), ip("fe80::9")), Some(ip("fe80::1")));
+        assert_eq!(
+            routes.source_for(ip("2606::1"), hop),
+            Some(ip("2001:db8::1"))
+        );
+        assert_eq!(
+            routes.source_for(ip("fe80::9"), ip("fe80::9")),
+            Some(ip("fe80::1"))
+        );
     }
 
     #[test]

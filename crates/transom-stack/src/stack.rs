@@ -187,10 +187,12 @@ impl Stack {
     pub fn poll_event(&mut self) -> Option<StackEvent> {
         while let Some(event) = self.events.pop_front() {
             match &event {
-                StackEvent::Tcp(id, inner) => match self.endpoints.tenants.connections.get_mut(id.0) {
-                    Some(slot) => slot.queued.remove(inner),
-                    None => continue,
-                },
+                StackEvent::Tcp(id, inner) => {
+                    match self.endpoints.tenants.connections.get_mut(id.0) {
+                        Some(slot) => slot.queued.remove(inner),
+                        None => continue,
+                    }
+                }
                 StackEvent::Acceptable(id) | StackEvent::Incoming(id) => {
                     match self.endpoints.listeners.get_mut(id.0) {
                         Some(listener) => listener.announced = false,
@@ -223,23 +225,38 @@ impl Stack {
         let tenants = &self.endpoints.tenants;
         let full = tenants.connections.iter().map(|(key, slot)| {
             let state = slot.connection.state();
-            (Some(ConnId(key)), slot.tuple.local(), slot.tuple.remote(), state)
+            (
+                Some(ConnId(key)),
+                slot.tuple.local(),
+                slot.tuple.remote(),
+                state,
+            )
         });
         let waiting = tenants.time_waits.iter().map(|(_, slot)| {
-            (None, slot.tuple.local(), slot.tuple.remote(), State::TimeWait)
+            (
+                None,
+                slot.tuple.local(),
+                slot.tuple.remote(),
+                State::TimeWait,
+            )
         });
         full.chain(waiting)
     }
 
     /// Every listener and what it is bound to.
     pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, ListenOn)> {
-        self.endpoints.listeners.iter().map(|(key, on)| (ListenerId(key), on))
+        self.endpoints
+            .listeners
+            .iter()
+            .map(|(key, on)| (ListenerId(key), on))
     }
 
     /// Whether the tuple of two sockets is in use, TIME-WAIT included.
     #[must_use]
     pub fn is_connected(&self, local: SocketAddr, remote: SocketAddr) -> bool {
         let tuple = crate::tuple::Tuple::new(local, remote);
-        self.endpoints.lookup(&tuple).is_some_and(|entry| !matches!(entry, Entry::Incoming(_)))
+        self.endpoints
+            .lookup(&tuple)
+            .is_some_and(|entry| !matches!(entry, Entry::Incoming(_)))
     }
 }

@@ -112,7 +112,10 @@ const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 fn any_of(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(if address.is_ipv4() { ANY_V4 } else { ANY_V6 }, address.port())
+    SocketAddr::new(
+        if address.is_ipv4() { ANY_V4 } else { ANY_V6 },
+        address.port(),
+    )
 }
 
 impl UdpSockets {

@@ -69,18 +69,19 @@ impl Stack {
             dst_port: to.port(),
         };
         ports.emit(&mut header, payload.len());
-        let mut sum = checksum::pseudo_header(
-            from.ip(),
-            to.ip(),
-            Protocol::UDP.raw(),
-            u32::from(total),
-        );
+        let mut sum =
+            checksum::pseudo_header(from.ip(), to.ip(), Protocol::UDP.raw(), u32::from(total));
         sum.add_bytes(&header);
         sum.add_bytes(&payload);
         // UDP-2: a sum of 0 goes out as all ones.
         let [.., high, low] = &mut header;
         [*high, *low] = udp::checksum_field(sum).to_be_bytes();
-        let id = self.host.ids.next(from.ip(), to.ip(), Protocol::UDP.raw(), &mut self.host.random);
+        let id = self.host.ids.next(
+            from.ip(),
+            to.ip(),
+            Protocol::UDP.raw(),
+            &mut self.host.random,
+        );
         let hop_limit = options.hop_limit.unwrap_or(self.host.hop_limit).max(1);
         let meta = IpMeta {
             dscp: options.dscp,
@@ -88,11 +89,12 @@ impl Stack {
             id: (!options.dont_fragment).then_some(id as u16),
             ..IpMeta::new(from.ip(), to.ip(), Protocol::UDP, hop_limit)
         };
-        self.send_ip(now, &meta, &header, payload).map_err(|reason| match reason {
-            Discard::NoRoute => DatagramError::NoRoute,
-            Discard::OutputQueueFull => DatagramError::WouldBlock,
-            _ => DatagramError::TooLarge,
-        })?;
+        self.send_ip(now, &meta, &header, payload)
+            .map_err(|reason| match reason {
+                Discard::NoRoute => DatagramError::NoRoute,
+                Discard::OutputQueueFull => DatagramError::WouldBlock,
+                _ => DatagramError::TooLarge,
+            })?;
         self.observer.counters.datagrams_out += 1;
         Ok(())
     }

@@ -21,7 +21,8 @@ fn frame(v6: bool, link: usize, header: Header, data: &[u8], size: u16) -> TxFra
     let tcp_len = header.header_len();
     let ip_len = if v6 { 40 } else { 20 };
     let mut headers = HeaderBuf::new();
-    headers.extend(&vec![0x45; link]);
+    // A link header that looks like the start of an IP header must not be taken for one.
+    headers.extend(&vec![if v6 { 0x60 } else { 0x45 }; link]);
     let ip = headers.grow(ip_len).unwrap();
     let (src, dst) = if v6 {
         ipv6::Header::new(A6, B6, Protocol::TCP).emit(ip, tcp_len + data.len());

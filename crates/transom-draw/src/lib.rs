@@ -1,1 +1,11 @@
-//! transom-draw
+//! Connections drawn: the model of `transom-flow` as text for a terminal.
+//!
+//! One module a format. Nothing but the model goes in, and nothing is concluded here: what a view
+//! says of a connection, every other view says too.
+//!
+//! - [`text::table`]: one line for each connection
+//! - [`text::diagram`]: every step of one connection, with both ends' states
+#![forbid(unsafe_code)]
+#![warn(clippy::indexing_slicing)]
+
+pub mod text;

@@ -1,6 +1,7 @@
 //! One connection: what is kept, and what may be asked.
 
 use crate::facts::Facts;
+use crate::follow::Crossed;
 use crate::lane::Lane;
 use crate::meaning::Owed;
 use crate::milestones::Milestones;
@@ -57,6 +58,7 @@ pub struct Connection {
     pub(crate) looks: Ends<Option<Look>>,
     pub(crate) last_arrival: Ends<Option<(Duration, u64)>>,
     pub(crate) in_flight: VecDeque<Arrival>,
+    pub(crate) crossed: Option<Crossed>,
     pub(crate) steps: Steps,
     pub(crate) totals: Ends<Totals>,
     pub(crate) milestones: Milestones,
@@ -91,6 +93,7 @@ impl Connection {
             looks: Ends::default(),
             last_arrival: Ends::default(),
             in_flight: VecDeque::new(),
+            crossed: None,
             steps: Steps::default(),
             totals: Ends::default(),
             milestones: Milestones::default(),

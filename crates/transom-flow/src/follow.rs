@@ -9,12 +9,19 @@ use crate::meaning::{self, Owed, Situation};
 use crate::milestones::IcmpSeen;
 use crate::model::End;
 use crate::ranges::Novelty;
-use crate::step::{Fate, IcmpError, IcmpKind, Meaning, Segment, What};
+use crate::step::{Fate, IcmpError, IcmpKind, Meaning, Segment, StateChange, What};
 use crate::{hint, truth};
 use core::time::Duration;
 use transom_tcp::State;
 use transom_wire::SeqRange;
 use transom_wire::tcp::Flags;
+
+/// A segment that crossed the newest one on the way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Crossed {
+    SynAck,
+    Fin,
+}
 
 /// What the capture says of a frame.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +91,7 @@ impl Connection {
         });
         self.push_step(seen.time, what);
         self.last_frame = self.last_frame.max(seen.time);
+        self.arrive_crossed(from, seen.time);
     }
 
     /// The window in bytes: RFC 7323 §2.2, a SYN's window is never scaled, and no window is unless
@@ -151,6 +159,12 @@ impl Connection {
         let facts = &mut self.facts[from];
         let mut changed = None;
         facts.syn_sent.get_or_insert(index);
+        if has_ack && !is_repeat && facts.syn_acked.is_some() {
+            // Its first SYN,ACK: it has the other's SYN, but the SYN,ACK seen before this one was
+            // still under way.
+            changed = earliest(facts.syn_received.take(), facts.syn_acked.take());
+            self.crossed = Some(Crossed::SynAck);
+        }
         if has_ack {
             facts.syn_received.get_or_insert(index);
         }
@@ -195,6 +209,9 @@ impl Connection {
             } else if !facts.fin_received_sure {
                 // It acknowledges less than the FIN, so it did not have it when it sent this.
                 changed = earliest(changed, facts.fin_received.take());
+                if segment.flags.contains(Flags::FIN) && !is_repeat {
+                    self.crossed = Some(Crossed::Fin);
+                }
             }
         }
         if segment.flags.contains(Flags::FIN) {
@@ -205,6 +222,41 @@ impl Connection {
         }
         if let Some(since) = changed {
             self.restate(from, since);
+        }
+    }
+
+    /// Two SYN,ACKs or two FINs crossed on their way: the one seen first arrives after the one seen
+    /// second has left.
+    fn arrive_crossed(&mut self, to: End, time: Duration) {
+        let Some(crossed) = self.crossed.take() else {
+            return;
+        };
+        let index = self.steps.next_index();
+        let before = self.inferred_at(to, index);
+        let peer = to.other();
+        let facts = &mut self.facts[to];
+        let arrival_of = match crossed {
+            Crossed::SynAck => {
+                facts.syn_acked.get_or_insert(index);
+                self.milestones.first_syn_acks[peer]
+            }
+            Crossed::Fin => {
+                facts.fin_received.get_or_insert(index);
+                self.milestones.fins[peer].map(|fin| fin.frame)
+            }
+        };
+        let after = self.inferred_at(to, index);
+        if let Some(state) = after
+            && after != before
+            && self.truth[to].is_none()
+        {
+            let change = StateChange {
+                end: to,
+                from: before,
+                to: state,
+                arrival_of,
+            };
+            self.push_step(time, What::State(change));
         }
     }
 

@@ -49,5 +49,6 @@ pub use step::{
 };
 pub use tracker::{Counters, Frame, Limits, Tracker};
 pub use transom_tcp::State;
+pub use transom_wire as wire;
 pub use truth::{Truth, TruthEvent};
 pub use verdict::{Finding, Severity, Verdict};

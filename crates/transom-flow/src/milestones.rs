@@ -77,6 +77,8 @@ pub(crate) struct Milestones {
     /// SYNs without ACK.
     pub(crate) syns: Ends<u32>,
     pub(crate) syn_acks: Ends<u32>,
+    /// The frame of each end's first SYN,ACK.
+    pub(crate) first_syn_acks: Ends<Option<u64>>,
     pub(crate) first_syn: Option<(Duration, u64)>,
     pub(crate) last_syn: Option<Duration>,
     pub(crate) syn_ack: Option<(Duration, u64)>,
@@ -177,6 +179,7 @@ impl Connection {
             from == End::Server && m.syns.server == 0 && m.syn_acks.server == 0;
         if segment.ack.is_some() {
             m.syn_acks[from] += 1;
+            m.first_syn_acks[from].get_or_insert(seen.frame);
             // In a simultaneous open the second SYN,ACK ends the handshake.
             let both = m.syns.client > 0 && m.syns.server > 0;
             let is_second = m.syn_acks[from.other()] > 0;

@@ -1,0 +1,321 @@
+//! Conversations written as text, turned into frames by `transom-wire`, and followed by a tracker.
+//!
+//! One event a line: time in milliseconds, then `>` (client to server) or `<`, the control bits, and
+//! what differs from the obvious:
+//!
+//! ```text
+//! 0      > S
+//! 11.2   < SA
+//! 11.3   > A
+//! 11.4   > PA 'GET / HTTP/1.1'      data as text, up to the next quote
+//! 20     < A  len=1448              data of this length
+//! 21     < A  len=0 seq=1 ack=15    relative numbers, counted from each initial one
+//! 30     > FA win=0 lost            the window field; lost on the way
+//! 31     > FA arrives=41            when it arrives (ms)
+//! 40     state client FIN-WAIT-1 FIN-WAIT-2
+//! 41     sample client ESTABLISHED
+//! 42     note what happened elsewhere
+//! 43     icmp client port-unreachable
+//! ```
+//!
+//! Without `seq` a segment continues where its sender stopped; without `ack` it acknowledges all
+//! that was sent to its sender and not lost.
+#![allow(dead_code, reason = "each test crate uses its own part")]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use transom_flow::wire::ip::{Protocol, ipv4};
+use transom_flow::wire::tcp::{Flags, Header, Options, Timestamps};
+use transom_flow::wire::{Medium, Seq};
+use transom_flow::{
+    Connection, End, Fate, Frame, Limits, Process, State, Tracker, Truth, TruthEvent,
+};
+
+pub const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 2, 100), 43210);
+pub const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(93, 184, 216, 34), 80);
+const ISS: [u32; 2] = [0xffff_ff00, 7_000_000];
+
+pub fn addr(end: End) -> SocketAddr {
+    let (ip, port) = match end {
+        End::Client => CLIENT,
+        End::Server => SERVER,
+    };
+    SocketAddr::new(ip.into(), port)
+}
+
+pub fn state(name: &str) -> State {
+    State::ALL
+        .into_iter()
+        .find(|state| state.name() == name)
+        .unwrap_or_else(|| panic!("{name}"))
+}
+
+#[derive(Clone, Copy, Default)]
+struct Side {
+    /// Relative number of the next byte to send.
+    next: u32,
+    /// Relative number up to which the other side has everything.
+    heard: u32,
+}
+
+/// A conversation under way.
+pub struct Scene {
+    pub tracker: Tracker,
+    /// The frames as sent, with their times.
+    pub frames: Vec<(Duration, Vec<u8>)>,
+    sides: [Side; 2],
+    options: bool,
+}
+
+fn index(end: End) -> usize {
+    usize::from(end == End::Server)
+}
+
+pub fn millis(text: &str) -> Duration {
+    Duration::from_nanos((text.parse::<f64>().unwrap() * 1e6).round() as u64)
+}
+
+/// Plays a whole conversation and ends the capture.
+pub fn play(script: &str) -> Scene {
+    let mut scene = Scene::new(Limits::default());
+    scene.play(script);
+    scene.tracker.finish();
+    scene
+}
+
+impl Scene {
+    pub fn new(limits: Limits) -> Self {
+        let tracker = Tracker::new(limits);
+        Self {
+            tracker,
+            frames: Vec::new(),
+            sides: [Side::default(); 2],
+            options: true,
+        }
+    }
+
+    /// The only connection.
+    pub fn connection(&self) -> &Connection {
+        let mut all = self.tracker.connections();
+        let connection = all.next().unwrap();
+        assert!(all.next().is_none(), "one connection expected");
+        connection
+    }
+
+    pub fn play(&mut self, script: &str) {
+        for line in script
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
+            self.line(line);
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        let (time, rest) = line.split_once(char::is_whitespace).unwrap();
+        let time = millis(time);
+        let rest = rest.trim();
+        let (verb, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let rest = rest.trim();
+        let end_named = |name: &str| {
+            if name == "client" {
+                End::Client
+            } else {
+                End::Server
+            }
+        };
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        match verb {
+            ">" => self.segment(time, End::Client, rest),
+            "<" => self.segment(time, End::Server, rest),
+            "state" => {
+                let event = TruthEvent::State {
+                    from: state(words[1]),
+                    to: state(words[2]),
+                };
+                self.truth(time, end_named(words[0]), event);
+            }
+            "sample" => self.truth(
+                time,
+                end_named(words[0]),
+                TruthEvent::Sample(state(words[1])),
+            ),
+            "note" => self.truth(time, End::Server, TruthEvent::Note(rest.into())),
+            "process" => {
+                let process = Process {
+                    name: words[1].into(),
+                    pid: words[2].parse().unwrap(),
+                };
+                self.truth(time, end_named(words[0]), TruthEvent::Process(process));
+            }
+            "icmp" => self.icmp(time, end_named(words[0]), words[1]),
+            other => panic!("unknown verb {other}"),
+        }
+    }
+
+    pub fn truth(&mut self, time: Duration, end: End, event: TruthEvent) {
+        let truth = Truth {
+            time,
+            local: addr(end),
+            peer: addr(end.other()),
+            event,
+        };
+        self.tracker.truth(truth);
+    }
+
+    fn segment(&mut self, time: Duration, from: End, words: &str) {
+        let (words, data) = match words.split_once('\'') {
+            Some((words, data)) => (words, data.split('\'').next().unwrap().as_bytes().to_vec()),
+            None => (words, Vec::new()),
+        };
+        let mut words = words.split_whitespace();
+        let flags = words
+            .next()
+            .unwrap()
+            .chars()
+            .fold(Flags::EMPTY, |flags, c| {
+                flags
+                    | match c {
+                        'S' => Flags::SYN,
+                        'F' => Flags::FIN,
+                        'R' => Flags::RST,
+                        'P' => Flags::PSH,
+                        'A' => Flags::ACK,
+                        'U' => Flags::URG,
+                        other => panic!("unknown flag {other}"),
+                    }
+            });
+        let (own, peer) = (index(from), index(from.other()));
+        let mut seq = self.sides[own].next;
+        let mut ack = self.sides[own].heard;
+        let mut data = data;
+        let mut window = 64_240;
+        let mut fate = Fate::Unknown;
+        let mut gso_size = 0;
+        let mut bare_options = Options::EMPTY;
+        for word in words {
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
+            match key {
+                "seq" => seq = value.parse().unwrap(),
+                "ack" => ack = value.parse().unwrap(),
+                "len" => data = vec![0xa5; value.parse().unwrap()],
+                "win" => window = value.parse().unwrap(),
+                "gso" => gso_size = value.parse().unwrap(),
+                "lost" => fate = Fate::Lost,
+                "arrives" => fate = Fate::Arrives(millis(value)),
+                "sack" => {
+                    let (start, end) = value.split_once('-').unwrap();
+                    let at = |n: &str| Seq::new(ISS[peer]) + n.parse::<u32>().unwrap();
+                    let range = transom_flow::wire::SeqRange {
+                        start: at(start),
+                        end: at(end),
+                    };
+                    assert!(bare_options.sack.push(range));
+                }
+                other => panic!("unknown word {other}"),
+            }
+        }
+        let options = if flags.contains(Flags::SYN) {
+            self.syn_options()
+        } else {
+            bare_options
+        };
+        let is_reset_of_nothing = flags.contains(Flags::RST) && self.sides[own].next == 0;
+        let raw_seq = if is_reset_of_nothing {
+            Seq::new(0)
+        } else {
+            Seq::new(ISS[own]) + seq
+        };
+        let header = Header {
+            src_port: addr(from).port(),
+            dst_port: addr(from.other()).port(),
+            seq: raw_seq,
+            ack: Seq::new(ISS[peer]) + ack,
+            flags,
+            window,
+            urgent: 0,
+            options,
+        };
+        let len = u32::try_from(data.len()).unwrap()
+            + u32::from(flags.contains(Flags::SYN))
+            + u32::from(flags.contains(Flags::FIN));
+        if !flags.contains(Flags::RST) {
+            self.sides[own].next = self.sides[own].next.max(seq + len);
+            if fate != Fate::Lost && self.sides[peer].heard >= seq {
+                self.sides[peer].heard = self.sides[peer].heard.max(seq + len);
+            }
+        }
+        let packet = packet(from, &header, &data);
+        let frame = Frame {
+            fate,
+            gso_size,
+            ..Frame::new(time, Medium::Ip, &packet)
+        };
+        self.tracker.frame(&frame).unwrap();
+        self.frames.push((time, packet));
+    }
+
+    fn syn_options(&self) -> Options {
+        if !self.options {
+            return Options::EMPTY;
+        }
+        Options {
+            mss: Some(1460),
+            window_scale: Some(7),
+            sack_permitted: true,
+            timestamps: Some(Timestamps { val: 1, ecr: 0 }),
+            ..Options::EMPTY
+        }
+    }
+
+    /// An ICMP error about the last segment that `to` sent.
+    fn icmp(&mut self, time: Duration, to: End, what: &str) {
+        let (src, _) = if to == End::Client { CLIENT } else { SERVER };
+        let quoted = self
+            .frames
+            .iter()
+            .rev()
+            .map(|(_, frame)| frame)
+            .find(|frame| frame[12..16] == src.octets())
+            .unwrap();
+        let code = match what {
+            "no-route" => 0,
+            "host-unreachable" => 1,
+            "port-unreachable" => 3,
+            "prohibited" => 13,
+            other => panic!("unknown error {other}"),
+        };
+        let mut message = vec![3, code, 0, 0, 0, 0, 0, 0];
+        message.extend(&quoted[..28]);
+        let sum = transom_flow::wire::checksum::checksum(&message);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        let ip = ipv4::Header::new(Ipv4Addr::new(10, 0, 2, 2), src, Protocol::ICMP);
+        let mut packet = vec![0; ipv4::Header::LEN];
+        ip.emit(&mut packet, message.len());
+        packet.extend(message);
+        self.tracker
+            .frame(&Frame::new(time, Medium::Ip, &packet))
+            .unwrap();
+        self.frames.push((time, packet));
+    }
+}
+
+/// An IPv4 packet with this segment, checksums filled.
+pub fn packet(from: End, header: &Header, data: &[u8]) -> Vec<u8> {
+    let (src, dst) = match from {
+        End::Client => (CLIENT.0, SERVER.0),
+        End::Server => (SERVER.0, CLIENT.0),
+    };
+    let header_len = header.header_len();
+    let mut packet = vec![0; ipv4::Header::LEN + header_len];
+    ipv4::Header::new(src, dst, Protocol::TCP).emit(&mut packet, header_len + data.len());
+    header.emit_with_checksum(
+        &mut packet[ipv4::Header::LEN..],
+        IpAddr::V4(src),
+        IpAddr::V4(dst),
+        data,
+    );
+    packet.extend(data);
+    packet
+}

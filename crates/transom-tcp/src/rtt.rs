@@ -250,3 +250,6 @@ const fn toward(value: u64, target: u64, weight: u64) -> u64 {
         value - (value - target) / weight
     }
 }
+
+#[cfg(test)]
+mod tests;

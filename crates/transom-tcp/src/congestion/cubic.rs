@@ -232,8 +232,13 @@ impl Controller for Cubic {
         match loss.kind {
             LossKind::FastRetransmit | LossKind::Ecn => {
                 self.reduce(loss.flight_size);
-                // RFC 9438 §4.6 CUB-7: at least two segments, which ssthresh already is.
-                self.window.set_cwnd(self.window.ssthresh);
+                // RFC 9438 §4.6 CUB-7: at least two segments after loss, which ssthresh already
+                // is; at least one after a congestion mark.
+                let cwnd = match loss.kind {
+                    LossKind::Ecn => reduced(loss.flight_size),
+                    _ => self.window.ssthresh,
+                };
+                self.window.set_cwnd(cwnd);
                 self.plateau_next = false;
                 self.window.phase = Phase::FastRecovery;
             }
@@ -301,6 +306,11 @@ impl Controller for Cubic {
     }
 }
 
+/// `flight_size` after the multiplicative decrease.
+const fn reduced(flight_size: u64) -> u64 {
+    flight_size.saturating_mul(BETA.0) / BETA.1
+}
+
 /// W_cubic(t) in octets: `origin + C·SMSS·(t − K)³`, never below zero.
 fn w_cubic(t: Duration, k: Duration, origin: u64, mss: u64) -> u64 {
     let (distance, above) = if t >= k {
@@ -345,3 +355,6 @@ fn cube_root(value: u128) -> u64 {
     }
     root
 }
+
+#[cfg(test)]
+mod tests;

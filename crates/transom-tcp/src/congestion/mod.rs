@@ -255,3 +255,6 @@ impl Window {
         self.set_ssthresh(self.ssthresh);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,3 +131,6 @@ impl Controller for Reno {
         self.window.set_cwnd(cwnd);
     }
 }
+
+#[cfg(test)]
+mod tests;

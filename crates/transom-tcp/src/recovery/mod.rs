@@ -12,98 +12,19 @@
 //! - Nothing before SND.UNA or after SND.NXT is ever offered for resending.
 //! - With nothing outstanding no heap memory is held.
 
+mod report;
+mod run;
 mod scoreboard;
 
-use scoreboard::{Covered, Scoreboard};
-use transom_wire::tcp::SackBlocks;
+pub use report::{AckInput, AckOutcome, Retransmit, RetransmitCause, SendLimits, TimeoutOutcome};
+use run::Covered;
+use scoreboard::Scoreboard;
 use transom_wire::{Seq, SeqRange};
 
-pub use crate::segment::RetransmitCause;
 use crate::time::Instant;
 
 /// RFC 5681 §3.2, RFC 6675 §2: three duplicates are taken for loss.
 pub const DUP_THRESH: u32 = 3;
-
-/// What an acceptable acknowledgement says.
-#[derive(Clone, Copy, Debug)]
-pub struct AckInput<'a> {
-    /// When it arrived.
-    pub now: Instant,
-    /// SEG.ACK; may be old, never beyond SND.NXT.
-    pub ack: Seq,
-    /// Its SACK blocks, unchecked.
-    pub sack: &'a SackBlocks,
-    /// A duplicate by RFC 5681 §2: data outstanding, no payload, no SYN or FIN, SEG.ACK = SND.UNA
-    /// and the window unchanged. Used only without SACK.
-    pub is_duplicate: bool,
-    /// SMSS in octets.
-    pub mss: u32,
-}
-
-/// What an acknowledgement changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[must_use]
-pub struct AckOutcome {
-    /// Octets by which SND.UNA moved.
-    pub newly_acked: u32,
-    /// Octets newly reported by SACK blocks.
-    pub newly_sacked: u32,
-    /// Octets newly known to have arrived, either way.
-    pub delivered: u32,
-    /// When the newest of these octets was sent, if that is unambiguous (Karn).
-    pub rtt_sample: Option<Instant>,
-    /// A congestion episode begins: tell the controller (`on_loss`) before sending.
-    pub entered_recovery: bool,
-    /// The episode is over: tell the controller (`on_recovery_exit`). May be true together with
-    /// `entered_recovery`; then the old one ended first.
-    pub exited_recovery: bool,
-    /// SND.UNA moved during fast recovery but not past the recovery point.
-    pub partial_ack: bool,
-    /// Restart the retransmission timer (RFC 6298 §5.3), which without SACK only the first partial
-    /// acknowledgement of an episode does (RFC 6582 §3.2 step 3).
-    pub restart_rto: bool,
-    /// The first block reported a duplicate (RFC 2883).
-    pub dsack: bool,
-    /// The peer had thrown away what it had SACKed.
-    pub reneged: bool,
-    /// Octets newly believed lost.
-    pub newly_lost: u64,
-    /// Segments by which limited transmit now exceeds the window (RFC 3042): 0, 1 or 2.
-    pub limited_transmit: u32,
-}
-
-/// What a retransmission timeout means for the controller.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use]
-pub struct TimeoutOutcome {
-    /// ssthresh is to be set: this is the first timeout for this data, or a retransmission got
-    /// lost (RFC 5681 §3.1 and §4.3).
-    pub first: bool,
-    /// The oldest outstanding octet had been SACKed: all SACK information was forgotten.
-    pub reneged: bool,
-}
-
-/// A stretch to send again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Retransmit {
-    /// What; may be several segments.
-    pub range: SeqRange,
-    /// Why.
-    pub cause: RetransmitCause,
-}
-
-/// What may be sent now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SendLimits {
-    /// SMSS in octets.
-    pub mss: u32,
-    /// Most octets in one piece (offload limit).
-    pub limit: usize,
-    /// The congestion window, in octets.
-    pub cwnd: u64,
-    /// SND.UNA + SND.WND.
-    pub snd_wnd_end: Seq,
-}
 
 /// Which episode is under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -250,8 +171,8 @@ impl Recovery {
     }
 
     /// Whether something waits to be sent again.
-    pub fn has_lost(&mut self) -> bool {
-        self.board.next_due(1).is_some()
+    pub const fn has_lost(&self) -> bool {
+        self.board.counters().due > 0
     }
 
     /// Whether nothing is outstanding.
@@ -307,6 +228,7 @@ impl Recovery {
             self.high_rxt = self.high_rxt.max(input.ack);
             self.dup_acks = 0;
             self.limited_sent = 0;
+            self.drag_recover();
         }
         let sacked = if self.sack {
             self.read_blocks(input, &mut outcome)
@@ -521,6 +443,16 @@ impl Recovery {
         }
     }
 
+    /// Keeps `recover` near SND.UNA, so that it does not seem to lie ahead after 2^31 octets
+    /// without loss.
+    fn drag_recover(&mut self) {
+        const FAR: u32 = 1 << 30;
+        let una = self.board.una();
+        if self.episode == Episode::None && una.since(self.recover) > FAR {
+            self.recover = una - FAR;
+        }
+    }
+
     fn check_reneging(&mut self, outcome: &mut AckOutcome) {
         // RFC 2018 §8, SACK-9: an acknowledgement that stops where SACKed data begins means that
         // the receiver no longer has it. It was kept, and is sent again.
@@ -628,3 +560,6 @@ fn is_duplicate_report(first: SeqRange, second: Option<SeqRange>, ack: Seq) -> b
     !first.is_empty()
         && (first.end.le(ack) || second.is_some_and(|second| second.contains_range(first)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ use alloc::collections::VecDeque;
 
 use transom_wire::{Seq, SeqRange};
 
+use super::run::{Counters, Covered, Run};
 use crate::time::Instant;
 
 /// Beyond this many runs a SACK block that would split another one is ignored (CVE-2018-5390 and
@@ -28,105 +29,6 @@ pub(super) const MAX_RUNS: usize = 4096;
 /// Beyond this many runs, sent data joins the last run even if that was sent earlier.
 const COALESCE_RUNS: usize = MAX_RUNS / 2;
 
-/// A stretch of sequence space with one fate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Run {
-    pub(super) start: Seq,
-    pub(super) end: Seq,
-    /// When it was last sent.
-    pub(super) sent: Instant,
-    /// How often it was sent; saturates.
-    pub(super) transmissions: u8,
-    pub(super) sacked: bool,
-    /// Believed lost.
-    pub(super) lost: bool,
-    /// Sent again since it was believed lost, or (RFC 6675 NextSeg rules 3 and 4) without that.
-    pub(super) resent: bool,
-}
-
-impl Run {
-    pub(super) const fn len(&self) -> u32 {
-        self.end.since(self.start)
-    }
-
-    /// Never SACKed, lost or resent.
-    const fn is_plain(&self) -> bool {
-        !self.sacked && !self.lost && !self.resent
-    }
-
-    /// Whether it waits to be sent again.
-    const fn is_due(&self) -> bool {
-        self.lost && !self.resent && !self.sacked
-    }
-
-    const fn same_fate(&self, other: &Self) -> bool {
-        self.sacked == other.sacked
-            && self.lost == other.lost
-            && self.resent == other.resent
-            && (self.transmissions == 1) == (other.transmissions == 1)
-    }
-}
-
-/// Octets by fate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Counters {
-    pub(super) sacked: u64,
-    /// Lost and not SACKed.
-    pub(super) lost: u64,
-    /// Resent and not SACKed.
-    pub(super) resent: u64,
-}
-
-impl Counters {
-    fn add(&mut self, run: &Run) {
-        let len = u64::from(run.len());
-        if run.sacked {
-            self.sacked += len;
-        } else {
-            self.lost += if run.lost { len } else { 0 };
-            self.resent += if run.resent { len } else { 0 };
-        }
-    }
-
-    fn remove(&mut self, run: &Run) {
-        let len = u64::from(run.len());
-        if run.sacked {
-            self.sacked = self.sacked.saturating_sub(len);
-        } else {
-            self.lost = self.lost.saturating_sub(if run.lost { len } else { 0 });
-            self.resent = self.resent.saturating_sub(if run.resent { len } else { 0 });
-        }
-    }
-}
-
-/// What an acknowledgement, or a SACK block, newly covers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Covered {
-    /// Octets that were outstanding.
-    pub(super) octets: u32,
-    /// Of these, octets not SACKed before.
-    pub(super) delivered: u32,
-    /// When the newest run that was sent exactly once (and not SACKed before) was sent.
-    pub(super) sent_once: Option<Instant>,
-    /// Some of it had been sent more than once.
-    pub(super) resent: bool,
-}
-
-impl Covered {
-    fn add(&mut self, run: &Run) {
-        self.octets += run.len();
-        if run.sacked {
-            return;
-        }
-        self.delivered += run.len();
-        if run.transmissions > 1 {
-            self.resent = true;
-        } else {
-            self.sent_once = self.sent_once.max(Some(run.sent));
-        }
-    }
-}
-
 /// The runs and their counters.
 #[derive(Debug)]
 pub(super) struct Scoreboard {
@@ -134,6 +36,8 @@ pub(super) struct Scoreboard {
     una: Seq,
     end: Seq,
     counters: Counters,
+    /// End of the highest SACKed run.
+    highest_sacked: Option<Seq>,
     /// Everything un-SACKed before this is lost by RFC 6675's rule.
     lost_edge: Seq,
     /// Nothing before this waits to be sent again.
@@ -150,7 +54,9 @@ impl Scoreboard {
                 sacked: 0,
                 lost: 0,
                 resent: 0,
+                due: 0,
             },
+            highest_sacked: None,
             lost_edge: una,
             due_from: una,
         }
@@ -190,15 +96,8 @@ impl Scoreboard {
     }
 
     /// End of the highest SACKed run.
-    pub(super) fn highest_sacked(&self) -> Option<Seq> {
-        if self.counters.sacked == 0 {
-            return None;
-        }
-        self.runs
-            .iter()
-            .rev()
-            .find(|run| run.sacked)
-            .map(|run| run.end)
+    pub(super) const fn highest_sacked(&self) -> Option<Seq> {
+        self.highest_sacked
     }
 
     /// Octets in the network by RFC 6675 §4 `SetPipe`: what is neither SACKed nor lost, and once
@@ -285,6 +184,9 @@ impl Scoreboard {
         self.end = self.end.max(ack);
         self.lost_edge = self.lost_edge.max(ack);
         self.due_from = self.due_from.max(ack);
+        if self.counters.sacked == 0 {
+            self.highest_sacked = None;
+        }
         if self.runs.is_empty() {
             self.runs = VecDeque::new();
         }
@@ -294,6 +196,7 @@ impl Scoreboard {
     /// A SACK block, known to lie inside what is outstanding.
     pub(super) fn sack(&mut self, block: SeqRange) -> Covered {
         let mut covered = Covered::default();
+        let mut top = None;
         let mut index = self.index_of(block.start);
         while let Some(&run) = self.runs.get(index)
             && run.start.lt(block.end)
@@ -320,6 +223,7 @@ impl Scoreboard {
                     });
                     self.change(index - 1, |run| run.end = block.end);
                     self.change(index, |run| run.start = block.end);
+                    top = Some(block.end);
                     break;
                 }
                 if !self.may_split() {
@@ -329,12 +233,16 @@ impl Scoreboard {
                 continue;
             }
             covered.add(&run);
+            top = Some(run.end);
             self.change(index, |run| run.sacked = true);
             if !self.merge_into_previous(index) {
                 index += 1;
             }
         }
         self.merge_into_previous(index);
+        if let Some(top) = top {
+            self.highest_sacked = Some(self.highest_sacked.map_or(top, |high| high.max(top)));
+        }
         covered
     }
 
@@ -404,6 +312,7 @@ impl Scoreboard {
             }
         }
         self.counters.lost = self.outstanding().saturating_sub(self.counters.sacked);
+        self.counters.due = self.counters.lost;
         self.counters.resent = 0;
         self.lost_edge = self.end;
         self.due_from = self.una;
@@ -429,24 +338,29 @@ impl Scoreboard {
     /// Forgets what was SACKed: the receiver has thrown it away (RFC 2018 §8).
     pub(super) fn forget_sacked(&mut self) {
         for index in 0..self.runs.len() {
-            self.change(index, |run| run.sacked = false);
+            self.change(index, |run| {
+                if run.sacked {
+                    run.sacked = false;
+                    run.lost = false;
+                    run.resent = false;
+                }
+            });
         }
+        self.highest_sacked = None;
         self.lost_edge = self.una;
+        self.due_from = self.una;
     }
 
     /// The first octets that are lost and not sent again: at most `limit`, without a gap.
     pub(super) fn next_due(&mut self, limit: u32) -> Option<SeqRange> {
-        if self.counters.lost == 0 {
+        if self.counters.due == 0 {
             return None;
         }
         let mut index = self.index_of(self.due_from);
         while self.runs.get(index).is_some_and(|run| !run.is_due()) {
             index += 1;
         }
-        let Some(first) = self.runs.get(index) else {
-            self.due_from = self.end;
-            return None;
-        };
+        let first = self.runs.get(index)?;
         let start = first.start;
         self.due_from = start;
         let mut end = start;
@@ -497,9 +411,9 @@ impl Scoreboard {
         *self = Self::new(self.end);
     }
 
-    /// Starts at another place; only while nothing is outstanding.
+    /// Starts at a later place, if nothing is outstanding (sequence space was skipped).
     pub(super) fn restart(&mut self, una: Seq) {
-        if self.runs.is_empty() {
+        if self.runs.is_empty() && una.gt(self.end) {
             *self = Self::new(una);
         }
     }
@@ -559,3 +473,6 @@ impl Scoreboard {
         joined
     }
 }
+
+#[cfg(test)]
+mod tests;

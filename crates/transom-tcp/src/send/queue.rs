@@ -257,3 +257,6 @@ impl SendQueue {
 const fn low_bits(offset: u64) -> u32 {
     offset as u32
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,13 @@ impl Run {
         self.lost && !self.resent && !self.sacked
     }
 
+    /// Takes over what follows directly; what is uncertain then is remembered as resent.
+    pub(super) fn absorb(&mut self, next: &Self) {
+        self.end = next.end;
+        self.sent = self.sent.max(next.sent);
+        self.transmissions = self.transmissions.max(next.transmissions);
+    }
+
     pub(super) const fn same_fate(&self, other: &Self) -> bool {
         self.sacked == other.sacked
             && self.lost == other.lost

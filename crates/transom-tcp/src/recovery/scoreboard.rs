@@ -202,7 +202,9 @@ impl Scoreboard {
             && run.start.lt(block.end)
         {
             if run.sacked {
-                index += 1;
+                if !self.merge_into_previous(index) {
+                    index += 1;
+                }
                 continue;
             }
             if run.start.lt(block.start) {
@@ -221,7 +223,12 @@ impl Scoreboard {
                         end: block.end,
                         ..run
                     });
-                    self.change(index - 1, |run| run.end = block.end);
+                    self.change(index - 1, |before| {
+                        before.absorb(&Run {
+                            end: block.end,
+                            ..run
+                        })
+                    });
                     self.change(index, |run| run.start = block.end);
                     top = Some(block.end);
                     break;
@@ -288,11 +295,11 @@ impl Scoreboard {
         while let Some(&run) = self.runs.get(index)
             && run.start.lt(range.end)
         {
-            if run.start.lt(range.start) {
-                self.split(index, range.start);
-            } else if run.sacked || run.lost {
-                // Already counted.
-            } else {
+            if !run.sacked && !run.lost {
+                if run.start.lt(range.start) {
+                    self.split(index, range.start);
+                    index += 1;
+                }
                 if run.end.gt(range.end) {
                     self.split(index, range.end);
                 }
@@ -464,9 +471,7 @@ impl Scoreboard {
         if joined {
             // No counter changes: both parts count alike.
             if let Some(before) = self.runs.get_mut(index - 1) {
-                before.end = run.end;
-                before.sent = before.sent.max(run.sent);
-                before.transmissions = before.transmissions.max(run.transmissions);
+                before.absorb(&run);
             }
             self.runs.remove(index);
         }

@@ -140,16 +140,13 @@ impl Cubic {
         let mss = self.window.mss;
         // RFC 9438 §4.3 CUB-6: α is 1 once the window before the reduction is reached again.
         let alpha = if epoch.w_est < self.cwnd_prior {
-            ALPHA
+            ALPHA.0
         } else {
-            (1, 1)
+            ALPHA.1
         };
-        let gain = alpha
-            .0
-            .saturating_mul(mss)
-            .saturating_mul(acked)
-            .saturating_add(epoch.w_est_rest);
-        let divisor = alpha.1.saturating_mul(cwnd);
+        let gain = alpha.saturating_mul(mss).saturating_mul(acked);
+        let gain = gain.saturating_add(epoch.w_est_rest);
+        let divisor = ALPHA.1.saturating_mul(cwnd);
         epoch.w_est = epoch.w_est.saturating_add(gain / divisor);
         epoch.w_est_rest = gain % divisor;
 
@@ -227,7 +224,7 @@ impl Controller for Cubic {
             w_max: self.w_max,
             epoch: self.epoch,
         });
-        self.window.mss = loss.mss.max(1);
+        self.window.change_mss(loss.mss);
         self.epoch = None;
         match loss.kind {
             LossKind::FastRetransmit | LossKind::Ecn => {
@@ -276,7 +273,7 @@ impl Controller for Cubic {
             && self.window.cwnd < saved.cwnd
         {
             self.window.set_cwnd(saved.cwnd);
-            self.window.ssthresh = saved.ssthresh;
+            self.window.set_ssthresh(saved.ssthresh);
             self.cwnd_prior = saved.cwnd_prior;
             self.w_max = saved.w_max;
             self.epoch = saved.epoch;

@@ -76,7 +76,7 @@ impl Controller for Reno {
 
     fn on_loss(&mut self, loss: &LossInfo) {
         self.remember();
-        self.window.mss = loss.mss.max(1);
+        self.window.change_mss(loss.mss);
         self.acked = 0;
         match loss.kind {
             LossKind::FastRetransmit | LossKind::Ecn => {
@@ -117,7 +117,7 @@ impl Controller for Reno {
 
     fn on_spurious(&mut self) {
         if let Some((cwnd, ssthresh)) = self.before_loss.take() {
-            self.window.ssthresh = self.window.ssthresh.max(ssthresh);
+            self.window.set_ssthresh(self.window.ssthresh.max(ssthresh));
             self.window.set_cwnd(self.window.cwnd.max(cwnd));
             self.window.phase = Phase::Open;
         }

@@ -242,6 +242,12 @@ impl Stack {
         self.udp.all.get(id.0).map(|socket| socket.on)
     }
 
+    /// The next datagram received, left in its place.
+    #[must_use]
+    pub fn udp_peek(&self, id: UdpId) -> Option<&Datagram> {
+        self.udp.all.get(id.0)?.queue.front()
+    }
+
     /// The next datagram received, if there is one.
     pub fn udp_recv(&mut self, id: UdpId) -> Option<Datagram> {
         let socket = self.udp.all.get_mut(id.0)?;

@@ -1,0 +1,273 @@
+//! Describing a stack.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use transom_device::Device;
+use transom_stack::wire::Cidr;
+use transom_stack::{EchoMode, Recorder, RouteTarget, StackConfig, tcp};
+
+use crate::clock::Clock;
+use crate::driver::Driver;
+use crate::port::{Port, Readable};
+use crate::shared::{Inner, Shared};
+use crate::stack::Stack;
+
+/// Frames taken from the device in one turn: with segmentation offload up to 64 KiB each, so that one
+/// turn stays below a millisecond.
+const MOST_FRAMES_A_TURN: usize = 64;
+
+/// Describes a [`Stack`]. A device is needed, everything else has a default.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use transom::{Capabilities, Stack, memory};
+///
+/// let (device, _other_end) = memory::pair(Capabilities::ip(1500));
+/// let stack = Stack::builder()
+///     .address("10.0.0.1/24")
+///     .gateway("10.0.0.254")
+///     .device(device)
+///     .spawn()?;
+/// # drop(stack); Ok(()) }
+/// ```
+#[must_use = "a builder does nothing until `spawn`"]
+pub struct Builder {
+    config: StackConfig,
+    addresses: Vec<Cidr>,
+    routes: Vec<(Cidr, RouteTarget)>,
+    device: Option<Box<dyn Device>>,
+    recorder: Option<Box<dyn Recorder + Send>>,
+    secret: Option<[u8; 32]>,
+    /// The first thing that could not be understood; said by `spawn`.
+    mistake: Option<String>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("addresses", &self.addresses)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            config: StackConfig::default(),
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            device: None,
+            recorder: None,
+            secret: None,
+            mistake: None,
+        }
+    }
+
+    /// An address of the host with the length of its prefix: `"10.0.0.1/24"`, `"fd00::1/64"`. May be given
+    /// several times.
+    pub fn address(mut self, address: impl ToCidr) -> Self {
+        if let Some(address) = self.parse(&address) {
+            self.addresses.push(address);
+        }
+        self
+    }
+
+    /// The router for everything that is not on the link. May be given once for IPv4 and once for IPv6.
+    pub fn gateway(mut self, gateway: impl ToIp) -> Self {
+        match gateway.to_ip() {
+            Ok(ip) => {
+                let everything = if ip.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+                self.route(everything, RouteTarget::Gateway(ip))
+            }
+            Err(mistake) => {
+                self.note(mistake);
+                self
+            }
+        }
+    }
+
+    /// A route.
+    pub fn route(mut self, prefix: impl ToCidr, target: RouteTarget) -> Self {
+        if let Some(prefix) = self.parse(&prefix) {
+            self.routes.push((prefix, target));
+        }
+        self
+    }
+
+    /// Accept packets to every address, not only to the host's own, and answer from there: a
+    /// transparent proxy, the far end of a TUN. Default false.
+    pub fn any_address(mut self, any_address: bool) -> Self {
+        self.config = self.config.any_address(any_address);
+        self
+    }
+
+    /// Who answers pings. Default: the stack.
+    pub fn echo(mut self, echo: EchoMode) -> Self {
+        self.config = self.config.echo(echo);
+        self
+    }
+
+    /// The choices for connections that bring none of their own.
+    pub fn tcp(mut self, tcp: tcp::Config) -> Self {
+        self.config = self.config.tcp(tcp);
+        self
+    }
+
+    /// All choices of the stack at once; replaces what was chosen before by `any_address`, `echo` and `tcp`.
+    pub fn config(mut self, config: StackConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Who is told about each frame, state change and discarded segment.
+    ///
+    /// It is called with the stack locked: it should note what it is told, not work on it.
+    pub fn recorder(mut self, recorder: impl Recorder + Send + 'static) -> Self {
+        self.recorder = Some(Box::new(recorder));
+        self
+    }
+
+    /// The device.
+    pub fn device(mut self, device: impl Device + 'static) -> Self {
+        self.device = Some(Box::new(device));
+        self
+    }
+
+    /// The secret from which sequence numbers, ports and hash keys are derived. Default: from the
+    /// operating system. A fixed one makes a test repeatable, and a stack predictable to attackers.
+    pub fn secret(mut self, secret: [u8; 32]) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// Starts the stack: spawns the task that drives it on the current tokio runtime.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that is none or a missing device, `Other` outside of a tokio
+    /// runtime with its I/O and time drivers, or what the operating system says.
+    pub fn spawn(self) -> io::Result<Stack> {
+        if let Some(mistake) = self.mistake {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, mistake));
+        }
+        let device = self
+            .device
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a stack needs a device"))?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        let secret = match self.secret {
+            Some(secret) => secret,
+            None => {
+                let mut secret = [0; 32];
+                getrandom::fill(&mut secret)
+                    .map_err(|error| io::Error::other(error.to_string()))?;
+                secret
+            }
+        };
+        let ephemeral_ports = self.config.ephemeral_ports.clone();
+        let clock = Clock::start();
+        let capabilities = device.capabilities();
+        let mut stack = transom_stack::Stack::new(self.config, capabilities, secret, clock.now());
+        for address in self.addresses {
+            stack.add_address(address);
+        }
+        for (prefix, target) in self.routes {
+            stack.add_route(prefix, target);
+        }
+        stack.set_recorder(self.recorder);
+        let readable = Readable::new(&*device)?;
+        let shared = Arc::new(Shared::new(
+            Inner::new(stack, ephemeral_ports),
+            Port::new(device),
+            clock,
+        ));
+        let batch = capabilities.rx_batch.clamp(1, MOST_FRAMES_A_TURN);
+        runtime.spawn(Driver::new(Arc::clone(&shared), readable, batch));
+        Ok(Stack::new(shared))
+    }
+
+    fn parse(&mut self, text: &impl ToCidr) -> Option<Cidr> {
+        match text.to_cidr() {
+            Ok(cidr) => Some(cidr),
+            Err(mistake) => {
+                self.note(mistake);
+                None
+            }
+        }
+    }
+
+    fn note(&mut self, mistake: String) {
+        self.mistake.get_or_insert(mistake);
+    }
+}
+
+/// An address with the length of its prefix.
+pub trait ToCidr {
+    /// The value.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    fn to_cidr(&self) -> Result<Cidr, String>;
+}
+
+impl ToCidr for Cidr {
+    fn to_cidr(&self) -> Result<Cidr, String> {
+        Ok(*self)
+    }
+}
+
+impl ToCidr for str {
+    fn to_cidr(&self) -> Result<Cidr, String> {
+        self.parse()
+            .map_err(|error| format!("{self:?} is no address with a prefix length: {error}"))
+    }
+}
+
+impl ToCidr for String {
+    fn to_cidr(&self) -> Result<Cidr, String> {
+        self.as_str().to_cidr()
+    }
+}
+
+impl<T: ToCidr + ?Sized> ToCidr for &T {
+    fn to_cidr(&self) -> Result<Cidr, String> {
+        (**self).to_cidr()
+    }
+}
+
+/// An IP address.
+pub trait ToIp {
+    /// The value.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    fn to_ip(&self) -> Result<IpAddr, String>;
+}
+
+impl ToIp for IpAddr {
+    fn to_ip(&self) -> Result<IpAddr, String> {
+        Ok(*self)
+    }
+}
+
+impl ToIp for std::net::Ipv4Addr {
+    fn to_ip(&self) -> Result<IpAddr, String> {
+        Ok((*self).into())
+    }
+}
+
+impl ToIp for std::net::Ipv6Addr {
+    fn to_ip(&self) -> Result<IpAddr, String> {
+        Ok((*self).into())
+    }
+}
+
+impl ToIp for &str {
+    fn to_ip(&self) -> Result<IpAddr, String> {
+        self.parse()
+            .map_err(|_| format!("{self:?} is not an IP address"))
+    }
+}

@@ -1,0 +1,181 @@
+//! The task that carries frames between the device and the stack.
+
+use std::io::ErrorKind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use transom_stack::tcp::Instant;
+use transom_stack::wire::RxFrame;
+
+use crate::clock::Alarm;
+use crate::port::Readable;
+use crate::shared::{Caller, Shared};
+
+/// While the device is full the stack's deadlines that are due cannot be told from what it owes;
+/// they are looked at this often.
+const BLOCKED_TICK: Duration = Duration::from_millis(10);
+
+/// One per device. Sockets send for themselves; the driver receives, keeps time, and sends what a
+/// socket had to leave behind.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    readable: Readable,
+    alarm: Alarm,
+    /// Frames just received; empty between two polls.
+    frames: Vec<RxFrame>,
+    batch: usize,
+}
+
+/// What one turn came to.
+enum Turn {
+    /// There may be more to do at once.
+    Again,
+    /// Nothing until the device or the alarm says so.
+    Sleep,
+    /// The device is gone.
+    Failed(ErrorKind),
+}
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, readable: Readable, batch: usize) -> Self {
+        let alarm = Alarm::new(shared.clock);
+        Self {
+            shared,
+            readable,
+            alarm,
+            frames: Vec::with_capacity(batch),
+            batch,
+        }
+    }
+
+    /// Receives a batch, acts on it and on the time, and sends what is owed.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
+        let mut again = false;
+        match self
+            .readable
+            .poll_recv(cx, &self.shared.port, &mut self.frames, self.batch)
+        {
+            Poll::Ready(Ok(_)) => again = true,
+            Poll::Ready(Err(error)) => return Turn::Failed(error.kind()),
+            Poll::Pending => {}
+        }
+        let now = self.shared.clock.now();
+        let mut inner = self.shared.lock("handle frames");
+        for frame in self.frames.drain(..) {
+            inner.stack.handle_frame(now, frame);
+        }
+        if inner.stack.poll_timeout(now).is_some_and(|at| at <= now) {
+            inner.stack.handle_timeout(now);
+        }
+        let settled = self.shared.settle(inner, now, Caller::Driver);
+        again |= !settled.complete;
+        if settled.blocked {
+            match self.readable.poll_send(cx, &self.shared.port) {
+                // Room again, so the stack may be asked for more.
+                Poll::Ready(Ok(())) => again = true,
+                Poll::Ready(Err(error)) => return Turn::Failed(error.kind()),
+                Poll::Pending => again = false,
+            }
+        }
+        if again { Turn::Again } else { Turn::Sleep }
+    }
+
+    /// Sets the alarm for the next deadline of the stack and the device. True if one has passed.
+    fn set_alarm(&mut self) -> bool {
+        let (device_deadline, blocked) = {
+            let port = self.shared.port.lock("deadline");
+            (port.device.next_deadline(), port.is_blocked())
+        };
+        let now = self.shared.clock.now();
+        let mut inner = self.shared.lock("set the alarm");
+        let stack_deadline = inner.stack.poll_timeout(now).map(|at| {
+            if blocked {
+                at.max(now + BLOCKED_TICK)
+            } else {
+                at
+            }
+        });
+        let device_deadline = device_deadline.map(|at| self.shared.clock.convert(at));
+        if let Some(deadline) = earlier(stack_deadline, device_deadline) {
+            self.alarm.ring_by(now, deadline);
+        }
+        inner.armed = self.alarm.armed();
+        inner.armed.is_some_and(|armed| armed <= now)
+    }
+
+    /// Whether nobody will ever use the stack again and nothing is left to deliver. Tells those who
+    /// wait for the latter.
+    fn is_finished(&self) -> bool {
+        let mut inner = self.shared.lock("is anything left");
+        if !inner.abandoned && !inner.has_idle_waiters() {
+            return false;
+        }
+        let idle = inner.is_idle();
+        let woken = if idle {
+            inner.take_idle_waiters()
+        } else {
+            Vec::new()
+        };
+        let finished = idle && inner.abandoned;
+        drop(inner);
+        woken.into_iter().for_each(Waker::wake);
+        finished
+    }
+
+    fn fail(&self, kind: ErrorKind) {
+        let now = self.shared.clock.now();
+        let mut inner = self.shared.lock("fail");
+        inner.fail(kind);
+        self.shared.settle(inner, now, Caller::Driver);
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.shared.look("note the driver", |inner| {
+            match &mut inner.driver {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => inner.driver = Some(cx.waker().clone()),
+            };
+        });
+        // Its rings only say that the time has come to look; `turn` looks every time.
+        let _ = this.alarm.poll_ring(cx);
+        match this.turn(cx) {
+            Turn::Failed(kind) => {
+                this.fail(kind);
+                return Poll::Ready(());
+            }
+            Turn::Again => {
+                // One batch a turn: those whose data it brought should get at it before the next.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Turn::Sleep => {}
+        }
+        if this.is_finished() {
+            return Poll::Ready(());
+        }
+        let overdue = this.set_alarm();
+        if overdue || this.alarm.poll_ring(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // The runtime shuts down, or the work is done. Whoever still waits would wait for ever.
+        self.fail(ErrorKind::Interrupted);
+    }
+}

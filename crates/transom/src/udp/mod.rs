@@ -1,0 +1,7 @@
+//! UDP sockets.
+
+mod flows;
+mod socket;
+
+pub use flows::{Datagram, UdpFlows};
+pub use socket::UdpSocket;

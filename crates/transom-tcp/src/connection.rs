@@ -1,32 +1,74 @@
 //! The public face of one connection.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use bytes::Bytes;
+
 use transom_wire::Seq;
 
-use crate::config::{Config, Identity, KeepAlive, Linger, Path};
+use crate::arrives::{closed, listen, other, syn_sent};
+use crate::config::{Config, Identity, Path};
 use crate::discard::Discard;
-use crate::error::{CloseError, RecvError, SendError};
+use crate::env::{Ended, Env};
 use crate::event::{CloseReason, Event, PathError};
-use crate::info::ConnectionInfo;
+use crate::path;
+use crate::recv::RecvQueue;
 use crate::segment::{Segment, Transmit};
 use crate::state::State;
+use crate::synsent::SynSent;
+use crate::tcb::{Phase, Tcb};
 use crate::time::Instant;
 use crate::timewait::TimeWait;
 
-/// One TCP connection.
+/// One TCP connection, from its SYN to its end.
+///
+/// It has no socket, no clock and no thread. Its methods are of four kinds:
+///
+/// - **getters**, such as [`state`](Self::state), [`info`](Self::info),
+///   [`is_readable`](Self::is_readable);
+/// - **input**: [`handle_segment`](Self::handle_segment),
+///   [`handle_timeout`](Self::handle_timeout), [`handle_path_error`](Self::handle_path_error),
+///   [`handle_packet_too_big`](Self::handle_packet_too_big);
+/// - **calls** of the application: [`send`](Self::send), [`recv`](Self::recv),
+///   [`shutdown_write`](Self::shutdown_write), [`close`](Self::close), [`abort`](Self::abort) …;
+/// - **output**: [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event),
+///   [`poll_timeout`](Self::poll_timeout).
+///
+/// # Contract
+/// After input or calls, one or many, drain the outputs: `poll_transmit` until it gives `None`,
+/// then `poll_event` until `None`; then `poll_timeout` says when to call `handle_timeout`. Input
+/// never transmits, it only marks what is owed, so handling a whole batch first gives fewer
+/// acknowledgements. Until it is drained, `poll_timeout` lies in the past: forgetting to drain
+/// costs time and nothing else. `now` must not go backwards.
 #[derive(Debug)]
 pub struct Connection {
-    config: Arc<Config>,
-    state: State,
+    pub(crate) env: Env,
+    pub(crate) block: Block,
 }
 
-#[expect(
-    unused_variables,
-    clippy::unused_self,
-    clippy::needless_pass_by_ref_mut,
-    reason = "signatures first"
-)]
+/// The shapes of the control block: what is known differs, so the types do.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every connection is a Tcb nearly always")]
+pub(crate) enum Block {
+    /// The peer's SYN is awaited.
+    SynSent(SynSent),
+    /// Both sequence spaces are known.
+    Tcb(Tcb),
+    /// The connection is over.
+    Closed(Closed),
+}
+
+/// What is left of a connection.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) reason: CloseReason,
+    /// Received in order and not read; the peer was told that it arrived, so it must not be lost.
+    pub(crate) unread: Option<Box<RecvQueue>>,
+    /// The stream had come to its end.
+    pub(crate) peer_finished: bool,
+    /// The reset to be sent.
+    pub(crate) reset: Option<Box<Transmit>>,
+}
+
 impl Connection {
     /// Active OPEN (RFC 9293 §3.10.1): a connection in SYN-SENT that owes its SYN.
     pub fn connect(
@@ -35,12 +77,17 @@ impl Connection {
         identity: Identity,
         now: Instant,
     ) -> Self {
-        Self {
-            config: config.into(),
-            state: State::SynSent,
+        let mut env = Env::new(config.into(), path, identity.ts_offset, now);
+        env.enter(State::Closed, State::SynSent);
+        if let Some(timeout) = env.config.user_timeout {
+            env.timers.set(crate::timer::Timer::User, now + timeout);
         }
+        let syn_sent = SynSent::new(&env, identity.iss, now);
+        Self { env, block: Block::SynSent(syn_sent) }
     }
-    /// Passive open: a SYN that a listener accepted becomes a connection in SYN-RECEIVED.
+
+    /// A SYN that a listener accepts (see [`listen::verdict`]) becomes a connection in SYN-RECEIVED
+    /// that owes its SYN-ACK.
     ///
     /// # Errors
     /// The segment is no SYN that could open a connection.
@@ -51,177 +98,261 @@ impl Connection {
         syn: &Segment,
         now: Instant,
     ) -> Result<Self, Discard> {
-        Ok(Self {
-            config: config.into(),
-            state: State::SynReceived,
-        })
-    }
-    /// The state.
-    pub fn state(&self) -> State {
-        self.state
-    }
-    /// Snapshot of everything.
-    pub fn info(&self) -> ConnectionInfo {
-        crate::info::ConnectionInfo::empty(self.state)
-    }
-    /// Recv-Q: octets that `recv` would give.
-    pub fn recv_queue(&self) -> usize {
-        0
-    }
-    /// Send-Q: octets not acknowledged yet.
-    pub fn send_queue(&self) -> usize {
-        0
-    }
-    /// Octets that `send` would take now.
-    pub fn send_capacity(&self) -> usize {
-        0
-    }
-    /// `recv` would not say "would block".
-    pub fn is_readable(&self) -> bool {
-        false
-    }
-    /// `send` would not say "would block".
-    pub fn is_writable(&self) -> bool {
-        false
-    }
-    /// Why the connection ended, once it has.
-    pub fn closed(&self) -> Option<CloseReason> {
-        None
-    }
-    /// The options in force.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-    /// Octets from the read position to the end of urgent data (RFC 9293 MUST-33).
-    pub fn urgent_remaining(&self) -> u32 {
-        0
+        let mut env = Env::new(config.into(), path, identity.ts_offset, now);
+        let tcb = listen::open(&mut env, identity, syn, now)?;
+        Ok(Self { env, block: Block::Tcb(tcb) })
     }
 
-    /// SEGMENT ARRIVES.
+    /// The state.
+    pub fn state(&self) -> State {
+        match &self.block {
+            Block::SynSent(_) => State::SynSent,
+            Block::Tcb(tcb) => tcb.phase.state(),
+            Block::Closed(_) => State::Closed,
+        }
+    }
+
+    /// Why the connection ended, once it has.
+    pub fn closed(&self) -> Option<CloseReason> {
+        match &self.block {
+            Block::Closed(closed) => Some(closed.reason),
+            Block::SynSent(_) | Block::Tcb(_) => None,
+        }
+    }
+
+    /// The options in force.
+    pub fn config(&self) -> &Config {
+        &self.env.config
+    }
+
+    /// Recv-Q: octets that `recv` would give.
+    pub fn recv_queue(&self) -> usize {
+        self.recv_queue_ref().map_or(0, RecvQueue::readable)
+    }
+
+    /// Send-Q: octets that the peer has not acknowledged, sent or not.
+    pub fn send_queue(&self) -> usize {
+        match &self.block {
+            Block::SynSent(syn_sent) => syn_sent.queue.len(),
+            Block::Tcb(tcb) => tcb.snd.queue.len(),
+            Block::Closed(_) => 0,
+        }
+    }
+
+    /// Octets that `send` would take now.
+    pub fn send_capacity(&self) -> usize {
+        if !self.may_send() {
+            return 0;
+        }
+        self.env.config.send_buffer.saturating_sub(self.send_queue())
+    }
+
+    /// The application may still write.
+    pub(crate) fn may_send(&self) -> bool {
+        match &self.block {
+            Block::SynSent(_) => true,
+            Block::Tcb(tcb) => {
+                tcb.snd.fin == crate::send::Fin::Open && tcb.phase.state().may_send()
+            }
+            Block::Closed(_) => false,
+        }
+    }
+
+    /// `send` would not take 0 octets, or would give an error.
+    pub fn is_writable(&self) -> bool {
+        !self.may_send() || self.send_capacity() > 0
+    }
+
+    /// `recv` would give data, the end of the stream, or an error.
+    pub fn is_readable(&self) -> bool {
+        self.recv_queue() > 0 || self.is_recv_over()
+    }
+
+    /// Octets of urgent data ahead of the reader (RFC 9293 MUST-33).
+    pub fn urgent_remaining(&self) -> u32 {
+        match &self.block {
+            Block::Tcb(tcb) => tcb.rcv.urgent_remaining(),
+            Block::SynSent(_) | Block::Closed(_) => 0,
+        }
+    }
+
+    /// SEGMENT ARRIVES (RFC 9293 §3.10.7).
     ///
     /// # Errors
-    /// The reason, when the segment was not processed to its end. What is owed in answer is sent by
+    /// The reason, when the segment was not processed to its end. What is owed in answer comes from
     /// `poll_transmit` all the same.
     pub fn handle_segment(&mut self, now: Instant, segment: &Segment) -> Result<(), Discard> {
-        Ok(())
+        self.env.touch(now);
+        let pieces = if segment.gso_size == 0 {
+            1
+        } else {
+            segment.payload_len().div_ceil(u32::from(segment.gso_size)).max(1)
+        };
+        let counters = &mut self.env.counters;
+        counters.segments_received = counters.segments_received.wrapping_add(pieces);
+        let outcome = match &mut self.block {
+            Block::Tcb(tcb) => {
+                tcb.heard(&mut self.env, now);
+                other::segment_arrives(tcb, &mut self.env, now, segment)
+            }
+            Block::SynSent(block) => {
+                match syn_sent::segment_arrives(block, &mut self.env, now, segment) {
+                    Ok(Some((tcb, outcome))) => {
+                        self.block = Block::Tcb(tcb);
+                        outcome
+                    }
+                    Ok(None) => Ok(()),
+                    Err(discard) => Err(discard),
+                }
+            }
+            Block::Closed(closed) => {
+                // EV-X-21: each further segment of the peer is answered with a reset again.
+                closed.reset = closed::reply(segment).ok().map(Box::new);
+                Err(Discard::ConnectionClosed)
+            }
+        };
+        if let Err(discard) = outcome {
+            self.env.count_discard(discard);
+        }
+        self.settle();
+        outcome
     }
+
     /// Acts on every deadline that has passed.
-    pub fn handle_timeout(&mut self, now: Instant) {}
-    /// An ICMP error that quotes a segment of this connection.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.block {
+            Block::SynSent(syn_sent) => syn_sent.on_timeout(&mut self.env, now),
+            Block::Tcb(tcb) => tcb.on_timeout(&mut self.env, now),
+            Block::Closed(_) => return,
+        }
+        self.env.touch(now);
+        self.settle();
+    }
+
+    /// An ICMP error that quotes a segment of this connection with the sequence number `quoted`.
     ///
     /// # Errors
-    /// The quoted sequence number is not in flight.
+    /// The quoted number is not in flight (RFC 5927 §4.1), so the error may be forged.
     pub fn handle_path_error(
         &mut self,
         now: Instant,
         error: PathError,
         quoted: Seq,
     ) -> Result<(), Discard> {
-        Ok(())
+        self.env.touch(now);
+        let outcome = match &mut self.block {
+            Block::SynSent(syn_sent) => syn_sent.on_path_error(&mut self.env, error, quoted),
+            Block::Tcb(tcb) => tcb.on_path_error(&mut self.env, error, quoted),
+            Block::Closed(_) => Err(Discard::ConnectionClosed),
+        };
+        self.settle();
+        outcome
     }
-    /// A packet-too-big message that quotes a segment of this connection.
+
+    /// A packet-too-big message (ICMPv4 fragmentation needed) that quotes a segment of this
+    /// connection. `mtu`: octets of IP packet that the next link carries.
     ///
     /// # Errors
-    /// The quoted sequence number is not in flight, or the MTU is no news.
+    /// The quoted number is not in flight, or the MTU is no lower or not credible.
     pub fn handle_packet_too_big(
         &mut self,
         now: Instant,
         mtu: usize,
         quoted: Seq,
     ) -> Result<(), Discard> {
-        Ok(())
+        self.env.touch(now);
+        match &mut self.block {
+            Block::SynSent(syn_sent) if quoted == syn_sent.iss => {
+                // EV-S-12: the SYN itself is small; later segments follow the path.
+                path::is_news(&self.env, mtu)?;
+                self.env.path.mtu = mtu;
+                Ok(())
+            }
+            Block::SynSent(_) => Err(Discard::PathErrorNotInFlight),
+            Block::Tcb(tcb) => tcb.on_packet_too_big(&mut self.env, now, mtu, quoted),
+            Block::Closed(_) => Err(Discard::ConnectionClosed),
+        }
     }
-    /// The path MTU changed.
-    pub fn set_path_mtu(&mut self, now: Instant, mtu: usize) {}
 
-    /// Queues data; returns how many octets were taken, 0 when the buffer is full.
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub fn send(&mut self, now: Instant, data: Bytes) -> Result<usize, SendError> {
-        Ok(0)
+    /// The path MTU as known elsewhere: another connection to the same peer has learnt it, or the
+    /// interface has changed. May go up as well as down.
+    pub fn set_path_mtu(&mut self, now: Instant, mtu: usize) {
+        self.env.touch(now);
+        match &mut self.block {
+            Block::Tcb(tcb) => tcb.set_path_mtu(&mut self.env, now, mtu),
+            Block::SynSent(_) | Block::Closed(_) => self.env.path.mtu = mtu,
+        }
     }
-    /// As `send`, with one copy.
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub fn send_slice(&mut self, now: Instant, data: &[u8]) -> Result<usize, SendError> {
-        Ok(0)
-    }
-    /// As `send`, and marks the end of the data as urgent (RFC 9293 §3.8.5). New applications
-    /// should not use it (SHLD-13).
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub fn send_urgent(&mut self, now: Instant, data: Bytes) -> Result<usize, SendError> {
-        Ok(0)
-    }
-    /// Takes up to `max` octets: `None` would block, an empty slice is the end of the stream.
-    ///
-    /// # Errors
-    /// The connection ended otherwise than by the peer's FIN.
-    pub fn recv(&mut self, now: Instant, max: usize) -> Result<Option<Bytes>, RecvError> {
-        Ok(None)
-    }
-    /// As `recv`, with one copy: `Some(0)` is the end of the stream.
-    ///
-    /// # Errors
-    /// As `recv`.
-    pub fn recv_into(&mut self, now: Instant, out: &mut [u8]) -> Result<Option<usize>, RecvError> {
-        Ok(None)
-    }
-    /// As `recv_into`, and leaves the data in the queue.
-    ///
-    /// # Errors
-    /// As `recv`.
-    pub fn peek(&self, out: &mut [u8]) -> Result<Option<usize>, RecvError> {
-        Ok(None)
-    }
-    /// CLOSE of the sending side: FIN after the data that is queued.
-    ///
-    /// # Errors
-    /// See [`CloseError`].
-    pub fn shutdown_write(&mut self, now: Instant) -> Result<(), CloseError> {
-        Ok(())
-    }
-    /// The application reads no more; what comes is acknowledged and thrown away.
-    pub fn shutdown_read(&mut self, now: Instant) {}
-    /// CLOSE of both sides. With data unread, or data that comes later, the peer gets a reset.
-    pub fn close(&mut self, now: Instant) {}
-    /// ABORT: a reset, and all queues are flushed.
-    pub fn abort(&mut self, now: Instant) {}
 
-    /// Switches Nagle's algorithm off or on.
-    pub fn set_nodelay(&mut self, now: Instant, nodelay: bool) {}
-    /// Holds partial segments back until released, at most `Config::cork_limit`.
-    pub fn set_cork(&mut self, now: Instant, cork: bool) {}
-    /// Switches keep-alive probes on or off.
-    pub fn set_keep_alive(&mut self, now: Instant, keep_alive: Option<KeepAlive>) {}
-    /// Limits the time that data may stay unacknowledged.
-    pub fn set_user_timeout(&mut self, now: Instant, timeout: Option<core::time::Duration>) {}
-    /// What `close` does with unsent data.
-    pub fn set_linger(&mut self, linger: Linger) {}
-    /// Sets the differentiated-services code point of the segments to come.
-    pub fn set_dscp(&mut self, dscp: u8) {}
-
-    /// The next segment to send, with up to `max_payload` octets where the device can cut.
+    /// The next segment to send, if any is owed.
+    ///
+    /// `max_payload`: octets of payload that the device can take at once and cut; when that is
+    /// below one segment, single segments are given.
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize) -> Option<Transmit> {
-        None
-    }
-    /// When to call `handle_timeout` next; in the past while anything is owed.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-    /// What to tell the application.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.env.undrained?;
+        let transmit = match &mut self.block {
+            Block::SynSent(syn_sent) => syn_sent.poll_transmit(&mut self.env, now),
+            Block::Tcb(tcb) => tcb.poll_transmit(&mut self.env, now, max_payload),
+            Block::Closed(closed) => closed.reset.take().map(|reset| *reset),
+        };
+        match &transmit {
+            Some(transmit) => {
+                let pieces = crate::transmit::pieces(transmit.payload.len(), transmit.segment_size);
+                let counters = &mut self.env.counters;
+                counters.segments_sent = counters.segments_sent.wrapping_add(pieces);
+            }
+            None => self.env.undrained = None,
+        }
+        transmit
     }
 
-    /// Once in TIME-WAIT with nothing left to read or send: the small form of it.
+    /// When to call `handle_timeout`; in the past while `poll_transmit` may owe something.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.env.undrained.or_else(|| self.env.timers.next())
+    }
+
+    /// What to tell the application, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.env.events.poll()
+    }
+
+    /// TIME-WAIT with nothing left to read or to send: the small form of it, which keeps the pair
+    /// of sockets busy and no more.
     ///
     /// # Errors
     /// Gives the connection back when it is not that far.
+    #[expect(clippy::result_large_err, reason = "the error is the caller's own value")]
     pub fn into_time_wait(self) -> Result<TimeWait, Self> {
-        Err(self)
+        match &self.block {
+            Block::Tcb(tcb)
+                if tcb.phase == Phase::TimeWait
+                    && tcb.rcv.queue.readable() == 0
+                    && self.env.undrained.is_none() =>
+            {
+                Ok(TimeWait::new(&self.env, tcb))
+            }
+            _ => Err(self),
+        }
+    }
+
+    /// Replaces the control block of a connection that has ended.
+    pub(crate) fn settle(&mut self) {
+        let Some(Ended { reason, reset }) = self.env.ended.take() else { return };
+        let from = self.state();
+        let (unread, peer_finished) = match &mut self.block {
+            Block::Tcb(tcb) => {
+                let mut queue = core::mem::replace(&mut tcb.rcv.queue, RecvQueue::new(Seq::default(), 0));
+                queue.clear_out_of_order();
+                let unread = (queue.readable() > 0 && !tcb.is_orphan()).then(|| Box::new(queue));
+                (unread, tcb.rcv.fin_received)
+            }
+            Block::SynSent(_) => (None, false),
+            Block::Closed(_) => return,
+        };
+        self.env.enter(from, State::Closed);
+        self.env.timers.stop_all();
+        self.env.events.push(Event::Closed(reason));
+        let reset = reset.map(Box::new);
+        self.block = Block::Closed(Closed { reason, unread, peer_finished, reset });
     }
 }

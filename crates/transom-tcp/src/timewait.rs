@@ -1,15 +1,40 @@
-//! TIME-WAIT in less than 128 bytes.
+//! TIME-WAIT in less than 128 octets (RFC 9293 §3.6.1, RFC 6191, RFC 1337).
+//!
+//! All that is left to do is to acknowledge the peer's FIN again, should it come again, to tell old
+//! segments from a new connection, and to end.
 
-use transom_wire::Seq;
+use core::time::Duration;
 
+use transom_wire::tcp::{Flags, Options, Timestamps};
+use transom_wire::{Ecn, Payload, Seq};
+
+use crate::challenge::Challenge;
 use crate::discard::Discard;
-use crate::segment::{Segment, Transmit};
+use crate::env::Env;
+use crate::segment::{Segment, Transmit, TransmitKind};
+use crate::tcb::Tcb;
 use crate::time::Instant;
+use crate::timer::Timer;
+
+/// A new initial sequence number lies this far beyond SND.NXT, as in Linux: beyond any window of the
+/// old connection without scaling.
+const ISS_DISTANCE: u32 = 65_535 + 2;
 
 /// A connection in TIME-WAIT that owes nothing but acknowledgements.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TimeWait {
     deadline: Instant,
+    time_wait: Duration,
+    snd_nxt: Seq,
+    rcv_nxt: Seq,
+    /// The window as of entry, as on the wire (TW-13).
+    window: u16,
+    rcv_wnd: u32,
+    dscp: u8,
+    /// TS.Recent and the offset of our own clock, if timestamps were in use.
+    timestamps: Option<(u32, u32)>,
+    challenge_interval: Duration,
+    challenge: Challenge,
 }
 
 /// What TIME-WAIT answers.
@@ -17,24 +42,137 @@ pub struct TimeWait {
 pub enum TimeWaitReply {
     /// Nothing is sent.
     Drop(Discard),
-    /// An acknowledgement is sent.
+    /// This acknowledgement is sent.
     Ack(Discard, Transmit),
-    /// The segment is a SYN that opens a new connection: hand it to the listener with an initial
-    /// sequence number above `min_iss` (RFC 6191, RFC 1122 §4.2.2.13).
+    /// The segment is a SYN that opens a new connection: the old one is over; hand the segment to
+    /// the listener, with an initial sequence number beyond `min_iss`.
     Reopen {
-        /// The new ISS must lie beyond this.
+        /// RFC 1122 §4.2.2.13: the new ISS must be larger than any number of the old connection.
         min_iss: Seq,
     },
 }
 
 impl TimeWait {
+    pub(crate) fn new(env: &Env, tcb: &Tcb) -> Self {
+        let rcv_wnd = tcb.rcv.wnd();
+        Self {
+            deadline: env.timers.get(Timer::TimeWait).unwrap_or(Instant::ORIGIN),
+            time_wait: env.config.time_wait,
+            snd_nxt: tcb.snd.nxt,
+            rcv_nxt: tcb.rcv.nxt(),
+            window: u16::try_from(rcv_wnd >> tcb.negotiated.rcv_shift()).unwrap_or(u16::MAX),
+            rcv_wnd,
+            dscp: env.config.dscp,
+            timestamps: tcb.negotiated.timestamps.then_some((tcb.rcv.ts_recent, env.ts_offset)),
+            challenge_interval: env.config.challenge_interval,
+            challenge: Challenge::default(),
+        }
+    }
+
     /// When the pair of sockets becomes free.
-    pub fn deadline(&self) -> Instant {
+    pub const fn deadline(&self) -> Instant {
         self.deadline
     }
+
+    /// SND.NXT: a connection that reuses the pair of sockets must begin beyond it.
+    pub fn min_iss(&self) -> Seq {
+        self.snd_nxt + ISS_DISTANCE
+    }
+
+    /// RCV.NXT of the old connection.
+    pub const fn rcv_nxt(&self) -> Seq {
+        self.rcv_nxt
+    }
+
+    /// Whether timestamps were in use, so that an active open may reuse the pair of sockets after a
+    /// second (TW-11).
+    pub const fn has_timestamps(&self) -> bool {
+        self.timestamps.is_some()
+    }
+
     /// SEGMENT ARRIVES in TIME-WAIT.
     pub fn handle_segment(&mut self, now: Instant, segment: &Segment) -> TimeWaitReply {
-        let _ = (now, segment);
-        TimeWaitReply::Drop(Discard::TimeWaitOldSegment)
+        if segment.has(Flags::RST) {
+            // RFC 1337 §3 (F1), TW-10: a reset does not shorten TIME-WAIT.
+            return TimeWaitReply::Drop(Discard::ResetInTimeWait);
+        }
+        if segment.has(Flags::SYN) && !segment.has(Flags::ACK) {
+            return self.syn(segment);
+        }
+        if segment.has(Flags::SYN) {
+            return self.challenge(now, Discard::SynChallenged);
+        }
+        if segment.has(Flags::FIN) && segment.end() == self.rcv_nxt && !self.is_old(segment) {
+            // RFC 9293 §3.10.7.4: the peer did not get our acknowledgement. Again, and 2 MSL anew.
+            self.deadline = now + self.time_wait;
+            return TimeWaitReply::Ack(Discard::OldDuplicate, self.acknowledgement(now));
+        }
+        let in_window = segment.seq == self.rcv_nxt
+            || segment.seq.in_window(self.rcv_nxt, self.rcv_wnd);
+        if segment.is_empty() && in_window && !self.is_old(segment) {
+            return TimeWaitReply::Drop(Discard::TimeWaitOldSegment);
+        }
+        // TW-9: anything else is old.
+        self.challenge(now, Discard::TimeWaitOldSegment)
+    }
+
+    /// RFC 6191 §2.
+    fn syn(&self, segment: &Segment) -> TimeWaitReply {
+        // The number of the peer's FIN was the last one; RCV.NXT is one beyond.
+        let later = segment.seq.ge(self.rcv_nxt);
+        let acceptable = match (self.timestamps, segment.options.timestamps) {
+            // TW-1, TW-2.
+            (Some((recent, _)), Some(new)) => {
+                let (new, recent) = (Seq::new(new.val), Seq::new(recent));
+                new.gt(recent) || (new == recent && later)
+            }
+            // TW-5.
+            (None, Some(_)) => true,
+            // TW-3, TW-6.
+            (Some(_) | None, None) => later,
+        };
+        if acceptable {
+            TimeWaitReply::Reopen { min_iss: self.min_iss() }
+        } else {
+            // TW-4: silently, as RFC 6191 says. Linux acknowledges, which makes a genuine client
+            // reset and try again, and tells a stranger that there was a connection.
+            TimeWaitReply::Drop(Discard::TimeWaitOldSyn)
+        }
+    }
+
+    /// PAWS.
+    fn is_old(&self, segment: &Segment) -> bool {
+        match (self.timestamps, segment.options.timestamps) {
+            (Some((recent, _)), Some(new)) => Seq::new(new.val).lt(Seq::new(recent)),
+            _ => false,
+        }
+    }
+
+    fn challenge(&mut self, now: Instant, discard: Discard) -> TimeWaitReply {
+        if self.challenge.request(now, self.challenge_interval) {
+            self.challenge.take();
+            TimeWaitReply::Ack(discard, self.acknowledgement(now))
+        } else {
+            TimeWaitReply::Drop(discard)
+        }
+    }
+
+    fn acknowledgement(&self, now: Instant) -> Transmit {
+        let timestamps = self
+            .timestamps
+            .map(|(recent, offset)| Timestamps { val: now.ticks().wrapping_add(offset), ecr: recent });
+        Transmit {
+            seq: self.snd_nxt,
+            ack: self.rcv_nxt,
+            flags: Flags::ACK,
+            window: self.window,
+            urgent: 0,
+            options: Options { timestamps, ..Options::EMPTY },
+            payload: Payload::default(),
+            segment_size: 0,
+            ecn: Ecn::NotEct,
+            dscp: self.dscp,
+            kind: TransmitKind::Ack,
+        }
     }
 }

@@ -3,8 +3,15 @@
 use transom_wire::tcp::Flags;
 
 use super::closed;
+use crate::config::Identity;
 use crate::discard::Discard;
+use crate::env::Env;
+use crate::recv::window::syn_window;
 use crate::segment::{Segment, Transmit};
+use crate::send::SendQueue;
+use crate::state::State;
+use crate::tcb::{Handshake, Opening, Tcb, rtt_estimator};
+use crate::time::Instant;
 
 /// What a listener does with a segment.
 #[derive(Clone, Debug)]
@@ -35,4 +42,28 @@ pub fn verdict(segment: &Segment) -> Verdict {
         return Verdict::Drop(Discard::SynWithFin);
     }
     Verdict::Open
+}
+
+/// The connection that a SYN opens, in SYN-RECEIVED (RFC 9293 §3.10.7.2, third).
+pub(crate) fn open(
+    env: &mut Env,
+    identity: Identity,
+    syn: &Segment,
+    now: Instant,
+) -> Result<Tcb, Discard> {
+    match verdict(syn) {
+        Verdict::Open => {}
+        Verdict::Reset(discard, _) | Verdict::Drop(discard) => return Err(discard),
+    }
+    let opening = Opening {
+        iss: identity.iss,
+        queue: SendQueue::new(identity.iss + 1),
+        rtt: rtt_estimator(&env.config),
+        handshake: Handshake { syn_ack_owed: true, transmissions: 0, sent_at: now, passive: true },
+        offered: u32::from(syn_window(&env.config)),
+    };
+    // EV-L-4: text in the SYN is not taken; the peer sends it again, because only the SYN is
+    // acknowledged.
+    env.enter(State::Listen, State::SynReceived);
+    Ok(Tcb::new(env, opening, syn, now))
 }

@@ -2,3 +2,5 @@
 
 pub mod closed;
 pub mod listen;
+pub(crate) mod other;
+pub(crate) mod syn_sent;

@@ -1,0 +1,223 @@
+//! What an acceptable acknowledgement changes (RFC 9293 §3.10.7.4, fifth): three calls, values
+//! only: recovery (what arrived, what is lost), the estimator, congestion (how much).
+
+use core::time::Duration;
+
+use transom_wire::SeqRange;
+use transom_wire::tcp::Flags;
+
+use crate::congestion::{AckInfo, LossInfo, LossKind};
+use crate::env::Env;
+use crate::event::Event;
+use crate::recovery::{AckInput, AckOutcome};
+use crate::segment::Segment;
+use crate::send::Fin;
+use crate::tcb::Tcb;
+use crate::time::Instant;
+use crate::timer::Timer;
+
+impl Tcb {
+    /// Takes an acknowledgement with `SEG.ACK ≤ SND.NXT` that is not too old.
+    pub(crate) fn on_ack(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
+        let was_window = self.snd.wnd;
+        let is_duplicate = self.is_duplicate(segment);
+        if self.snd.syn_outstanding() {
+            self.syn_acknowledged(env, now, segment);
+        } else if segment.ack.ge(self.snd.una) {
+            self.update_window(segment);
+        }
+        if segment.ack.gt(self.snd.nxt) {
+            self.probe_was_taken(now);
+        }
+        let advance = if segment.ack.gt(self.snd.una) { segment.ack.since(self.snd.una) } else { 0 };
+        self.heed(env, now, segment, is_duplicate, advance);
+        if advance > 0 {
+            self.on_progress(env, now);
+        }
+        if self.snd.wnd > 0 {
+            self.window_is_open(env, now, was_window == 0);
+        }
+    }
+
+    /// RFC 5681 §2: CC-9.
+    fn is_duplicate(&self, segment: &Segment) -> bool {
+        self.snd.in_flight() > 0
+            && segment.is_empty()
+            && segment.ack == self.snd.una
+            && self.scaled_window(segment) == self.snd.wnd
+    }
+
+    /// SEG.WND in octets; in a SYN it is never scaled (RFC 7323 §2.2 WS-4).
+    fn scaled_window(&self, segment: &Segment) -> u32 {
+        let shift = if segment.has(Flags::SYN) { 0 } else { self.negotiated.snd_shift() };
+        u32::from(segment.window) << shift
+    }
+
+    fn update_window(&mut self, segment: &Segment) {
+        if self.snd.is_newer_window(segment.seq, segment.ack) {
+            let wnd = self.scaled_window(segment);
+            self.snd.set_window(wnd, segment.seq, segment.ack);
+        }
+    }
+
+    /// Our SYN is acknowledged: RFC 9293 §3.10.7.4 sets the window unconditionally.
+    fn syn_acknowledged(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
+        let wnd = self.scaled_window(segment);
+        self.snd.set_window(wnd, segment.seq, segment.ack);
+        self.snd.una = self.snd.iss + 1;
+        self.establish(env, now, segment);
+    }
+
+    /// The octet, or the FIN, that was sent at SND.NXT into a closed window has been accepted.
+    fn probe_was_taken(&mut self, now: Instant) {
+        let start = self.snd.nxt;
+        if self.snd.unsent() == 0 && self.snd.fin_waits() {
+            self.snd.fin = Fin::Sent;
+        }
+        self.snd.nxt += 1;
+        self.snd.probe_outstanding = false;
+        // As a retransmission: a probe measures no round trip (ZWP-5).
+        self.note_sent(SeqRange { start, end: self.snd.nxt }, false, now);
+        self.note_sent(SeqRange { start, end: self.snd.nxt }, true, now);
+    }
+
+    /// Recovery, estimator, congestion.
+    fn heed(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        segment: &Segment,
+        is_duplicate: bool,
+        advance: u32,
+    ) {
+        let mss = self.mss(env);
+        let before = self.recovery.pipe();
+        let outcome = self.recovery.on_ack(&AckInput {
+            now,
+            ack: segment.ack,
+            sack: &segment.options.sack,
+            is_duplicate,
+            mss: u32::from(mss),
+        });
+        if advance > 0 {
+            self.snd.una = segment.ack;
+            let freed = self.snd.queue.ack_to(segment.ack);
+            env.counters.bytes_acked = env.counters.bytes_acked.saturating_add(freed as u64);
+        }
+        let rtt = self.measure(env, now, segment, &outcome, advance, mss);
+        self.tell_congestion(now, &outcome, before, rtt, mss);
+        if outcome.restart_rto && advance > 0 {
+            self.restart_retransmit_timer(env, now);
+        }
+    }
+
+    /// RFC 6298 §4, RFC 7323 §4.1: one measurement per acknowledgement of something new.
+    fn measure(
+        &mut self,
+        env: &Env,
+        now: Instant,
+        segment: &Segment,
+        outcome: &AckOutcome,
+        advance: u32,
+        mss: u16,
+    ) -> Option<Duration> {
+        // Karn's rule first, because it measures finer than a timestamp's millisecond; a timestamp
+        // when what was acknowledged had been sent twice (RTO-6). TS-9: only if SND.UNA moved.
+        let rtt = match outcome.rtt_sample {
+            Some(sent_at) => Some(segment.received.duration_since(sent_at)),
+            None if advance > 0 => self.timestamp_rtt(env, segment),
+            None => None,
+        }?;
+        if advance > 0 {
+            let flight = self.snd.in_flight().saturating_add(advance);
+            self.rtt.on_sample(now, rtt, flight.div_ceil(u32::from(mss.max(1))).max(1));
+        }
+        Some(rtt)
+    }
+
+    fn tell_congestion(
+        &mut self,
+        now: Instant,
+        outcome: &AckOutcome,
+        before: u64,
+        rtt: Option<Duration>,
+        mss: u16,
+    ) {
+        if outcome.exited_recovery {
+            self.congestion.on_recovery_exit(now, self.recovery.flight_size());
+        }
+        if outcome.entered_recovery {
+            self.congestion.on_loss(&LossInfo {
+                now,
+                kind: LossKind::FastRetransmit,
+                flight_size: self.recovery.flight_size(),
+                mss: u64::from(mss),
+            });
+        }
+        if outcome.delivered == 0 {
+            return;
+        }
+        let round_end = self.snd.una.ge(self.snd.round_end);
+        // CC-13: growth only while the window is what holds us back. In slow start half of it is
+        // enough, because it doubles within the round trip.
+        let is_cwnd_limited = self.snd.cwnd_limited
+            || (self.congestion.in_slow_start()
+                && self.congestion.cwnd() < 2 * self.snd.max_in_flight);
+        self.congestion.on_ack(&AckInfo {
+            now,
+            bytes_acked: u64::from(outcome.delivered),
+            bytes_in_flight_before: before,
+            bytes_in_flight: self.recovery.pipe(),
+            rtt,
+            srtt: self.rtt.srtt(),
+            min_rtt: self.rtt.min_rtt(),
+            is_cwnd_limited,
+            app_limited: self.snd.unsent() == 0,
+            round_end,
+            in_recovery: self.recovery.is_in_recovery(),
+        });
+        if round_end {
+            self.snd.round_end = self.snd.nxt;
+            self.snd.cwnd_limited = false;
+            self.snd.max_in_flight = self.recovery.pipe();
+        }
+    }
+
+    /// SND.UNA moved.
+    fn on_progress(&mut self, env: &mut Env, now: Instant) {
+        self.snd.retries = 0;
+        self.snd.override_due = false;
+        env.timers.stop(Timer::SendOverride);
+        env.timers.stop(Timer::User);
+        if self.snd.is_idle() {
+            env.timers.stop(Timer::Linger);
+        } else {
+            self.start_user_timer(env, now);
+        }
+        if self.snd.in_flight() == 0 {
+            env.timers.stop(Timer::Retransmit);
+        }
+        let free = env.config.send_buffer.saturating_sub(self.snd.queue.len());
+        // Not for every octet: a writer that is woken should find room worth a system call.
+        if self.snd.wants_writable && free >= env.config.send_buffer / 4 {
+            self.snd.wants_writable = false;
+            env.events.push(Event::Writable);
+        }
+    }
+
+    /// SND.WND is not zero.
+    fn window_is_open(&mut self, env: &mut Env, now: Instant, was_closed: bool) {
+        self.snd.persist_backoff = 0;
+        self.probe_owed = false;
+        if env.timers.is_set(Timer::Persist) {
+            // RFC 9293 §3.8.6.1, ZWP-4: the probing is over, and what waits is sent at once.
+            env.timers.stop(Timer::Persist);
+            if self.snd.in_flight() > 0 {
+                self.start_retransmit_timer(env, now);
+            }
+        }
+        if was_closed && self.snd.in_flight() > 0 {
+            self.start_retransmit_timer(env, now);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! SEGMENT ARRIVES in SYN-SENT (RFC 9293 §3.10.7.3).
+
+use alloc::boxed::Box;
+
+use transom_wire::Seq;
+use transom_wire::tcp::Flags;
+
+use super::closed::bare_reset;
+use super::other::{self, Arrival};
+use crate::discard::Discard;
+use crate::env::Env;
+use crate::event::CloseReason;
+use crate::segment::Segment;
+use crate::state::State;
+use crate::synsent::SynSent;
+use crate::tcb::{Phase, Tcb};
+use crate::time::Instant;
+
+/// A control block, and what became of the rest of the segment that made it possible.
+type Opened = (Tcb, Result<(), Discard>);
+
+/// The four steps; a control block if the segment was the peer's SYN.
+pub(crate) fn segment_arrives(
+    syn_sent: &mut SynSent,
+    env: &mut Env,
+    now: Instant,
+    segment: &Segment,
+) -> Result<Option<Opened>, Discard> {
+    let acknowledges = first_ack(syn_sent, env, segment)?;
+    if second_rst(env, segment, acknowledges)? {
+        return Ok(None);
+    }
+    // Third, security: not in use (see `other.rs`).
+    fourth_syn(syn_sent, env, now, segment, acknowledges).map(Some)
+}
+
+/// First: whether the segment acknowledges our SYN; an acknowledgement of anything else is refused.
+fn first_ack(syn_sent: &mut SynSent, env: &Env, segment: &Segment) -> Result<bool, Discard> {
+    if !segment.has(Flags::ACK) {
+        return Ok(false);
+    }
+    // RFC 9293 §3.10.7.3: ISS < SEG.ACK ≤ SND.NXT; only the SYN was sent.
+    let acceptable = segment.ack == syn_sent.iss + 1 && echo_is_ours(syn_sent, env, segment);
+    if acceptable {
+        return Ok(true);
+    }
+    if !segment.has(Flags::RST) {
+        syn_sent.reply = Some(Box::new(bare_reset(segment.ack, None)));
+        // EV-S-1: the reset clears the peer's old connection, so the SYN may succeed at once. Only
+        // the first time: a stranger must not make us send SYN after SYN.
+        if syn_sent.transmissions == 1 {
+            syn_sent.syn_owed = true;
+        }
+    }
+    Err(Discard::SynSentUnacceptableAck)
+}
+
+/// A timestamp echo, if there is one, must be of a SYN that we sent.
+fn echo_is_ours(syn_sent: &SynSent, env: &Env, segment: &Segment) -> bool {
+    let echo = segment.options.timestamps.map_or(0, |timestamps| timestamps.ecr);
+    if echo == 0 || !env.config.timestamps || segment.has(Flags::RST) {
+        return true;
+    }
+    let first = Seq::new(env.ts_val(syn_sent.sent_at));
+    let last = Seq::new(env.ts_val(segment.received));
+    Seq::new(echo).ge(first) && Seq::new(echo).le(last)
+}
+
+/// Second: whether a reset ends the connection.
+fn second_rst(env: &mut Env, segment: &Segment, acknowledges: bool) -> Result<bool, Discard> {
+    if !segment.has(Flags::RST) {
+        return Ok(false);
+    }
+    // RFC 9293 §3.10.7.3 also asks for SEG.SEQ = RCV.NXT, which nobody knows yet (EV-S-2); that
+    // the reset acknowledges our SYN proves that it answers it.
+    if !acknowledges {
+        return Err(Discard::SynSentBlindReset);
+    }
+    env.end(CloseReason::Refused, None);
+    Ok(true)
+}
+
+/// Fourth: the peer's SYN.
+fn fourth_syn(
+    syn_sent: &mut SynSent,
+    env: &mut Env,
+    now: Instant,
+    segment: &Segment,
+    acknowledges: bool,
+) -> Result<Opened, Discard> {
+    // Fifth: neither SYN nor RST.
+    if !segment.has(Flags::SYN) {
+        return Err(Discard::SynSentWithoutSyn);
+    }
+    let mut tcb = syn_sent.into_tcb(env, segment, now);
+    if !acknowledges {
+        // Simultaneous open (RFC 9293 Figure 7): our SYN again, with the acknowledgement of theirs.
+        if let Some(handshake) = &mut tcb.handshake {
+            handshake.syn_ack_owed = true;
+        }
+        env.enter(State::SynSent, State::SynReceived);
+        env.timers.stop_all();
+        return Ok((tcb, Ok(())));
+    }
+    env.enter(State::SynSent, State::Established);
+    tcb.phase = Phase::Established;
+    tcb.on_ack(env, now, segment);
+    tcb.rcv.ack_now();
+    let mut arrival = Arrival::new(segment);
+    let outcome = other::after_the_handshake(&mut tcb, env, now, &mut arrival);
+    Ok((tcb, outcome))
+}

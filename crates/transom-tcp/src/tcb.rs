@@ -1,0 +1,326 @@
+//! The control block of a connection in one of RFC 9293's "other states" (§3.10.7.4): both
+//! sequence spaces are known.
+//!
+//! The block is the conductor: it passes values between leaves that do not know each other
+//! (invariant 4): the sender, the receiver, recovery (what to send again), congestion (how much)
+//! and the round-trip estimator.
+
+use alloc::boxed::Box;
+
+use transom_wire::tcp::{Options, Timestamps};
+use transom_wire::{Seq, SeqRange};
+
+use crate::arrives::closed::bare_reset;
+use crate::config::Config;
+use crate::congestion::{self, Controller};
+use crate::env::Env;
+use crate::event::{CloseReason, Event};
+use crate::options::Negotiated;
+use crate::recovery::{DUP_THRESH, Recovery};
+use crate::recv::Receiver;
+use crate::recv::ack::AckOwed;
+use crate::rtt::{RttConfig, RttEstimator};
+use crate::segment::{Segment, Transmit};
+use crate::send::Sender;
+use crate::send::SendQueue;
+use crate::state::State;
+use crate::time::Instant;
+use crate::timer::Timer;
+
+/// The states in which both sequence spaces are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    TimeWait,
+}
+
+impl Phase {
+    pub(crate) const fn state(self) -> State {
+        match self {
+            Self::SynReceived => State::SynReceived,
+            Self::Established => State::Established,
+            Self::FinWait1 => State::FinWait1,
+            Self::FinWait2 => State::FinWait2,
+            Self::CloseWait => State::CloseWait,
+            Self::Closing => State::Closing,
+            Self::LastAck => State::LastAck,
+            Self::TimeWait => State::TimeWait,
+        }
+    }
+}
+
+/// What is known only until our SYN is acknowledged.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    /// A SYN-ACK is to be sent.
+    pub(crate) syn_ack_owed: bool,
+    /// SYNs and SYN-ACKs sent.
+    pub(crate) transmissions: u8,
+    /// When the first of them was sent.
+    pub(crate) sent_at: Instant,
+    /// The connection came from a listener.
+    pub(crate) passive: bool,
+}
+
+/// What a new control block is made from.
+pub(crate) struct Opening {
+    pub(crate) iss: Seq,
+    pub(crate) queue: SendQueue,
+    pub(crate) rtt: RttEstimator,
+    pub(crate) handshake: Handshake,
+    /// Octets of window offered in our SYN, if one was sent.
+    pub(crate) offered: u32,
+}
+
+/// TCB: everything that a connection knows once it has seen the peer's SYN.
+#[derive(Debug)]
+pub(crate) struct Tcb {
+    pub(crate) phase: Phase,
+    pub(crate) snd: Sender,
+    pub(crate) rcv: Receiver,
+    pub(crate) negotiated: Negotiated,
+    pub(crate) recovery: Recovery,
+    pub(crate) congestion: Box<dyn Controller>,
+    pub(crate) rtt: RttEstimator,
+    /// Present until our SYN is acknowledged.
+    pub(crate) handshake: Option<Box<Handshake>>,
+    /// A reset that does not end the connection: for a segment that belongs to another one.
+    pub(crate) reply: Option<Box<Transmit>>,
+    /// A window probe is owed.
+    pub(crate) probe_owed: bool,
+    /// A keep-alive probe is owed.
+    pub(crate) keep_alive_owed: bool,
+    /// Keep-alive probes sent since the peer was last heard.
+    pub(crate) keep_alive_probes: u8,
+    /// When the peer was last heard.
+    pub(crate) last_heard: Instant,
+    /// The path MTU that a router reported, not believed until data is lost (RFC 5927 §7.2).
+    pub(crate) doubted_mtu: Option<u32>,
+}
+
+/// The estimator with a configuration's bounds.
+pub(crate) fn rtt_estimator(config: &Config) -> RttEstimator {
+    RttEstimator::new(RttConfig::new(config.rto_initial, config.rto_min, config.rto_max))
+}
+
+impl Tcb {
+    /// A block in SYN-RECEIVED, from the peer's SYN or SYN-ACK.
+    pub(crate) fn new(env: &Env, opening: Opening, syn: &Segment, now: Instant) -> Self {
+        let negotiated = Negotiated::from_peer_syn(&env.config, &env.path, &syn.options);
+        let mut snd = Sender::new(opening.iss, opening.queue, now);
+        // RFC 7323 §2.2 WS-4: the window of a SYN is never scaled.
+        snd.set_window(u32::from(syn.window), syn.seq, opening.iss);
+        let data_start = opening.iss + 1;
+        let mss = negotiated.eff_snd_mss(&env.config, &env.path, negotiated.fixed_options_len());
+        Self {
+            phase: Phase::SynReceived,
+            snd,
+            rcv: Receiver::new(&env.config, syn.seq, opening.offered, &syn.options, now),
+            recovery: Recovery::new(data_start, negotiated.sack, DUP_THRESH),
+            congestion: env.config.congestion.build(u64::from(mss), initial_window(env, mss), now),
+            negotiated,
+            rtt: opening.rtt,
+            handshake: Some(Box::new(opening.handshake)),
+            reply: None,
+            probe_owed: false,
+            keep_alive_owed: false,
+            keep_alive_probes: 0,
+            last_heard: now,
+            doubted_mtu: None,
+        }
+    }
+
+    /// Changes the state (invariant 3: the only place that does).
+    pub(crate) fn enter(&mut self, env: &mut Env, phase: Phase, now: Instant) {
+        env.enter(self.phase.state(), phase.state());
+        self.phase = phase;
+        match phase {
+            Phase::FinWait2 => self.limit_fin_wait_2(env, now),
+            Phase::TimeWait => self.start_time_wait(env, now),
+            _ => {}
+        }
+    }
+
+    /// EV-X-9: a half-close lasts as long as the application reads; without a reader it is limited.
+    pub(crate) fn limit_fin_wait_2(&self, env: &mut Env, now: Instant) {
+        if self.is_orphan() {
+            env.timers.start(Timer::FinWait2, now + env.config.fin_wait_2);
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4, FIN bit: start the time-wait timer, stop the others.
+    fn start_time_wait(&mut self, env: &mut Env, now: Instant) {
+        env.timers.stop_all();
+        self.snd.queue.clear();
+        self.recovery.clear();
+        self.restart_time_wait(env, now);
+    }
+
+    /// 2 MSL from now.
+    pub(crate) fn restart_time_wait(&self, env: &mut Env, now: Instant) {
+        // RFC 9293 §3.6.1 MUST-13.
+        env.timers.set(Timer::TimeWait, now + env.config.time_wait);
+    }
+
+    /// The application has closed: nobody reads, nobody can be told.
+    pub(crate) fn is_orphan(&self) -> bool {
+        self.rcv.reader == crate::recv::Reader::Gone
+    }
+
+    /// The window of the handshake's segments replaced by a scaled one; events and timers.
+    pub(crate) fn establish(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
+        let Some(handshake) = self.handshake.take() else { return };
+        let timed_out = handshake.transmissions > 1;
+        if let Some(rtt) = self.handshake_rtt(env, &handshake, segment) {
+            self.rtt.on_sample(now, rtt, 1);
+        } else if timed_out {
+            // RFC 6298 §5.7 RTO-9.
+            self.rtt.on_syn_timeout();
+        }
+        self.rtt.reset_backoff();
+        if timed_out {
+            // RFC 5681 §3.1 CC-2: a lost SYN means congestion; begin with one segment.
+            let mss = u64::from(self.mss(env));
+            self.congestion = env.config.congestion.build(mss, mss, now);
+        }
+        self.snd.retries = 0;
+        env.timers.stop(Timer::Retransmit);
+        if let Some(keep_alive) = env.config.keep_alive {
+            env.timers.set(Timer::KeepAlive, now + keep_alive.idle);
+        }
+        if self.phase == Phase::SynReceived {
+            self.enter(env, Phase::Established, now);
+        }
+        env.events.push(Event::Connected);
+        if self.snd.unsent() > 0 {
+            self.start_user_timer(env, now);
+        }
+    }
+
+    /// RFC 6298 §3: Karn's rule, unless the timestamp tells which SYN is acknowledged.
+    fn handshake_rtt(
+        &self,
+        env: &Env,
+        handshake: &Handshake,
+        segment: &Segment,
+    ) -> Option<core::time::Duration> {
+        if handshake.transmissions <= 1 {
+            return Some(segment.received.duration_since(handshake.sent_at));
+        }
+        self.timestamp_rtt(env, segment)
+    }
+
+    /// The round trip that the timestamp echo shows.
+    pub(crate) fn timestamp_rtt(&self, env: &Env, segment: &Segment) -> Option<core::time::Duration> {
+        let echo = segment.options.timestamps.filter(|_| self.negotiated.timestamps)?.ecr;
+        // TS-15: an echo of nothing, or of the future, is no measurement.
+        if echo == 0 {
+            return None;
+        }
+        let ticks = env.ts_val(segment.received).wrapping_sub(echo);
+        // No round trip takes ten minutes; a larger difference is an echo that we never sent.
+        (ticks < 600_000).then(|| core::time::Duration::from_millis(u64::from(ticks.max(1))))
+    }
+
+    /// Eff.snd.MSS of a segment without SACK blocks.
+    pub(crate) fn mss(&self, env: &Env) -> u16 {
+        let fixed = self.negotiated.fixed_options_len();
+        self.negotiated.eff_snd_mss(&env.config, &env.path, fixed)
+    }
+
+    /// The options of the next segment (not SYN) and its Eff.snd.MSS.
+    pub(crate) fn options(&self, env: &Env, now: Instant) -> (Options, u16) {
+        let options = Options {
+            // RFC 7323 §3.2 TS-2: in every segment once negotiated.
+            timestamps: self.negotiated.timestamps.then(|| self.timestamps(env, now)),
+            sack: self.rcv.queue.sack_blocks(self.negotiated.max_sack_blocks()),
+            ..Options::EMPTY
+        };
+        // RFC 6691 §4 MSS-2: each option taken off the payload of the segment that carries it.
+        let len = u16::try_from(options.emitted_len()).unwrap_or(40);
+        let mss = self.negotiated.eff_snd_mss(&env.config, &env.path, len);
+        (options, mss)
+    }
+
+    /// The timestamp option of a segment with ACK.
+    pub(crate) fn timestamps(&self, env: &Env, now: Instant) -> Timestamps {
+        Timestamps { val: env.ts_val(now), ecr: self.rcv.ts_recent }
+    }
+
+    /// The reset that ends this connection for the peer.
+    pub(crate) fn reset(&self, env: &Env, now: Instant) -> Transmit {
+        // EV-U-12: with ACK, as deployed; the sequence number is the one that the peer expects.
+        let mut reset = bare_reset(self.snd.reset_seq(), Some(self.rcv.nxt()));
+        reset.options.timestamps =
+            self.negotiated.timestamps.then(|| self.timestamps(env, now));
+        reset.dscp = env.config.dscp;
+        reset
+    }
+
+    /// Owes a reset that leaves this connection as it is.
+    pub(crate) fn reply_with(&mut self, reset: Transmit) {
+        self.reply = Some(Box::new(reset));
+    }
+
+    /// Owes an acknowledgement to a segment that may be forged, at most one per interval.
+    pub(crate) fn challenge(&mut self, env: &mut Env, now: Instant) {
+        // RFC 5961 §3.2, §4.2, §5.2.
+        let interval = env.config.challenge_interval;
+        env.challenge.request(now, interval);
+    }
+
+    /// The acknowledgement of a segment that is answered whatever the throttle says.
+    pub(crate) fn ack_at_once(&mut self) {
+        self.rcv.ack = match self.rcv.ack {
+            owed @ AckOwed::Duplicates(_) => owed,
+            _ => AckOwed::Now,
+        };
+    }
+
+    /// Starts the retransmission timer if something is outstanding and it does not run.
+    pub(crate) fn start_retransmit_timer(&self, env: &mut Env, now: Instant) {
+        // RFC 6298 §5.1.
+        env.timers.start(Timer::Retransmit, now + self.rtt.rto());
+    }
+
+    /// Something new was acknowledged, or everything.
+    pub(crate) fn restart_retransmit_timer(&self, env: &mut Env, now: Instant) {
+        if self.snd.in_flight() == 0 {
+            // RFC 6298 §5.2.
+            env.timers.stop(Timer::Retransmit);
+        } else {
+            // RFC 6298 §5.3.
+            env.timers.set(Timer::Retransmit, now + self.rtt.rto());
+        }
+    }
+
+    /// The user timeout counts from the last progress as long as something waits.
+    pub(crate) fn start_user_timer(&self, env: &mut Env, now: Instant) {
+        if let Some(timeout) = env.config.user_timeout {
+            env.timers.start(Timer::User, now + timeout);
+        }
+    }
+
+    /// Ends the connection with a reset to the peer.
+    pub(crate) fn end_with_reset(&self, env: &mut Env, now: Instant, reason: CloseReason) {
+        let reset = self.reset(env, now);
+        env.end(reason, Some(reset));
+    }
+
+    /// Notes sequence space as sent.
+    pub(crate) fn note_sent(&mut self, range: SeqRange, again: bool, now: Instant) {
+        self.recovery.on_sent(range, now, again);
+    }
+}
+
+/// RFC 6928, scaled to the configured number of segments.
+fn initial_window(env: &Env, mss: u16) -> u64 {
+    let ten = congestion::initial_window(u64::from(mss));
+    ten.saturating_mul(u64::from(env.config.initial_window_segs.max(1))) / 10
+}

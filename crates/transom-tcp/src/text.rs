@@ -1,0 +1,59 @@
+//! Taking in a segment's text (RFC 9293 §3.10.7.4, seventh).
+
+use crate::arrives::other::Arrival;
+use crate::discard::Discard;
+use crate::env::Env;
+use crate::event::Event;
+use crate::recv::Reader;
+use crate::recv::ack::Promptness;
+use crate::segment::Segment;
+use crate::tcb::Tcb;
+use crate::time::Instant;
+use crate::timer::Timer;
+
+impl Tcb {
+    /// Queues the payload, which is cut to the window, and decides when to acknowledge it.
+    pub(crate) fn take_text(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        arrival: &mut Arrival<'_>,
+    ) -> Result<(), Discard> {
+        let payload = core::mem::take(&mut arrival.payload);
+        let end = arrival.seq + crate::recv::window::octets(payload.len());
+        let pieces = self.count_pieces(arrival.segment);
+        let inserted = self.rcv.queue.insert(arrival.seq, payload);
+        arrival.seq = end;
+        env.counters.bytes_received =
+            env.counters.bytes_received.saturating_add(u64::from(inserted.advanced));
+        let (sack, rto) = (self.negotiated.sack, self.rtt.base_rto());
+        let promptness = self.rcv.owe_ack(&inserted, pieces, &env.config, rto, sack, now);
+        match promptness {
+            Promptness::Now => env.timers.stop(Timer::DelayedAck),
+            // RFC 9293 §3.8.6.3 MUST-40; runs from the first segment that waits.
+            Promptness::Soon => env.timers.start(Timer::DelayedAck, now + env.config.delayed_ack),
+        }
+        if inserted.advanced > 0 {
+            if self.rcv.reader == Reader::Shut {
+                // EV-X-19: acknowledged and thrown away.
+                self.rcv.queue.clear_readable();
+                env.count_discard(Discard::DataAfterShutdown);
+            } else {
+                env.events.push(Event::Readable);
+            }
+        }
+        if inserted.dropped_for_memory { Err(Discard::OutOfOrderMemory) } else { Ok(()) }
+    }
+
+    /// How many segments of the peer's this one stands for; also learns their size.
+    fn count_pieces(&mut self, segment: &Segment) -> u32 {
+        let len = segment.payload_len();
+        let size = match segment.gso_size {
+            0 => len,
+            size => len.min(u32::from(size)),
+        };
+        let rmss = u16::try_from(size).unwrap_or(u16::MAX).min(self.negotiated.advertised_mss);
+        self.rcv.rmss = self.rcv.rmss.max(rmss);
+        len.div_ceil(size.max(1)).max(1)
+    }
+}

@@ -29,7 +29,11 @@ impl Tcb {
         if segment.ack.gt(self.snd.nxt) {
             self.probe_was_taken(now);
         }
-        let advance = if segment.ack.gt(self.snd.una) { segment.ack.since(self.snd.una) } else { 0 };
+        let advance = if segment.ack.gt(self.snd.una) {
+            segment.ack.since(self.snd.una)
+        } else {
+            0
+        };
         self.heed(env, now, segment, is_duplicate, advance);
         if advance > 0 {
             self.on_progress(env, now);
@@ -49,7 +53,11 @@ impl Tcb {
 
     /// SEG.WND in octets; in a SYN it is never scaled (RFC 7323 §2.2 WS-4).
     fn scaled_window(&self, segment: &Segment) -> u32 {
-        let shift = if segment.has(Flags::SYN) { 0 } else { self.negotiated.snd_shift() };
+        let shift = if segment.has(Flags::SYN) {
+            0
+        } else {
+            self.negotiated.snd_shift()
+        };
         u32::from(segment.window) << shift
     }
 
@@ -77,8 +85,22 @@ impl Tcb {
         self.snd.nxt += 1;
         self.snd.probe_outstanding = false;
         // As a retransmission: a probe measures no round trip (ZWP-5).
-        self.note_sent(SeqRange { start, end: self.snd.nxt }, false, now);
-        self.note_sent(SeqRange { start, end: self.snd.nxt }, true, now);
+        self.note_sent(
+            SeqRange {
+                start,
+                end: self.snd.nxt,
+            },
+            false,
+            now,
+        );
+        self.note_sent(
+            SeqRange {
+                start,
+                end: self.snd.nxt,
+            },
+            true,
+            now,
+        );
     }
 
     /// Recovery, estimator, congestion.
@@ -130,7 +152,8 @@ impl Tcb {
         }?;
         if advance > 0 {
             let flight = self.snd.in_flight().saturating_add(advance);
-            self.rtt.on_sample(now, rtt, flight.div_ceil(u32::from(mss.max(1))).max(1));
+            self.rtt
+                .on_sample(now, rtt, flight.div_ceil(u32::from(mss.max(1))).max(1));
         }
         Some(rtt)
     }
@@ -144,7 +167,8 @@ impl Tcb {
         mss: u16,
     ) {
         if outcome.exited_recovery {
-            self.congestion.on_recovery_exit(now, self.recovery.flight_size());
+            self.congestion
+                .on_recovery_exit(now, self.recovery.flight_size());
         }
         if outcome.entered_recovery {
             self.congestion.on_loss(&LossInfo {

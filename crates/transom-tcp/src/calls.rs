@@ -10,8 +10,8 @@ use crate::connection::{Block, Connection};
 use crate::env::Env;
 use crate::error::{CloseError, RecvError, SendError};
 use crate::event::CloseReason;
-use crate::recv::{Reader, RecvQueue};
 use crate::recv::ack::AckOwed;
+use crate::recv::{Reader, RecvQueue};
 use crate::send::Fin;
 use crate::send::SendQueue;
 use crate::tcb::{Phase, Tcb};
@@ -134,7 +134,10 @@ impl Connection {
         if out.is_empty() {
             return Ok(None);
         }
-        match self.recv_queue_ref().map_or(0, |queue| queue.peek_into(out)) {
+        match self
+            .recv_queue_ref()
+            .map_or(0, |queue| queue.peek_into(out))
+        {
             0 => Ok(self.end_of_stream()?.map(|()| 0)),
             len => Ok(Some(len)),
         }
@@ -166,7 +169,9 @@ impl Connection {
                 Ok(over.then_some(()))
             }
             // RFC 9293 §3.6 MUST-12: an orderly end is told apart from an abort.
-            Block::Closed(closed) if closed.peer_finished || closed.reason == CloseReason::Normal => {
+            Block::Closed(closed)
+                if closed.peer_finished || closed.reason == CloseReason::Normal =>
+            {
                 Ok(Some(()))
             }
             Block::Closed(closed) => Err(RecvError::Closed(closed.reason)),
@@ -179,7 +184,9 @@ impl Connection {
 
     /// The application has read: the window may open.
     fn consumed(&mut self, now: Instant, len: usize) {
-        let Block::Tcb(tcb) = &mut self.block else { return };
+        let Block::Tcb(tcb) = &mut self.block else {
+            return;
+        };
         tcb.rcv.on_read(len, &self.env.config, tcb.rtt.srtt(), now);
         if tcb.rcv.is_update_due(u32::from(tcb.rcv.rmss)) {
             if matches!(tcb.rcv.ack, AckOwed::No | AckOwed::Delayed) {
@@ -209,7 +216,9 @@ impl Connection {
     /// The application reads no more: `recv` gives the end of the stream, and what still comes is
     /// acknowledged and thrown away, as Linux does; the peer is not told (EV-X-19).
     pub fn shutdown_read(&mut self, now: Instant) {
-        let Block::Tcb(tcb) = &mut self.block else { return };
+        let Block::Tcb(tcb) = &mut self.block else {
+            return;
+        };
         if tcb.rcv.reader == Reader::Open {
             tcb.rcv.reader = Reader::Shut;
             tcb.rcv.queue.clear_readable();
@@ -265,7 +274,9 @@ impl Connection {
     /// Switches keep-alive probes on or off (RFC 9293 MUST-24).
     pub fn set_keep_alive(&mut self, now: Instant, keep_alive: Option<KeepAlive>) {
         Arc::make_mut(&mut self.env.config).keep_alive = keep_alive;
-        let Block::Tcb(tcb) = &mut self.block else { return };
+        let Block::Tcb(tcb) = &mut self.block else {
+            return;
+        };
         tcb.keep_alive_probes = 0;
         match keep_alive {
             Some(keep_alive) => {

@@ -18,7 +18,10 @@ impl Challenge {
     /// Asks for a challenge ACK; gives false when the last one is too recent.
     pub(crate) fn request(&mut self, now: Instant, interval: Duration) -> bool {
         // RFC 5961 §7 BLIND-4: the rate is limited, and the limit can be tuned.
-        if self.last.is_some_and(|last| now.duration_since(last) < interval) {
+        if self
+            .last
+            .is_some_and(|last| now.duration_since(last) < interval)
+        {
             return false;
         }
         self.last = Some(now);

@@ -47,7 +47,10 @@ pub struct Connection {
 
 /// The shapes of the control block: what is known differs, so the types do.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every connection is a Tcb nearly always")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every connection is a Tcb nearly always"
+)]
 pub(crate) enum Block {
     /// The peer's SYN is awaited.
     SynSent(SynSent),
@@ -83,7 +86,10 @@ impl Connection {
             env.timers.set(crate::timer::Timer::User, now + timeout);
         }
         let syn_sent = SynSent::new(&env, identity.iss, now);
-        Self { env, block: Block::SynSent(syn_sent) }
+        Self {
+            env,
+            block: Block::SynSent(syn_sent),
+        }
     }
 
     /// A SYN that a listener accepts (see [`listen::verdict`]) becomes a connection in SYN-RECEIVED
@@ -100,7 +106,10 @@ impl Connection {
     ) -> Result<Self, Discard> {
         let mut env = Env::new(config.into(), path, identity.ts_offset, now);
         let tcb = listen::open(&mut env, identity, syn, now)?;
-        Ok(Self { env, block: Block::Tcb(tcb) })
+        Ok(Self {
+            env,
+            block: Block::Tcb(tcb),
+        })
     }
 
     /// The state.
@@ -144,7 +153,10 @@ impl Connection {
         if !self.may_send() {
             return 0;
         }
-        self.env.config.send_buffer.saturating_sub(self.send_queue())
+        self.env
+            .config
+            .send_buffer
+            .saturating_sub(self.send_queue())
     }
 
     /// The application may still write.
@@ -186,7 +198,10 @@ impl Connection {
         let pieces = if segment.gso_size == 0 {
             1
         } else {
-            segment.payload_len().div_ceil(u32::from(segment.gso_size)).max(1)
+            segment
+                .payload_len()
+                .div_ceil(u32::from(segment.gso_size))
+                .max(1)
         };
         let counters = &mut self.env.counters;
         counters.segments_received = counters.segments_received.wrapping_add(pieces);
@@ -321,7 +336,10 @@ impl Connection {
     ///
     /// # Errors
     /// Gives the connection back when it is not that far.
-    #[expect(clippy::result_large_err, reason = "the error is the caller's own value")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "the error is the caller's own value"
+    )]
     pub fn into_time_wait(self) -> Result<TimeWait, Self> {
         match &self.block {
             Block::Tcb(tcb)
@@ -337,11 +355,14 @@ impl Connection {
 
     /// Replaces the control block of a connection that has ended.
     pub(crate) fn settle(&mut self) {
-        let Some(Ended { reason, reset }) = self.env.ended.take() else { return };
+        let Some(Ended { reason, reset }) = self.env.ended.take() else {
+            return;
+        };
         let from = self.state();
         let (unread, peer_finished) = match &mut self.block {
             Block::Tcb(tcb) => {
-                let mut queue = core::mem::replace(&mut tcb.rcv.queue, RecvQueue::new(Seq::default(), 0));
+                let mut queue =
+                    core::mem::replace(&mut tcb.rcv.queue, RecvQueue::new(Seq::default(), 0));
                 queue.clear_out_of_order();
                 let unread = (queue.readable() > 0 && !tcb.is_orphan()).then(|| Box::new(queue));
                 (unread, tcb.rcv.fin_received)
@@ -353,6 +374,11 @@ impl Connection {
         self.env.timers.stop_all();
         self.env.events.push(Event::Closed(reason));
         let reset = reset.map(Box::new);
-        self.block = Block::Closed(Closed { reason, unread, peer_finished, reset });
+        self.block = Block::Closed(Closed {
+            reason,
+            unread,
+            peer_finished,
+            reset,
+        });
     }
 }

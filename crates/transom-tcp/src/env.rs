@@ -88,7 +88,10 @@ impl Env {
     /// Ends the connection because the peer did not answer.
     pub(crate) fn end_unanswered(&mut self, reason: CloseReason, reset: Option<Transmit>) {
         // RFC 1122 §4.2.3.9: what the network said about it explains the silence best.
-        self.end(self.soft_error.map_or(reason, CloseReason::Unreachable), reset);
+        self.end(
+            self.soft_error.map_or(reason, CloseReason::Unreachable),
+            reset,
+        );
     }
 
     pub(crate) fn count_discard(&mut self, discard: Discard) {

@@ -4,8 +4,13 @@ use core::time::Duration;
 
 use transom_wire::Seq;
 
+use crate::connection::{Block, Connection};
 use crate::discard::Discard;
+use crate::env::Env;
+use crate::recv::Receiver;
+use crate::send::Sender;
 use crate::state::State;
+use crate::tcb::Tcb;
 
 /// What a connection knows, as plain values; named after RFC 9293 §3.3.1 and Linux's `tcp_info`.
 ///
@@ -101,7 +106,7 @@ pub struct Counters {
 
 impl ConnectionInfo {
     /// The snapshot of a connection of which nothing but its state is known.
-    pub(crate) fn empty(state: State) -> Self {
+    fn new(state: State, env: &Env) -> Self {
         Self {
             state,
             snd_una: Seq::default(),
@@ -113,14 +118,14 @@ impl ConnectionInfo {
             irs: Seq::default(),
             peer_mss: 0,
             eff_snd_mss: 0,
-            advertised_mss: 0,
+            advertised_mss: env.path.advertised_mss(),
             timestamps: false,
             sack: false,
             snd_wind_shift: None,
             rcv_wind_shift: None,
             cwnd: 0,
             ssthresh: 0,
-            congestion: "",
+            congestion: env.config.congestion.name(),
             pipe: 0,
             in_recovery: false,
             srtt: None,
@@ -131,8 +136,103 @@ impl ConnectionInfo {
             recv_queue: 0,
             recv_out_of_order: 0,
             send_queue: 0,
-            counters: Counters::default(),
-            last_discard: None,
+            counters: env.counters,
+            last_discard: env.last_discard,
+        }
+    }
+
+    /// Takes over what a control block knows.
+    ///
+    /// Destructured without `..`, so that a new field asks whether people want to see it.
+    fn with_tcb(self, env: &Env, tcb: &Tcb) -> Self {
+        let Tcb {
+            phase: _,
+            snd,
+            rcv,
+            negotiated,
+            recovery,
+            congestion,
+            rtt,
+            handshake: _,
+            reply: _,
+            probe_owed: _,
+            keep_alive_owed: _,
+            keep_alive_probes: _,
+            last_heard: _,
+            doubted_mtu: _,
+        } = tcb;
+        Self {
+            peer_mss: negotiated.peer_mss,
+            eff_snd_mss: tcb.mss(env),
+            advertised_mss: negotiated.advertised_mss,
+            timestamps: negotiated.timestamps,
+            sack: negotiated.sack,
+            snd_wind_shift: negotiated.shifts.map(|(snd, _)| snd),
+            rcv_wind_shift: negotiated.shifts.map(|(_, rcv)| rcv),
+            cwnd: congestion.cwnd(),
+            ssthresh: congestion.ssthresh(),
+            congestion: congestion.name(),
+            pipe: recovery.pipe(),
+            in_recovery: recovery.is_in_recovery(),
+            srtt: rtt.srtt(),
+            rttvar: rtt.rttvar(),
+            min_rtt: rtt.min_rtt(),
+            rto: rtt.rto(),
+            backoff: rtt.backoff_count(),
+            ..self.with_sender(snd).with_receiver(rcv)
+        }
+    }
+
+    fn with_sender(self, snd: &Sender) -> Self {
+        let Sender {
+            queue,
+            iss,
+            una,
+            nxt,
+            wnd,
+            ..
+        } = snd;
+        Self {
+            snd_una: *una,
+            snd_nxt: *nxt,
+            snd_wnd: *wnd,
+            iss: *iss,
+            send_queue: queue.len(),
+            ..self
+        }
+    }
+
+    fn with_receiver(self, rcv: &Receiver) -> Self {
+        Self {
+            rcv_nxt: rcv.nxt(),
+            rcv_wnd: rcv.wnd(),
+            irs: rcv.irs,
+            recv_queue: rcv.queue.readable(),
+            recv_out_of_order: rcv.queue.out_of_order_bytes(),
+            ..self
+        }
+    }
+}
+
+impl Connection {
+    /// STATUS (RFC 9293 §3.10.6): a snapshot.
+    pub fn info(&self) -> ConnectionInfo {
+        let info = ConnectionInfo::new(self.state(), &self.env);
+        match &self.block {
+            Block::SynSent(syn_sent) => ConnectionInfo {
+                snd_una: syn_sent.iss,
+                snd_nxt: syn_sent.iss + 1,
+                iss: syn_sent.iss,
+                rto: syn_sent.rtt.rto(),
+                backoff: syn_sent.rtt.backoff_count(),
+                send_queue: syn_sent.queue.len(),
+                ..info
+            },
+            Block::Tcb(tcb) => info.with_tcb(&self.env, tcb),
+            Block::Closed(_) => ConnectionInfo {
+                recv_queue: self.recv_queue(),
+                ..info
+            },
         }
     }
 }

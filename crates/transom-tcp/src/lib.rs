@@ -1,7 +1,11 @@
 //! RFC 9293 for one connection.
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#![warn(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 
 extern crate alloc;
 #[cfg(test)]

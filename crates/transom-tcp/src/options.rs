@@ -36,7 +36,10 @@ impl Negotiated {
         Self {
             // RFC 9293 §3.7.1 MUST-15: 536 or 1220 when the peer does not say.
             // MSS-3: a tiny value must not make us send header after header.
-            peer_mss: peer.mss.unwrap_or_else(|| path.default_mss()).max(MIN_PEER_MSS),
+            peer_mss: peer
+                .mss
+                .unwrap_or_else(|| path.default_mss())
+                .max(MIN_PEER_MSS),
             advertised_mss: advertised_mss(config, path),
             shifts,
             timestamps: config.timestamps && peer.timestamps.is_some(),
@@ -58,7 +61,10 @@ impl Negotiated {
     pub(crate) fn eff_snd_mss(&self, config: &Config, path: &Path, options_len: u16) -> u16 {
         // RFC 9293 §3.7.1 MUST-16: Eff.snd.MSS = min(SendMSS+20, MMS_S) − header − options.
         let limit = config.max_segment.unwrap_or(u16::MAX);
-        let mss = self.peer_mss.min(path.send_mss()).min(limit.max(MIN_PEER_MSS));
+        let mss = self
+            .peer_mss
+            .min(path.send_mss())
+            .min(limit.max(MIN_PEER_MSS));
         // Never so small that options fill the segment (the "SACK panic" of CVE-2019-11479).
         mss.saturating_sub(options_len).max(8)
     }
@@ -97,14 +103,18 @@ pub(crate) fn syn(config: &Config, path: &Path, ts_val: u32) -> Options {
         window_scale: config.window_scaling.then(|| offered_shift(config)),
         sack_permitted: config.sack,
         // RFC 7323 §3.2 TS-1: TSecr is 0 in a SYN.
-        timestamps: config.timestamps.then_some(Timestamps { val: ts_val, ecr: 0 }),
+        timestamps: config.timestamps.then_some(Timestamps {
+            val: ts_val,
+            ecr: 0,
+        }),
         sack: SackBlocks::EMPTY,
     }
 }
 
 /// RFC 9293 §3.7.1 MUST-67, RFC 2923 §2.3: from the link, not from the path.
 fn advertised_mss(config: &Config, path: &Path) -> u16 {
-    path.advertised_mss().min(config.max_segment.unwrap_or(u16::MAX).max(MIN_PEER_MSS))
+    path.advertised_mss()
+        .min(config.max_segment.unwrap_or(u16::MAX).max(MIN_PEER_MSS))
 }
 
 /// The smallest shift with which 16 bits can express the largest window (WS-8).
@@ -135,8 +145,14 @@ mod tests {
     fn req_ws_5_a_shift_above_14_counts_as_14() {
         let (config, path) = (Config::default(), Path::new(1500, 20));
         for offered in [15, 255] {
-            let peer = Options { window_scale: Some(offered), ..Options::EMPTY };
-            assert_eq!(Negotiated::from_peer_syn(&config, &path, &peer).snd_shift(), 14);
+            let peer = Options {
+                window_scale: Some(offered),
+                ..Options::EMPTY
+            };
+            assert_eq!(
+                Negotiated::from_peer_syn(&config, &path, &peer).snd_shift(),
+                14
+            );
         }
     }
 
@@ -145,10 +161,19 @@ mod tests {
         let path = Path::new(1500, 20);
         for (ours, theirs) in [(true, true), (true, false), (false, true), (false, false)] {
             let config = Config::default().window_scaling(ours);
-            let peer = Options { window_scale: theirs.then_some(3), ..Options::EMPTY };
+            let peer = Options {
+                window_scale: theirs.then_some(3),
+                ..Options::EMPTY
+            };
             let negotiated = Negotiated::from_peer_syn(&config, &path, &peer);
             assert_eq!(negotiated.shifts.is_some(), ours && theirs);
-            assert_eq!(negotiated.syn_ack(Timestamps { val: 0, ecr: 0 }).window_scale.is_some(), ours && theirs);
+            assert_eq!(
+                negotiated
+                    .syn_ack(Timestamps { val: 0, ecr: 0 })
+                    .window_scale
+                    .is_some(),
+                ours && theirs
+            );
         }
     }
 
@@ -156,7 +181,10 @@ mod tests {
     fn req_mss_3_a_tiny_mss_is_raised() {
         let (config, path) = (Config::default(), Path::new(1500, 20));
         for mss in [0, 1, 8, 47] {
-            let peer = Options { mss: Some(mss), ..Options::EMPTY };
+            let peer = Options {
+                mss: Some(mss),
+                ..Options::EMPTY
+            };
             let negotiated = Negotiated::from_peer_syn(&config, &path, &peer);
             assert_eq!(negotiated.eff_snd_mss(&config, &path, 12), 76);
         }
@@ -165,7 +193,10 @@ mod tests {
     #[test]
     fn req_mss_4_an_unlimited_mss_is_limited_by_the_path() {
         let (config, path) = (Config::default(), Path::new(1500, 40));
-        let peer = Options { mss: Some(65_535), ..Options::EMPTY };
+        let peer = Options {
+            mss: Some(65_535),
+            ..Options::EMPTY
+        };
         let negotiated = Negotiated::from_peer_syn(&config, &path, &peer);
         assert_eq!(negotiated.eff_snd_mss(&config, &path, 0), 1440);
     }
@@ -173,11 +204,22 @@ mod tests {
     #[test]
     fn req_must_16_effective_mss_takes_off_the_options() {
         let config = Config::default();
-        let peer = |mss| Options { mss: Some(mss), timestamps: Some(Timestamps { val: 1, ecr: 0 }), ..Options::EMPTY };
-        for (mtu, header, mss, expected) in [(1500, 20, 9000, 1448), (1500, 40, 9000, 1428), (1500, 20, 1000, 988)] {
+        let peer = |mss| Options {
+            mss: Some(mss),
+            timestamps: Some(Timestamps { val: 1, ecr: 0 }),
+            ..Options::EMPTY
+        };
+        for (mtu, header, mss, expected) in [
+            (1500, 20, 9000, 1448),
+            (1500, 40, 9000, 1428),
+            (1500, 20, 1000, 988),
+        ] {
             let path = Path::new(mtu, header);
             let negotiated = Negotiated::from_peer_syn(&config, &path, &peer(mss));
-            assert_eq!(negotiated.eff_snd_mss(&config, &path, negotiated.fixed_options_len()), expected);
+            assert_eq!(
+                negotiated.eff_snd_mss(&config, &path, negotiated.fixed_options_len()),
+                expected
+            );
         }
     }
 }

@@ -77,7 +77,10 @@ impl Tcb {
         is_news(env, mtu)?;
         // RFC 5927 §7.2, ICMPA-4: when segments as large as the current ones have got through, the
         // report waits until one is lost. A forged one then changes nothing.
-        let proven = self.snd.una.gt(self.snd.mss_since + u32::from(self.mss(env)));
+        let proven = self
+            .snd
+            .una
+            .gt(self.snd.mss_since + u32::from(self.mss(env)));
         if proven {
             self.doubted_mtu = u32::try_from(mtu).ok();
         } else {
@@ -114,8 +117,16 @@ impl Tcb {
 
 /// A smaller MTU, and a possible one (ICMPA-5, PMTU-2).
 pub(crate) fn is_news(env: &Env, mtu: usize) -> Result<(), Discard> {
-    let least = if env.path.ip_header_len >= 40 { MIN_MTU_V6 } else { MIN_MTU_V4 };
-    if mtu >= least && mtu < env.path.mtu { Ok(()) } else { Err(Discard::PathMtuNotLower) }
+    let least = if env.path.ip_header_len >= 40 {
+        MIN_MTU_V6
+    } else {
+        MIN_MTU_V4
+    };
+    if mtu >= least && mtu < env.path.mtu {
+        Ok(())
+    } else {
+        Err(Discard::PathMtuNotLower)
+    }
 }
 
 /// RFC 9293 §3.9.1.8 MUST-47, SHLD-25.

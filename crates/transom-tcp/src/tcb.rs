@@ -18,11 +18,10 @@ use crate::event::{CloseReason, Event};
 use crate::options::Negotiated;
 use crate::recovery::{DUP_THRESH, Recovery};
 use crate::recv::Receiver;
-use crate::recv::ack::AckOwed;
 use crate::rtt::{RttConfig, RttEstimator};
 use crate::segment::{Segment, Transmit};
-use crate::send::Sender;
 use crate::send::SendQueue;
+use crate::send::Sender;
 use crate::state::State;
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -106,7 +105,11 @@ pub(crate) struct Tcb {
 
 /// The estimator with a configuration's bounds.
 pub(crate) fn rtt_estimator(config: &Config) -> RttEstimator {
-    RttEstimator::new(RttConfig::new(config.rto_initial, config.rto_min, config.rto_max))
+    RttEstimator::new(RttConfig::new(
+        config.rto_initial,
+        config.rto_min,
+        config.rto_max,
+    ))
 }
 
 impl Tcb {
@@ -123,7 +126,10 @@ impl Tcb {
             snd,
             rcv: Receiver::new(&env.config, syn.seq, opening.offered, &syn.options, now),
             recovery: Recovery::new(data_start, negotiated.sack, DUP_THRESH),
-            congestion: env.config.congestion.build(u64::from(mss), initial_window(env, mss), now),
+            congestion: env
+                .config
+                .congestion
+                .build(u64::from(mss), initial_window(env, mss), now),
             negotiated,
             rtt: opening.rtt,
             handshake: Some(Box::new(opening.handshake)),
@@ -150,7 +156,8 @@ impl Tcb {
     /// EV-X-9: a half-close lasts as long as the application reads; without a reader it is limited.
     pub(crate) fn limit_fin_wait_2(&self, env: &mut Env, now: Instant) {
         if self.is_orphan() {
-            env.timers.start(Timer::FinWait2, now + env.config.fin_wait_2);
+            env.timers
+                .start(Timer::FinWait2, now + env.config.fin_wait_2);
         }
     }
 
@@ -175,7 +182,9 @@ impl Tcb {
 
     /// The window of the handshake's segments replaced by a scaled one; events and timers.
     pub(crate) fn establish(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
-        let Some(handshake) = self.handshake.take() else { return };
+        let Some(handshake) = self.handshake.take() else {
+            return;
+        };
         let timed_out = handshake.transmissions > 1;
         if let Some(rtt) = self.handshake_rtt(env, &handshake, segment) {
             self.rtt.on_sample(now, rtt, 1);
@@ -217,8 +226,16 @@ impl Tcb {
     }
 
     /// The round trip that the timestamp echo shows.
-    pub(crate) fn timestamp_rtt(&self, env: &Env, segment: &Segment) -> Option<core::time::Duration> {
-        let echo = segment.options.timestamps.filter(|_| self.negotiated.timestamps)?.ecr;
+    pub(crate) fn timestamp_rtt(
+        &self,
+        env: &Env,
+        segment: &Segment,
+    ) -> Option<core::time::Duration> {
+        let echo = segment
+            .options
+            .timestamps
+            .filter(|_| self.negotiated.timestamps)?
+            .ecr;
         // TS-15: an echo of nothing, or of the future, is no measurement.
         if echo == 0 {
             return None;
@@ -238,8 +255,14 @@ impl Tcb {
     pub(crate) fn options(&self, env: &Env, now: Instant) -> (Options, u16) {
         let options = Options {
             // RFC 7323 §3.2 TS-2: in every segment once negotiated.
-            timestamps: self.negotiated.timestamps.then(|| self.timestamps(env, now)),
-            sack: self.rcv.queue.sack_blocks(self.negotiated.max_sack_blocks()),
+            timestamps: self
+                .negotiated
+                .timestamps
+                .then(|| self.timestamps(env, now)),
+            sack: self
+                .rcv
+                .queue
+                .sack_blocks(self.negotiated.max_sack_blocks()),
             ..Options::EMPTY
         };
         // RFC 6691 §4 MSS-2: each option taken off the payload of the segment that carries it.
@@ -250,15 +273,20 @@ impl Tcb {
 
     /// The timestamp option of a segment with ACK.
     pub(crate) fn timestamps(&self, env: &Env, now: Instant) -> Timestamps {
-        Timestamps { val: env.ts_val(now), ecr: self.rcv.ts_recent }
+        Timestamps {
+            val: env.ts_val(now),
+            ecr: self.rcv.ts_recent,
+        }
     }
 
     /// The reset that ends this connection for the peer.
     pub(crate) fn reset(&self, env: &Env, now: Instant) -> Transmit {
         // EV-U-12: with ACK, as deployed; the sequence number is the one that the peer expects.
         let mut reset = bare_reset(self.snd.reset_seq(), Some(self.rcv.nxt()));
-        reset.options.timestamps =
-            self.negotiated.timestamps.then(|| self.timestamps(env, now));
+        reset.options.timestamps = self
+            .negotiated
+            .timestamps
+            .then(|| self.timestamps(env, now));
         reset.dscp = env.config.dscp;
         reset
     }
@@ -273,14 +301,6 @@ impl Tcb {
         // RFC 5961 §3.2, §4.2, §5.2.
         let interval = env.config.challenge_interval;
         env.challenge.request(now, interval);
-    }
-
-    /// The acknowledgement of a segment that is answered whatever the throttle says.
-    pub(crate) fn ack_at_once(&mut self) {
-        self.rcv.ack = match self.rcv.ack {
-            owed @ AckOwed::Duplicates(_) => owed,
-            _ => AckOwed::Now,
-        };
     }
 
     /// Starts the retransmission timer if something is outstanding and it does not run.

@@ -24,14 +24,20 @@ impl Tcb {
         let pieces = self.count_pieces(arrival.segment);
         let inserted = self.rcv.queue.insert(arrival.seq, payload);
         arrival.seq = end;
-        env.counters.bytes_received =
-            env.counters.bytes_received.saturating_add(u64::from(inserted.advanced));
+        env.counters.bytes_received = env
+            .counters
+            .bytes_received
+            .saturating_add(u64::from(inserted.advanced));
         let (sack, rto) = (self.negotiated.sack, self.rtt.base_rto());
-        let promptness = self.rcv.owe_ack(&inserted, pieces, &env.config, rto, sack, now);
+        let promptness = self
+            .rcv
+            .owe_ack(&inserted, pieces, &env.config, rto, sack, now);
         match promptness {
             Promptness::Now => env.timers.stop(Timer::DelayedAck),
             // RFC 9293 §3.8.6.3 MUST-40; runs from the first segment that waits.
-            Promptness::Soon => env.timers.start(Timer::DelayedAck, now + env.config.delayed_ack),
+            Promptness::Soon => env
+                .timers
+                .start(Timer::DelayedAck, now + env.config.delayed_ack),
         }
         if inserted.advanced > 0 {
             if self.rcv.reader == Reader::Shut {
@@ -42,7 +48,11 @@ impl Tcb {
                 env.events.push(Event::Readable);
             }
         }
-        if inserted.dropped_for_memory { Err(Discard::OutOfOrderMemory) } else { Ok(()) }
+        if inserted.dropped_for_memory {
+            Err(Discard::OutOfOrderMemory)
+        } else {
+            Ok(())
+        }
     }
 
     /// How many segments of the peer's this one stands for; also learns their size.
@@ -52,7 +62,9 @@ impl Tcb {
             0 => len,
             size => len.min(u32::from(size)),
         };
-        let rmss = u16::try_from(size).unwrap_or(u16::MAX).min(self.negotiated.advertised_mss);
+        let rmss = u16::try_from(size)
+            .unwrap_or(u16::MAX)
+            .min(self.negotiated.advertised_mss);
         self.rcv.rmss = self.rcv.rmss.max(rmss);
         len.div_ceil(size.max(1)).max(1)
     }

@@ -7,8 +7,8 @@ use core::time::Duration;
 use crate::congestion::{LossInfo, LossKind};
 use crate::env::Env;
 use crate::event::{CloseReason, Event};
-use crate::synsent::SynSent;
 use crate::recv::ack::AckOwed;
+use crate::synsent::SynSent;
 use crate::tcb::{Phase, Tcb};
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -74,7 +74,11 @@ impl Tcb {
             Timer::FinWait2 | Timer::TimeWait => env.end(CloseReason::Normal, None),
             // EV-O-1: RFC 9293 sends nothing; a reset lets the peer know.
             Timer::User => {
-                let reset = self.phase.state().is_synchronized().then(|| self.reset(env, now));
+                let reset = self
+                    .phase
+                    .state()
+                    .is_synchronized()
+                    .then(|| self.reset(env, now));
                 env.end_unanswered(CloseReason::UserTimeout, reset);
             }
             Timer::Linger => self.end_with_reset(env, now, CloseReason::Aborted),
@@ -107,8 +111,15 @@ impl Tcb {
             let flight_size = self.recovery.flight_size();
             let outcome = self.recovery.on_timeout();
             let mss = u64::from(self.mss(env));
-            let kind = LossKind::Timeout { first: outcome.first };
-            self.congestion.on_loss(&LossInfo { now, kind, flight_size, mss });
+            let kind = LossKind::Timeout {
+                first: outcome.first,
+            };
+            self.congestion.on_loss(&LossInfo {
+                now,
+                kind,
+                flight_size,
+                mss,
+            });
         }
         env.counters.timeouts = env.counters.timeouts.wrapping_add(1);
         // RFC 6298 §5.5, §5.6.
@@ -118,7 +129,11 @@ impl Tcb {
 
     /// RFC 9293 §3.8.3 MUST-20: counts one more retransmission; true when R2 is passed.
     fn gives_up(&mut self, env: &mut Env) -> bool {
-        let r2 = if self.is_orphan() { env.config.orphan_retries } else { env.config.retries_r2 };
+        let r2 = if self.is_orphan() {
+            env.config.orphan_retries
+        } else {
+            env.config.retries_r2
+        };
         if self.snd.retries >= r2 {
             return true;
         }
@@ -137,7 +152,11 @@ impl Tcb {
         }
         // MUST-37: as long as the peer answers, `probes` starts again (see `heard`). Without an
         // answer the limit R2 holds, and the one for orphans (ZWP-8).
-        let limit = if self.is_orphan() { env.config.orphan_retries } else { env.config.retries_r2 };
+        let limit = if self.is_orphan() {
+            env.config.orphan_retries
+        } else {
+            env.config.retries_r2
+        };
         if self.snd.probes >= limit {
             env.end_unanswered(CloseReason::TimedOut, None);
             return;
@@ -145,29 +164,44 @@ impl Tcb {
         self.snd.probes = self.snd.probes.saturating_add(1);
         self.snd.persist_backoff = self.snd.persist_backoff.saturating_add(1);
         self.probe_owed = true;
-        env.timers.set(Timer::Persist, now + self.persist_interval(env));
+        env.timers
+            .set(Timer::Persist, now + self.persist_interval(env));
     }
 
     /// SHLD-30: doubles up to the longest timeout.
     fn persist_interval(&self, env: &Env) -> Duration {
         let doublings = u32::from(self.snd.persist_backoff).min(MAX_PERSIST_DOUBLINGS);
-        self.rtt.base_rto().saturating_mul(1 << doublings).min(env.config.rto_max)
+        self.rtt
+            .base_rto()
+            .saturating_mul(1 << doublings)
+            .min(env.config.rto_max)
     }
 
     /// RFC 9293 §3.8.4.
     fn keep_alive_timeout(&mut self, env: &mut Env, now: Instant) {
-        let Some(keep_alive) = env.config.keep_alive else { return };
+        let Some(keep_alive) = env.config.keep_alive else {
+            return;
+        };
         // KA-5: only where the connection can last for ever.
-        let lasting =
-            matches!(self.phase, Phase::Established | Phase::CloseWait | Phase::FinWait2 | Phase::FinWait1);
+        let lasting = matches!(
+            self.phase,
+            Phase::Established | Phase::CloseWait | Phase::FinWait2 | Phase::FinWait1
+        );
         if !lasting {
             return;
         }
         let idle = now.duration_since(self.last_heard);
         // MUST-26: only when nothing is outstanding and nothing was heard.
         if self.snd.in_flight() > 0 || idle < keep_alive.idle {
-            let wait = keep_alive.idle.saturating_sub(idle).max(Duration::from_millis(1));
-            let wait = if self.snd.in_flight() > 0 { keep_alive.idle } else { wait };
+            let wait = keep_alive
+                .idle
+                .saturating_sub(idle)
+                .max(Duration::from_millis(1));
+            let wait = if self.snd.in_flight() > 0 {
+                keep_alive.idle
+            } else {
+                wait
+            };
             env.timers.set(Timer::KeepAlive, now + wait);
             return;
         }

@@ -5,7 +5,7 @@ use crate::time::Instant;
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
-pub enum Timer {
+pub(crate) enum Timer {
     /// Something sent was not acknowledged in time (RFC 6298).
     Retransmit,
     /// The peer's window is closed: time to probe it (RFC 9293 §3.8.6.1).
@@ -50,7 +50,9 @@ pub(crate) struct Timers {
 
 impl Default for Timers {
     fn default() -> Self {
-        Self { deadlines: [Instant::NEVER; Timer::ALL.len()] }
+        Self {
+            deadlines: [Instant::NEVER; Timer::ALL.len()],
+        }
     }
 }
 
@@ -74,7 +76,10 @@ impl Timers {
     }
 
     pub(crate) fn get(&self, timer: Timer) -> Option<Instant> {
-        self.deadlines.get(timer as usize).copied().filter(|at| *at != Instant::NEVER)
+        self.deadlines
+            .get(timer as usize)
+            .copied()
+            .filter(|at| *at != Instant::NEVER)
     }
 
     /// Sets the deadline unless one is set already.
@@ -95,7 +100,11 @@ impl Timers {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().copied().min().filter(|at| *at != Instant::NEVER)
+        self.deadlines
+            .iter()
+            .copied()
+            .min()
+            .filter(|at| *at != Instant::NEVER)
     }
 }
 

@@ -63,7 +63,10 @@ impl TimeWait {
             window: u16::try_from(rcv_wnd >> tcb.negotiated.rcv_shift()).unwrap_or(u16::MAX),
             rcv_wnd,
             dscp: env.config.dscp,
-            timestamps: tcb.negotiated.timestamps.then_some((tcb.rcv.ts_recent, env.ts_offset)),
+            timestamps: tcb
+                .negotiated
+                .timestamps
+                .then_some((tcb.rcv.ts_recent, env.ts_offset)),
             challenge_interval: env.config.challenge_interval,
             challenge: Challenge::default(),
         }
@@ -84,10 +87,13 @@ impl TimeWait {
         self.rcv_nxt
     }
 
-    /// Whether timestamps were in use, so that an active open may reuse the pair of sockets after a
-    /// second (TW-11).
-    pub const fn has_timestamps(&self) -> bool {
-        self.timestamps.is_some()
+    /// Whether an active open may take the pair of sockets over now, and beyond which initial
+    /// sequence number: timestamps tell old segments from new ones once the clock has moved on
+    /// (RFC 6191 §2, TW-11; Linux `tcp_tw_reuse`).
+    pub fn reuse(&self, now: Instant) -> Option<Seq> {
+        let entered = self.deadline - self.time_wait;
+        let moved_on = now.duration_since(entered) > Duration::from_secs(1);
+        (self.timestamps.is_some() && moved_on).then(|| self.min_iss())
     }
 
     /// SEGMENT ARRIVES in TIME-WAIT.
@@ -107,8 +113,8 @@ impl TimeWait {
             self.deadline = now + self.time_wait;
             return TimeWaitReply::Ack(Discard::OldDuplicate, self.acknowledgement(now));
         }
-        let in_window = segment.seq == self.rcv_nxt
-            || segment.seq.in_window(self.rcv_nxt, self.rcv_wnd);
+        let in_window =
+            segment.seq == self.rcv_nxt || segment.seq.in_window(self.rcv_nxt, self.rcv_wnd);
         if segment.is_empty() && in_window && !self.is_old(segment) {
             return TimeWaitReply::Drop(Discard::TimeWaitOldSegment);
         }
@@ -132,7 +138,9 @@ impl TimeWait {
             (Some(_) | None, None) => later,
         };
         if acceptable {
-            TimeWaitReply::Reopen { min_iss: self.min_iss() }
+            TimeWaitReply::Reopen {
+                min_iss: self.min_iss(),
+            }
         } else {
             // TW-4: silently, as RFC 6191 says. Linux acknowledges, which makes a genuine client
             // reset and try again, and tells a stranger that there was a connection.
@@ -158,16 +166,20 @@ impl TimeWait {
     }
 
     fn acknowledgement(&self, now: Instant) -> Transmit {
-        let timestamps = self
-            .timestamps
-            .map(|(recent, offset)| Timestamps { val: now.ticks().wrapping_add(offset), ecr: recent });
+        let timestamps = self.timestamps.map(|(recent, offset)| Timestamps {
+            val: now.ticks().wrapping_add(offset),
+            ecr: recent,
+        });
         Transmit {
             seq: self.snd_nxt,
             ack: self.rcv_nxt,
             flags: Flags::ACK,
             window: self.window,
             urgent: 0,
-            options: Options { timestamps, ..Options::EMPTY },
+            options: Options {
+                timestamps,
+                ..Options::EMPTY
+            },
             payload: Payload::default(),
             segment_size: 0,
             ecn: Ecn::NotEct,

@@ -129,7 +129,14 @@ impl Tcb {
         let (options, mss) = self.options(env, now);
         let limits = self.limits(mss, max_payload);
         let Retransmit { range, cause } = self.recovery.next_retransmit(&limits)?;
-        Some(self.send_again(env, now, range, TransmitKind::Retransmit(cause), options, mss))
+        Some(self.send_again(
+            env,
+            now,
+            range,
+            TransmitKind::Retransmit(cause),
+            options,
+            mss,
+        ))
     }
 
     fn limits(&self, mss: u16, max_payload: usize) -> SendLimits {
@@ -161,13 +168,15 @@ impl Tcb {
         if !payload.is_empty() && range.end.ge(self.snd.queue.push_end()) {
             flags = flags | Flags::PSH;
         }
-        env.counters.bytes_retransmitted =
-            env.counters.bytes_retransmitted.saturating_add(payload.len() as u64);
+        env.counters.bytes_retransmitted = env
+            .counters
+            .bytes_retransmitted
+            .saturating_add(payload.len() as u64);
         let pieces = pieces(payload.len(), mss);
         env.counters.retransmissions = env.counters.retransmissions.wrapping_add(pieces);
         self.note_sent(range, true, now);
         self.start_retransmit_timer(env, now);
-        self.build(env, now, range.start, flags, payload, kind, options, mss)
+        self.build(env, range.start, flags, payload, kind, options, mss)
     }
 
     /// RFC 9293 §3.8.6.1: one octet that the window does not admit.
@@ -178,7 +187,11 @@ impl Tcb {
         let (options, mss) = self.options(env, now);
         // ZWP-2: an octet that was never sent, or, when the peer took back window that we had used
         // already, the oldest that was.
-        let seq = if self.snd.in_flight() > 0 { self.snd.una } else { self.snd.nxt };
+        let seq = if self.snd.in_flight() > 0 {
+            self.snd.una
+        } else {
+            self.snd.nxt
+        };
         let payload = self.snd.queue.slice(seq, 1);
         let mut flags = Flags::ACK;
         if payload.is_empty() {
@@ -188,7 +201,7 @@ impl Tcb {
         if seq == self.snd.nxt {
             self.snd.probe_outstanding = true;
         }
-        Some(self.build(env, now, seq, flags, payload, TransmitKind::Probe, options, mss))
+        Some(self.build(env, seq, flags, payload, TransmitKind::Probe, options, mss))
     }
 
     /// Data that was never sent.
@@ -222,9 +235,22 @@ impl Tcb {
             flags = flags | Flags::FIN;
             self.snd.fin = Fin::Sent;
         }
-        self.sent_new(env, now, SeqRange { start: seq, end: end + u32::from(fin) }, len, mss);
-        let kind = if fin { TransmitKind::Fin } else { TransmitKind::Data };
-        Some(self.build(env, now, seq, flags, payload, kind, options, mss))
+        self.sent_new(
+            env,
+            now,
+            SeqRange {
+                start: seq,
+                end: end + u32::from(fin),
+            },
+            len,
+            mss,
+        );
+        let kind = if fin {
+            TransmitKind::Fin
+        } else {
+            TransmitKind::Data
+        };
+        Some(self.build(env, seq, flags, payload, kind, options, mss))
     }
 
     /// RFC 5681 §4.1: a window that was not used for a while says nothing about the path.
@@ -273,10 +299,13 @@ impl Tcb {
             // RFC 9293 §3.8.6.2.1: the override; while something is in flight its acknowledgement
             // comes first.
             Hold::SillyWindow if self.snd.in_flight() == 0 => {
-                env.timers.start(Timer::SendOverride, now + env.config.sws_override);
+                env.timers
+                    .start(Timer::SendOverride, now + env.config.sws_override);
             }
             // NAG-4.
-            Hold::Cork => env.timers.start(Timer::SendOverride, now + env.config.cork_limit),
+            Hold::Cork => env
+                .timers
+                .start(Timer::SendOverride, now + env.config.cork_limit),
             Hold::SillyWindow | Hold::Small | Hold::Empty => {}
         }
     }
@@ -308,7 +337,14 @@ impl Tcb {
         }
         let limits = self.limits(mss, max_payload);
         let Retransmit { range, cause } = self.recovery.next_speculative(&limits)?;
-        Some(self.send_again(env, now, range, TransmitKind::Retransmit(cause), options, mss))
+        Some(self.send_again(
+            env,
+            now,
+            range,
+            TransmitKind::Retransmit(cause),
+            options,
+            mss,
+        ))
     }
 
     /// Book-keeping for sequence space that was sent for the first time.
@@ -352,9 +388,26 @@ impl Tcb {
         let seq = self.snd.nxt;
         self.snd.fin = Fin::Sent;
         let (options, mss) = self.options(env, now);
-        self.sent_new(env, now, SeqRange { start: seq, end: seq + 1 }, 0, mss);
+        self.sent_new(
+            env,
+            now,
+            SeqRange {
+                start: seq,
+                end: seq + 1,
+            },
+            0,
+            mss,
+        );
         let flags = Flags::FIN | Flags::ACK;
-        Some(self.build(env, now, seq, flags, Payload::default(), TransmitKind::Fin, options, mss))
+        Some(self.build(
+            env,
+            seq,
+            flags,
+            Payload::default(),
+            TransmitKind::Fin,
+            options,
+            mss,
+        ))
     }
 
     /// RFC 9293 §3.8.4 SHLD-12: no data, and a sequence number that asks for an acknowledgement.
@@ -362,7 +415,7 @@ impl Tcb {
         let (options, mss) = self.options(env, now);
         let seq = self.snd.nxt - 1;
         let kind = TransmitKind::KeepAlive;
-        self.build(env, now, seq, Flags::ACK, Payload::default(), kind, options, mss)
+        self.build(env, seq, Flags::ACK, Payload::default(), kind, options, mss)
     }
 
     /// A bare acknowledgement, if one is owed.
@@ -375,7 +428,7 @@ impl Tcb {
         };
         let (options, mss) = self.options(env, now);
         let seq = self.snd.nxt;
-        Some(self.build(env, now, seq, Flags::ACK, Payload::default(), kind, options, mss))
+        Some(self.build(env, seq, Flags::ACK, Payload::default(), kind, options, mss))
     }
 
     /// Puts a segment together. Every one carries ACK, the window and the options, so it pays
@@ -384,7 +437,6 @@ impl Tcb {
     fn build(
         &mut self,
         env: &mut Env,
-        now: Instant,
         seq: Seq,
         flags: Flags,
         payload: Payload,
@@ -419,7 +471,9 @@ impl Tcb {
 
     /// RFC 9293 §3.8.5: URG as long as SND.UP lies ahead.
     fn urgent_pointer(&mut self, seq: Seq, flags: Flags, len: usize) -> (Flags, u16) {
-        let Some(up) = self.snd.up else { return (flags, 0) };
+        let Some(up) = self.snd.up else {
+            return (flags, 0);
+        };
         if up.le(self.snd.una) {
             self.snd.up = None;
             return (flags, 0);
@@ -428,13 +482,18 @@ impl Tcb {
             return (flags, 0);
         }
         // MUST-31: urgent data may be longer than the pointer reaches; as far as it does, then.
-        (flags | Flags::URG, u16::try_from(up.since(seq)).unwrap_or(u16::MAX))
+        (
+            flags | Flags::URG,
+            u16::try_from(up.since(seq)).unwrap_or(u16::MAX),
+        )
     }
 }
 
 /// How many segments a payload makes on the wire.
 pub(crate) fn pieces(len: usize, mss: u16) -> u32 {
-    u32::try_from(len.div_ceil(usize::from(mss.max(1)))).unwrap_or(u32::MAX).max(1)
+    u32::try_from(len.div_ceil(usize::from(mss.max(1))))
+        .unwrap_or(u32::MAX)
+        .max(1)
 }
 
 fn saturate(octets: u64) -> u32 {

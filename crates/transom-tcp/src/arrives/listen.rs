@@ -59,7 +59,12 @@ pub(crate) fn open(
         iss: identity.iss,
         queue: SendQueue::new(identity.iss + 1),
         rtt: rtt_estimator(&env.config),
-        handshake: Handshake { syn_ack_owed: true, transmissions: 0, sent_at: now, passive: true },
+        handshake: Handshake {
+            syn_ack_owed: true,
+            transmissions: 0,
+            sent_at: now,
+            passive: true,
+        },
         offered: u32::from(syn_window(&env.config)),
     };
     // EV-L-4: text in the SYN is not taken; the peer sends it again, because only the SYN is

@@ -55,7 +55,11 @@ impl<'a> Arrival<'a> {
     /// Cuts off what lies at or beyond `end`, the FIN with it.
     fn trim_right(&mut self, end: Seq) {
         if self.payload_end().gt(end) {
-            let keep = if end.gt(self.seq) { end.since(self.seq) as usize } else { 0 };
+            let keep = if end.gt(self.seq) {
+                end.since(self.seq) as usize
+            } else {
+                0
+            };
             self.payload.truncate(keep);
             self.fin = false;
             self.cut_right = true;
@@ -137,7 +141,11 @@ fn first_sequence_number(
         // RFC 5961 §3.2: looked at in the second step, when inside the window. With a closed window
         // RCV.NXT itself still counts (RFC 9293 §3.4 MUST-66).
         let inside = segment.seq.in_window(nxt, wnd.max(1));
-        return if inside { Ok(()) } else { Err(Discard::ResetOutOfWindow) };
+        return if inside {
+            Ok(())
+        } else {
+            Err(Discard::ResetOutOfWindow)
+        };
     }
     if segment.has(Flags::SYN) && segment.seq == tcb.rcv.irs && tcb.phase == Phase::SynReceived {
         return peers_own_syn(tcb, segment);
@@ -147,7 +155,11 @@ fn first_sequence_number(
         (0, 0) => seq == nxt,
         (0, _) => seq.in_window(nxt, wnd),
         (_, 0) => false,
-        _ => seq.in_window(nxt, wnd) || (segment.end() - 1).in_window(nxt, wnd) || covers(segment, nxt),
+        _ => {
+            seq.in_window(nxt, wnd)
+                || (segment.end() - 1).in_window(nxt, wnd)
+                || covers(segment, nxt)
+        }
     };
     if acceptable {
         arrival.trim_right(tcb.rcv.acceptable_end(tcb.negotiated.rcv_shift()));
@@ -170,7 +182,10 @@ fn covers(segment: &Segment, nxt: Seq) -> bool {
 
 /// RFC 2883 §4: what is cut off on the left was a duplicate, and the next acknowledgement says so.
 fn note_duplicate(tcb: &mut Tcb, arrival: &Arrival<'_>, nxt: Seq) {
-    let range = SeqRange { start: arrival.seq, end: arrival.payload_end().min(nxt) };
+    let range = SeqRange {
+        start: arrival.seq,
+        end: arrival.payload_end().min(nxt),
+    };
     if !range.is_empty() && tcb.negotiated.sack {
         tcb.rcv.queue.note_duplicate(range);
     }
@@ -236,16 +251,27 @@ fn unacceptable(
         // A keep-alive without data, or an old acknowledgement.
         tcb.challenge(env, now);
         let probe = segment.seq == nxt - 1;
-        return Err(if probe { Discard::KeepAliveProbe } else { Discard::StaleAck });
+        return Err(if probe {
+            Discard::KeepAliveProbe
+        } else {
+            Discard::StaleAck
+        });
     }
     if tcb.negotiated.sack && segment.payload_len() > 0 {
         let start = segment.seq;
-        let range = SeqRange { start, end: start + segment.payload_len() };
+        let range = SeqRange {
+            start,
+            end: start + segment.payload_len(),
+        };
         tcb.rcv.queue.note_duplicate(range);
     }
     tcb.rcv.ack_now();
     let probe = segment.len() == 1 && segment.seq == nxt - 1 && segment.payload_len() == 1;
-    Err(if probe { Discard::KeepAliveProbe } else { Discard::OldDuplicate })
+    Err(if probe {
+        Discard::KeepAliveProbe
+    } else {
+        Discard::OldDuplicate
+    })
 }
 
 /// Takes the acknowledgement of a segment whose text is not taken.
@@ -275,7 +301,10 @@ fn second_rst(
         return Err(Discard::ResetInTimeWait);
     }
     let extended = env.config.reset_at_sack_edge
-        && matches!(tcb.phase, Phase::Established | Phase::FinWait1 | Phase::FinWait2)
+        && matches!(
+            tcb.phase,
+            Phase::Established | Phase::FinWait1 | Phase::FinWait2
+        )
         && tcb.rcv.is_sack_edge(segment.seq);
     // RFC 5961 §3.2 BLIND-1: exactly RCV.NXT, else a challenge. A peer that lost our
     // acknowledgements resets at the end of what it has sent: the edge of a SACK block (EV-T-5).
@@ -284,7 +313,10 @@ fn second_rst(
         return Err(Discard::ResetChallenged);
     }
     let refused = tcb.phase == Phase::SynReceived
-        && tcb.handshake.as_ref().is_some_and(|handshake| !handshake.passive);
+        && tcb
+            .handshake
+            .as_ref()
+            .is_some_and(|handshake| !handshake.passive);
     let finished = matches!(tcb.phase, Phase::Closing | Phase::LastAck) && tcb.snd.queue.is_empty();
     let reason = match () {
         // RFC 9293 §3.5 MUST-11: an active opener is told that it was refused.
@@ -315,12 +347,7 @@ fn fourth_syn(
 }
 
 /// Fifth: ACK.
-fn fifth_ack(
-    tcb: &mut Tcb,
-    env: &mut Env,
-    now: Instant,
-    segment: &Segment,
-) -> Result<(), Discard> {
+fn fifth_ack(tcb: &mut Tcb, env: &mut Env, now: Instant, segment: &Segment) -> Result<(), Discard> {
     if env.ended.is_some() {
         return Ok(());
     }
@@ -364,7 +391,10 @@ fn after_ack(tcb: &mut Tcb, env: &mut Env, now: Instant) -> Result<(), Discard> 
 
 /// Sixth: URG.
 fn sixth_urg(tcb: &mut Tcb, env: &mut Env, segment: &Segment) {
-    let reads = matches!(tcb.phase, Phase::Established | Phase::FinWait1 | Phase::FinWait2);
+    let reads = matches!(
+        tcb.phase,
+        Phase::Established | Phase::FinWait1 | Phase::FinWait2
+    );
     // URG-5: without the flag the field means nothing.
     if !segment.has(Flags::URG) || !reads || env.ended.is_some() {
         return;
@@ -393,7 +423,10 @@ fn seventh_text(
         }
         return Ok(());
     }
-    if !matches!(tcb.phase, Phase::Established | Phase::FinWait1 | Phase::FinWait2) {
+    if !matches!(
+        tcb.phase,
+        Phase::Established | Phase::FinWait1 | Phase::FinWait2
+    ) {
         // EV-DA-1: after the peer's FIN there is nothing more to receive.
         tcb.challenge(env, now);
         return Err(Discard::DataAfterFin);

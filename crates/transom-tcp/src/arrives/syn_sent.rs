@@ -57,7 +57,10 @@ fn first_ack(syn_sent: &mut SynSent, env: &Env, segment: &Segment) -> Result<boo
 
 /// A timestamp echo, if there is one, must be of a SYN that we sent.
 fn echo_is_ours(syn_sent: &SynSent, env: &Env, segment: &Segment) -> bool {
-    let echo = segment.options.timestamps.map_or(0, |timestamps| timestamps.ecr);
+    let echo = segment
+        .options
+        .timestamps
+        .map_or(0, |timestamps| timestamps.ecr);
     if echo == 0 || !env.config.timestamps || segment.has(Flags::RST) {
         return true;
     }

@@ -73,7 +73,9 @@ impl Receiver {
             self.quick_acks = config.quick_acks;
         }
         let quick = self.quick_acks > 0;
-        self.quick_acks = self.quick_acks.saturating_sub(u8::try_from(pieces).unwrap_or(u8::MAX));
+        self.quick_acks = self
+            .quick_acks
+            .saturating_sub(u8::try_from(pieces).unwrap_or(u8::MAX));
         // RFC 9293 §3.8.6.3 SHLD-19: at least every second full segment.
         let unacked = self.nxt().since(self.last_ack_sent);
         if at_once || quick || unacked >= 2 * u32::from(self.rmss) {
@@ -93,7 +95,11 @@ impl Receiver {
             self.ack = AckOwed::Now;
             return;
         }
-        let owed = if let AckOwed::Duplicates(owed) = self.ack { owed } else { 0 };
+        let owed = if let AckOwed::Duplicates(owed) = self.ack {
+            owed
+        } else {
+            0
+        };
         let more = u8::try_from(pieces).unwrap_or(u8::MAX);
         self.ack = AckOwed::Duplicates(owed.saturating_add(more).min(MAX_DUPLICATES));
     }

@@ -18,8 +18,8 @@ pub(crate) mod window;
 pub use assembler::{Inserted, RecvQueue};
 
 use ack::AckOwed;
-use transom_wire::tcp::Options;
 use transom_wire::Seq;
+use transom_wire::tcp::Options;
 
 use crate::config::Config;
 use crate::time::Instant;
@@ -105,7 +105,11 @@ impl Receiver {
     /// RCV.WND: what was offered and is not used yet.
     pub(crate) fn wnd(&self) -> u32 {
         let nxt = self.nxt();
-        if self.edge.gt(nxt) { self.edge.since(nxt) } else { 0 }
+        if self.edge.gt(nxt) {
+            self.edge.since(nxt)
+        } else {
+            0
+        }
     }
 
     /// Where the application reads.
@@ -116,7 +120,8 @@ impl Receiver {
     /// Octets of urgent data that the application has not read (RFC 9293 MUST-33).
     pub(crate) fn urgent_remaining(&self) -> u32 {
         let read = self.read_seq();
-        self.up.map_or(0, |up| if up.gt(read) { up.since(read) } else { 0 })
+        self.up
+            .map_or(0, |up| if up.gt(read) { up.since(read) } else { 0 })
     }
 
     /// RFC 7323 §5.3 R1: the timestamp is older than TS.Recent.
@@ -141,6 +146,10 @@ impl Receiver {
     /// A block that we reported as received ends here.
     pub(crate) fn is_sack_edge(&self, seq: Seq) -> bool {
         self.queue.out_of_order_bytes() > 0
-            && self.queue.sack_blocks(4).iter().any(|block| block.end == seq)
+            && self
+                .queue
+                .sack_blocks(4)
+                .iter()
+                .any(|block| block.end == seq)
     }
 }

@@ -20,7 +20,12 @@ pub(crate) fn octets(len: usize) -> u32 {
 
 /// What the window offers at first.
 pub(crate) fn initial_capacity(config: &Config) -> u32 {
-    octets(config.recv_buffer_initial.min(config.recv_buffer).min(MAX_WINDOW))
+    octets(
+        config
+            .recv_buffer_initial
+            .min(config.recv_buffer)
+            .min(MAX_WINDOW),
+    )
 }
 
 /// The window in our SYN, which is never scaled (RFC 7323 §2.2 WS-4).
@@ -75,13 +80,22 @@ impl Receiver {
         }
         // RFC 9293 §3.8.6.2.2 SWS-4: two segments, or half of the buffer. A sixteenth of a large
         // buffer, lest each read of a fast reader sends a segment.
-        let gain = (2 * mss).max(self.capacity / 16).min(self.capacity / 2).max(1);
+        let gain = (2 * mss)
+            .max(self.capacity / 16)
+            .min(self.capacity / 2)
+            .max(1);
         free >= offered.saturating_add(gain)
     }
 
     /// The application has read: the buffer grows when a round trip's worth of reading shows that
     /// the window, and not the reader, is the limit.
-    pub(crate) fn on_read(&mut self, len: usize, config: &Config, srtt: Option<Duration>, now: Instant) {
+    pub(crate) fn on_read(
+        &mut self,
+        len: usize,
+        config: &Config,
+        srtt: Option<Duration>,
+        now: Instant,
+    ) {
         self.pace_read = self.pace_read.saturating_add(octets(len));
         let limit = octets(config.recv_buffer.min(MAX_WINDOW));
         if self.capacity >= limit {

@@ -121,7 +121,11 @@ impl Sender {
     /// Octets of data not sent yet.
     pub(crate) fn unsent(&self) -> u32 {
         let end = self.queue.end();
-        if end.gt(self.nxt) { end.since(self.nxt) } else { 0 }
+        if end.gt(self.nxt) {
+            end.since(self.nxt)
+        } else {
+            0
+        }
     }
 
     /// The FIN waits to be sent.
@@ -152,7 +156,11 @@ impl Sender {
     /// U of RFC 9293 §3.8.6.2.1. Zero when the peer took back window that we have used (MUST-34).
     pub(crate) fn usable(&self) -> u32 {
         let end = self.window_end();
-        if end.gt(self.nxt) { end.since(self.nxt) } else { 0 }
+        if end.gt(self.nxt) {
+            end.since(self.nxt)
+        } else {
+            0
+        }
     }
 
     /// RFC 9293 §3.10.7.4: SND.WL1 < SEG.SEQ, or equal and SND.WL2 ≤ SEG.ACK.

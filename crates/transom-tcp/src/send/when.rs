@@ -62,7 +62,13 @@ pub(crate) enum Hold {
 
 /// Decides.
 pub(crate) fn decide(offer: &Offer) -> Verdict {
-    let Offer { unsent, usable, cwnd_room, mss, .. } = *offer;
+    let Offer {
+        unsent,
+        usable,
+        cwnd_room,
+        mss,
+        ..
+    } = *offer;
     if unsent == 0 {
         return Verdict::Hold(Hold::Empty);
     }
@@ -142,48 +148,128 @@ mod tests {
 
     #[test]
     fn req_nag_1_full_segments_go_and_a_small_one_waits_for_the_small_one_before() {
-        let busy = Offer { small_unacked: true, in_flight: 1, ..OPEN };
-        assert_eq!(decide(&Offer { unsent: 10, ..busy }), Verdict::Hold(Hold::Small));
-        assert_eq!(decide(&Offer { unsent: 1010, ..busy }), Verdict::Send(1000));
+        let busy = Offer {
+            small_unacked: true,
+            in_flight: 1,
+            ..OPEN
+        };
+        assert_eq!(
+            decide(&Offer { unsent: 10, ..busy }),
+            Verdict::Hold(Hold::Small)
+        );
+        assert_eq!(
+            decide(&Offer {
+                unsent: 1010,
+                ..busy
+            }),
+            Verdict::Send(1000)
+        );
         assert_eq!(decide(&Offer { unsent: 10, ..OPEN }), Verdict::Send(10));
     }
 
     #[test]
     fn req_must_17_nodelay_sends_small_segments_at_once() {
-        let offer = Offer { unsent: 1, small_unacked: true, nodelay: true, ..OPEN };
+        let offer = Offer {
+            unsent: 1,
+            small_unacked: true,
+            nodelay: true,
+            ..OPEN
+        };
         assert_eq!(decide(&offer), Verdict::Send(1));
     }
 
     #[test]
     fn req_nag_3_fin_and_urgent_are_not_held() {
-        let offer = Offer { unsent: 1, small_unacked: true, cork: true, flush: true, ..OPEN };
+        let offer = Offer {
+            unsent: 1,
+            small_unacked: true,
+            cork: true,
+            flush: true,
+            ..OPEN
+        };
         assert_eq!(decide(&offer), Verdict::Send(1));
     }
 
     #[test]
     fn req_sws_1_the_four_rules() {
         // One: a full segment. Two: everything, when nothing is in the way.
-        assert_eq!(decide(&Offer { unsent: 1500, ..OPEN }), Verdict::Send(1000));
-        assert_eq!(decide(&Offer { unsent: 500, ..OPEN }), Verdict::Send(500));
-        let sliver = Offer { unsent: 5000, usable: 400, max_wnd: 1000, ..OPEN };
+        assert_eq!(
+            decide(&Offer {
+                unsent: 1500,
+                ..OPEN
+            }),
+            Verdict::Send(1000)
+        );
+        assert_eq!(
+            decide(&Offer {
+                unsent: 500,
+                ..OPEN
+            }),
+            Verdict::Send(500)
+        );
+        let sliver = Offer {
+            unsent: 5000,
+            usable: 400,
+            max_wnd: 1000,
+            ..OPEN
+        };
         assert_eq!(decide(&sliver), Verdict::Hold(Hold::SillyWindow));
         // Three: half of the largest window. Four: the override timer.
-        assert_eq!(decide(&Offer { max_wnd: 800, ..sliver }), Verdict::Send(400));
-        assert_eq!(decide(&Offer { override_due: true, ..sliver }), Verdict::Send(400));
+        assert_eq!(
+            decide(&Offer {
+                max_wnd: 800,
+                ..sliver
+            }),
+            Verdict::Send(400)
+        );
+        assert_eq!(
+            decide(&Offer {
+                override_due: true,
+                ..sliver
+            }),
+            Verdict::Send(400)
+        );
     }
 
     #[test]
     fn a_closed_window_holds_everything() {
-        let offer = Offer { unsent: 10, usable: 0, flush: true, ..OPEN };
+        let offer = Offer {
+            unsent: 10,
+            usable: 0,
+            flush: true,
+            ..OPEN
+        };
         assert_eq!(decide(&offer), Verdict::Hold(Hold::Window));
     }
 
     #[test]
     fn req_shld_28_super_segments_are_whole_segments_and_the_tail_rides_along() {
-        let gso = Offer { max_payload: 4500, ..OPEN };
-        assert_eq!(decide(&Offer { unsent: 10_000, ..gso }), Verdict::Send(4000));
-        assert_eq!(decide(&Offer { unsent: 3300, ..gso }), Verdict::Send(3300));
-        assert_eq!(decide(&Offer { unsent: 3300, cork: true, ..gso }), Verdict::Send(3000));
+        let gso = Offer {
+            max_payload: 4500,
+            ..OPEN
+        };
+        assert_eq!(
+            decide(&Offer {
+                unsent: 10_000,
+                ..gso
+            }),
+            Verdict::Send(4000)
+        );
+        assert_eq!(
+            decide(&Offer {
+                unsent: 3300,
+                ..gso
+            }),
+            Verdict::Send(3300)
+        );
+        assert_eq!(
+            decide(&Offer {
+                unsent: 3300,
+                cork: true,
+                ..gso
+            }),
+            Verdict::Send(3000)
+        );
     }
 
     #[test]
@@ -198,7 +284,11 @@ mod tests {
             ..OPEN
         };
         assert_eq!(decide(&offer), Verdict::Hold(Hold::Congestion));
-        let free = Offer { cwnd_room: 10_000, in_flight: 20_000, ..offer };
+        let free = Offer {
+            cwnd_room: 10_000,
+            in_flight: 20_000,
+            ..offer
+        };
         assert_eq!(decide(&free), Verdict::Send(10_000));
     }
 }

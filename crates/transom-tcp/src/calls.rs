@@ -319,6 +319,8 @@ impl Tcb {
         self.snd.fin = Fin::Queued;
         self.start_user_timer(env, now);
         match self.phase {
+            // EV-U-4: with data queued the close waits for ESTABLISHED (see `establish`).
+            Phase::SynReceived if !self.snd.queue.is_empty() => {}
             Phase::SynReceived | Phase::Established => self.enter(env, Phase::FinWait1, now),
             Phase::CloseWait => self.enter(env, Phase::LastAck, now),
             _ => {}

@@ -199,7 +199,7 @@ impl Tcb {
             self.congestion = env.config.congestion.build(mss, mss, now);
         }
         self.snd.retries = 0;
-        env.timers.stop(Timer::Retransmit);
+        self.restart_retransmit_timer(env, now);
         if let Some(keep_alive) = env.config.keep_alive {
             env.timers.set(Timer::KeepAlive, now + keep_alive.idle);
         }
@@ -207,6 +207,9 @@ impl Tcb {
             self.enter(env, Phase::Established, now);
         }
         env.events.push(Event::Connected);
+        if self.phase == Phase::Established && self.snd.fin_waits() {
+            self.enter(env, Phase::FinWait1, now);
+        }
         if self.snd.unsent() > 0 {
             self.start_user_timer(env, now);
         }

@@ -64,7 +64,12 @@ impl Tcb {
         if let Some(syn_ack) = self.syn_ack(env, now) {
             return Some(syn_ack);
         }
-        if self.phase != Phase::TimeWait && !self.syn_is_ours_to_wait_for() {
+        if self.handshake.is_some() {
+            // RFC 9293 §3.10.4: data waits for ESTABLISHED; a FIN without data does not.
+            if let Some(fin) = self.bare_fin(env, now) {
+                return Some(fin);
+            }
+        } else if self.phase != Phase::TimeWait {
             if let Some(again) = self.retransmission(env, now, max_payload) {
                 return Some(again);
             }
@@ -82,11 +87,6 @@ impl Tcb {
             }
         }
         self.acknowledgement(env, now)
-    }
-
-    /// In SYN-RECEIVED data waits; a FIN does not (RFC 9293 §3.10.4).
-    fn syn_is_ours_to_wait_for(&self) -> bool {
-        self.phase == Phase::SynReceived
     }
 
     fn syn_ack(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
@@ -372,7 +372,7 @@ impl Tcb {
 
     /// The FIN without data.
     fn bare_fin(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
-        if !self.snd.fin_waits() {
+        if !self.snd.fin_waits() || self.phase == Phase::SynReceived {
             let (options, mss) = (self.recovery.is_in_recovery() && self.snd.unsent() == 0)
                 .then(|| self.options(env, now))?;
             return self.speculative(env, now, usize::from(mss), options, mss);

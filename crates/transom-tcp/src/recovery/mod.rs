@@ -12,7 +12,9 @@
 //! - Nothing before SND.UNA or after SND.NXT is ever offered for resending.
 //! - With nothing outstanding no heap memory is held.
 
+mod episode;
 mod report;
+mod resend;
 mod run;
 mod scoreboard;
 
@@ -296,53 +298,6 @@ impl Recovery {
         self.forced = true;
     }
 
-    /// What to send again now, before any new data (RFC 6675 `NextSeg` rule 1).
-    ///
-    /// `None` when nothing is lost or the window has no room. The conductor confirms with
-    /// [`Self::on_sent`].
-    pub fn next_retransmit(&mut self, limits: &SendLimits) -> Option<Retransmit> {
-        let limit = self.room(limits, self.forced)?;
-        let range = self.board.next_due(limit)?;
-        let range = self.within_window(range, limits)?;
-        Some(Retransmit {
-            range,
-            cause: self.cause(),
-        })
-    }
-
-    /// What to send again when no new data can be sent (RFC 6675 `NextSeg` rules 3 and 4).
-    pub fn next_speculative(&mut self, limits: &SendLimits) -> Option<Retransmit> {
-        if !self.sack || !self.is_in_recovery() {
-            return None;
-        }
-        self.room(limits, false)?;
-        // RFC 6675 §4 rule 3: an un-SACKed octet between HighRxt and the highest SACKed one.
-        let high = self.board.highest_sacked()?;
-        let from = self.high_rxt.max(self.board.una());
-        if let Some(range) = self.board.next_unsacked(from, limits.mss)
-            && range.start.lt(high)
-        {
-            let range = self.within_window(range, limits)?;
-            return Some(Retransmit {
-                range,
-                cause: RetransmitCause::Sack,
-            });
-        }
-        // RFC 6675 §4 rule 4: once per episode, the segment with the highest un-SACKed octet.
-        if self.rescued {
-            return None;
-        }
-        let range = self
-            .board
-            .last_unsacked(limits.mss)
-            .filter(|range| range.start.ge(high))?;
-        let range = self.within_window(range, limits)?;
-        Some(Retransmit {
-            range,
-            cause: RetransmitCause::Rescue,
-        })
-    }
-
     /// Forgets everything (the connection is over).
     pub fn clear(&mut self) {
         self.board.clear();
@@ -360,48 +315,6 @@ impl Recovery {
         } else {
             self.dup_acks
         }
-    }
-
-    const fn cause(&self) -> RetransmitCause {
-        match self.episode {
-            Episode::None => RetransmitCause::Mtu,
-            Episode::Loss => RetransmitCause::Timeout,
-            Episode::Recovery if self.sack => RetransmitCause::Sack,
-            Episode::Recovery => RetransmitCause::FastRetransmit,
-        }
-    }
-
-    /// Octets that may be sent again now; at least one segment when `forced`.
-    fn room(&self, limits: &SendLimits, forced: bool) -> Option<u32> {
-        let mss = u64::from(limits.mss.max(1));
-        // RFC 6675 §5 (C) S6675-5: while cwnd − pipe ≥ 1 SMSS.
-        let segments = limits.cwnd.saturating_sub(self.pipe()) / mss;
-        // RFC 6675 §5 (4.3), RFC 6582 §3.2 step 2: the first retransmission is not held back.
-        let segments = if forced { segments.max(1) } else { segments };
-        if segments == 0 {
-            return None;
-        }
-        // Whole segments only, unless the limit is below one.
-        let limit = (limits.limit as u64).min(1 << 30);
-        let whole = (limit / mss).max(1).min(segments) * mss;
-        u32::try_from(whole.min(limit.max(1))).ok()
-    }
-
-    /// The part of `range` that the peer's window admits; the first segment always whole.
-    fn within_window(&self, range: SeqRange, limits: &SendLimits) -> Option<SeqRange> {
-        if range.start.ge(limits.snd_wnd_end) {
-            return None;
-        }
-        let mut end = range.end.min(limits.snd_wnd_end);
-        if range.start == self.board.una() {
-            // A window that was rounded or shrunk must not cut the oldest segment to a crumb
-            // (RFC 7323 §2.4, RFC 9293 §3.8.6 SHLD-16).
-            end = end.max(range.end.min(range.start + limits.mss));
-        }
-        Some(SeqRange {
-            start: range.start,
-            end,
-        })
     }
 
     fn read_blocks(&mut self, input: &AckInput<'_>, outcome: &mut AckOutcome) -> Covered {
@@ -441,116 +354,6 @@ impl Recovery {
         if duplicate && !advanced {
             self.dup_acks = self.dup_acks.saturating_add(1);
         }
-    }
-
-    /// Keeps `recover` near SND.UNA, so that it does not seem to lie ahead after 2^31 octets
-    /// without loss.
-    fn drag_recover(&mut self) {
-        const FAR: u32 = 1 << 30;
-        let una = self.board.una();
-        if self.episode == Episode::None && una.since(self.recover) > FAR {
-            self.recover = una - FAR;
-        }
-    }
-
-    fn check_reneging(&mut self, outcome: &mut AckOutcome) {
-        // RFC 2018 §8, SACK-9: an acknowledgement that stops where SACKed data begins means that
-        // the receiver no longer has it. It was kept, and is sent again.
-        if self.board.front().is_some_and(|run| run.sacked) {
-            outcome.reneged = true;
-            self.board.forget_sacked();
-            if self.episode != Episode::None {
-                outcome.newly_lost += self.board.lose_before(self.recover);
-            }
-        }
-    }
-
-    /// What the acknowledgement means for the episode under way.
-    fn continue_episode(&mut self, input: &AckInput<'_>, advanced: bool, outcome: &mut AckOutcome) {
-        if self.episode == Episode::None {
-            return;
-        }
-        if self.board.una().ge(self.recover) {
-            // RFC 6675 §5 (A), RFC 6582 §3.2 step 3: a full acknowledgement.
-            self.episode = Episode::None;
-            self.inflation = 0;
-            self.forced = false;
-            self.dup_acks = 0;
-            self.timeout_una = None;
-            outcome.exited_recovery = true;
-            return;
-        }
-        if self.episode != Episode::Recovery {
-            return;
-        }
-        outcome.partial_ack = advanced;
-        if self.sack {
-            return;
-        }
-        let mss = i64::from(input.mss);
-        if advanced {
-            // RFC 6582 §3.2 step 3 NR-4: the next segment is lost too; deflate by what was
-            // acknowledged, and give one segment back if that was at least one.
-            let acked = i64::from(outcome.newly_acked);
-            self.inflation -= acked;
-            if acked >= mss {
-                self.inflation += mss;
-            }
-            outcome.newly_lost += self.lose_first(input.mss);
-            self.forced = true;
-            outcome.restart_rto = !self.had_partial_ack;
-            self.had_partial_ack = true;
-        } else if input.is_duplicate {
-            // RFC 6582 §3.2 step 4 of RFC 5681 NR-3: each duplicate says that one segment left.
-            self.inflation += mss;
-        }
-    }
-
-    /// Starts fast recovery if the evidence suffices.
-    fn begin_episode(&mut self, input: &AckInput<'_>, outcome: &mut AckOutcome) {
-        if self.episode != Episode::None || self.board.is_empty() {
-            return;
-        }
-        let una = self.board.una();
-        let enough_duplicates = self.dup_acks >= self.dup_thresh;
-        let begins = if self.sack {
-            // RFC 6675 §5 S6675-3: enough duplicates, or IsLost(HighACK + 1); §5.1: not before
-            // the last episode's point is passed.
-            (enough_duplicates || una.lt(self.board.lost_edge())) && una.ge(self.recover)
-        } else {
-            // RFC 6582 §3.2 step 2 NR-1: only if the acknowledgement covers more than `recover`.
-            enough_duplicates && una.gt(self.recover)
-        };
-        if !begins {
-            return;
-        }
-        outcome.newly_lost += self.lose_first(input.mss);
-        outcome.entered_recovery = true;
-        self.episode = Episode::Recovery;
-        self.recover = self.board.end();
-        self.had_partial_ack = false;
-        self.start_resending(una);
-        if !self.sack {
-            // RFC 6582 §3.2 step 2 NR-2: cwnd = ssthresh + 3·SMSS for the segments that left.
-            self.inflation = i64::from(self.dup_thresh) * i64::from(input.mss);
-        }
-    }
-
-    /// Holds the first segment for lost; gives the octets newly so.
-    fn lose_first(&mut self, mss: u32) -> u64 {
-        let before = self.board.counters().lost;
-        let una = self.board.una();
-        self.board.lose(SeqRange {
-            start: una,
-            end: (una + mss).min(self.board.end()),
-        });
-        self.board.counters().lost.saturating_sub(before)
-    }
-
-    const fn start_resending(&mut self, una: Seq) {
-        self.forced = true;
-        self.high_rxt = una;
-        self.rescued = false;
     }
 }
 

@@ -32,6 +32,7 @@ mod lane;
 mod meaning;
 mod milestones;
 mod model;
+pub mod pcapng;
 mod ranges;
 mod step;
 mod steps;

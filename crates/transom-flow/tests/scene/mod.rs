@@ -20,7 +20,16 @@
 //!
 //! Without `seq` a segment continues where its sender stopped; without `ack` it acknowledges all
 //! that was sent to its sender and not lost.
-#![allow(dead_code, reason = "each test crate uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test crate uses its own part"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a broken script is a broken test"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -6,14 +6,19 @@
 //!
 //! - [`memory::pair`]: two devices joined by memory, for tests and for stacks in one process;
 //! - [`Tun`]: IP packets to and from the kernel of a network namespace (Linux);
-//! - [`PacketSocket`]: Ethernet frames of an interface, usually one end of a veth pair (Linux).
+//! - [`PacketSocket`]: Ethernet frames of an interface, usually one end of a veth pair (Linux);
+//! - [`Tap`]: shows each frame of another device to a recorder;
+//! - [`Impaired`]: puts a bad link in front of another device.
 //!
 //! Unsafe code is confined to one private module of system calls.
 
 mod buffer;
+mod complete;
 mod device;
 #[cfg(target_os = "linux")]
 mod error;
+mod impaired;
+mod tap;
 
 pub mod memory;
 
@@ -32,8 +37,11 @@ mod tun;
 #[cfg(target_os = "linux")]
 mod vnet;
 
+pub use complete::complete;
 pub use device::{Device, DeviceCounters, Notify, Readiness};
+pub use impaired::Impaired;
 #[cfg(target_os = "linux")]
 pub use packet::PacketSocket;
+pub use tap::{Direction, Tap, TappedFrame};
 #[cfg(target_os = "linux")]
 pub use tun::{Tun, TunOptions};

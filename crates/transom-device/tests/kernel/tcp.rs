@@ -10,7 +10,7 @@ use transom_wire::ip::Protocol;
 use transom_wire::seq::Seq;
 use transom_wire::tcp::{Flags, Header, Options, TcpView};
 
-use super::wire::{Ends, Received, Wire};
+use super::wire::{Ends, PATIENCE, Received, Wire};
 
 /// A received segment.
 pub(crate) struct Segment {
@@ -54,7 +54,15 @@ impl<'a> Connection<'a> {
         assert_eq!(answer.ack, connection.snd_nxt);
         connection.rcv_nxt = answer.seq + 1;
         connection.send(Flags::ACK, Payload::new());
-        let (stream, _) = listener.accept().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (stream, _) = connection
+            .wire
+            .until("the kernel's socket is connected", |_| {
+                listener.accept().ok()
+            });
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
         (connection, stream)
     }
 

@@ -1,8 +1,10 @@
 //! The same traffic over every kind of device.
 
 use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use transom_device::Impaired;
 use transom_wire::checksum::pseudo_header;
 use transom_wire::frame::{Payload, RxChecksum, TxOffload};
 use transom_wire::icmpv4::{self, Message};
@@ -41,6 +43,7 @@ fn echo_is_answered(wire: &mut Wire) {
 
 fn udp_goes_both_ways(wire: &mut Wire, ends: Ends) {
     let socket = UdpSocket::bind((ends.kernel, 0)).unwrap();
+    socket.set_nonblocking(true).unwrap();
     let port = socket.local_addr().unwrap().port();
     for len in [0, 1, 999, 1400] {
         let data = pattern(len);
@@ -70,7 +73,9 @@ fn udp_goes_both_ways(wire: &mut Wire, ends: Ends) {
             offload,
         );
         let mut buffer = [0; 2000];
-        let (count, from) = socket.recv_from(&mut buffer).unwrap();
+        let (count, from) = wire.until("the socket has a datagram", |_| {
+            socket.recv_from(&mut buffer).ok()
+        });
         assert_eq!(
             (&buffer[..count], from.ip(), from.port()),
             (&data[..], ends.ours, 5000)
@@ -179,5 +184,52 @@ fn packet_socket_ipv4() {
 fn packet_socket_ipv6() {
     in_namespace("traffic::packet_socket_ipv6", || {
         all_traffic(&mut veth(), V6)
+    });
+}
+
+/// Behind an impaired link every frame is a single segment with a right checksum of its own.
+fn delayed_traffic(wire: Wire, ends: Ends) {
+    let impairment = "delay=3ms,jitter=1ms,rate=1gbit,queue=10m,seed=3"
+        .parse()
+        .unwrap();
+    let mut wire = Wire::new(Box::new(Impaired::both(wire.device, impairment)));
+    assert!(!wire.offloads());
+    if ends.ours.is_ipv4() {
+        let start = Instant::now();
+        echo_is_answered(&mut wire);
+        assert!(
+            start.elapsed() >= Duration::from_millis(4 * 2 * 2),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+    udp_goes_both_ways(&mut wire, ends);
+    let segments = kernel_sends(&mut wire, ends);
+    assert!(
+        segments
+            .iter()
+            .all(|segment| segment.frame_len <= 1500 && segment.gso_size == 0)
+    );
+    assert!(segments.len() > 4_000_000 / 1460);
+}
+
+#[test]
+fn impaired_tun_ipv4() {
+    in_namespace_with_tun("traffic::impaired_tun_ipv4", || {
+        delayed_traffic(tun(true), V4)
+    });
+}
+
+#[test]
+fn impaired_tun_ipv6() {
+    in_namespace_with_tun("traffic::impaired_tun_ipv6", || {
+        delayed_traffic(tun(true), V6)
+    });
+}
+
+#[test]
+fn impaired_packet_socket_ipv4() {
+    in_namespace("traffic::impaired_packet_socket_ipv4", || {
+        delayed_traffic(veth(), V4)
     });
 }

@@ -19,7 +19,7 @@ pub(crate) const KERNEL_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 pub(crate) const OUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 
 /// How long the kernel may take for an answer. It takes microseconds; the rest is for busy machines.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The addresses of both ends in one family.
 #[derive(Clone, Copy, Debug)]
@@ -160,22 +160,30 @@ impl Wire {
 
     /// The next IP packet from the kernel's address for which `wanted` finds something.
     pub(crate) fn recv<T>(&mut self, ends: Ends, wanted: impl Fn(&Received) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            while let Some(frame) = self.received.pop_front() {
-                let packet = Received::new(&frame, self.link_header_len());
-                if let Some(found) = packet
-                    .filter(|p| p.is_from(ends))
-                    .as_ref()
-                    .and_then(&wanted)
-                {
-                    return found;
+        let link_header = self.link_header_len();
+        self.until("the kernel sends something of the kind", |received| {
+            while let Some(frame) = received.pop_front() {
+                let packet = Received::new(&frame, link_header).filter(|p| p.is_from(ends));
+                if let Some(found) = packet.as_ref().and_then(&wanted) {
+                    return Some(found);
                 }
             }
-            assert!(
-                Instant::now() < deadline,
-                "the kernel sent nothing of the kind"
-            );
+            None
+        })
+    }
+
+    /// Keeps the device going until something is there.
+    pub(crate) fn until<T>(
+        &mut self,
+        what: &str,
+        mut found: impl FnMut(&mut VecDeque<RxFrame>) -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = found(&mut self.received) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "waited in vain until {what}");
             let mut out = Vec::new();
             match self.device.recv(&mut out, 64) {
                 Ok(count) => assert_eq!(count, out.len()),
@@ -193,7 +201,10 @@ impl Wire {
             Readiness::Fd(fd) => fd,
             other => panic!("{other:?} is not a descriptor"),
         };
-        let timeout = PollTimeout::from(1000_u16);
+        // A device that delays frames must also be asked when its deadline has come.
+        let deadline = self.device.next_deadline();
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()).as_millis() + 1);
+        let timeout = PollTimeout::from(left.map_or(20, |left| left.min(20) as u16));
         poll(&mut [PollFd::new(fd, events)], timeout).unwrap();
     }
 }

@@ -1,9 +1,8 @@
-//! Making the devices that carry packets.
+//! Devices: making a TUN, asking a terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::mem::size_of;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// Opens /dev/net/tun and makes the TUN device `name` in the current network namespace, with
@@ -35,29 +34,21 @@ pub(crate) fn attach_tun(name: &str) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Opens a packet socket that sees and sends every frame of one interface, non-blocking.
-pub(crate) fn packet_socket(interface: u32) -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // Without a protocol it collects nothing until it is bound to the one interface.
-    // SAFETY: touches no memory; the descriptor returned is new and ours alone.
-    let socket = unsafe {
-        let fd = libc::socket(libc::AF_PACKET, kind, 0);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(fd)
+/// The width of the terminal behind a descriptor, in columns.
+pub(crate) fn columns(terminal: &impl AsFd) -> Option<usize> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
     };
-    // SAFETY: sockaddr_ll is plain data for which all zeros is a valid value.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    address.sll_family = u16::try_from(libc::AF_PACKET).map_err(invalid)?;
-    address.sll_protocol = u16::try_from(libc::ETH_P_ALL).map_err(invalid)?.to_be();
-    address.sll_ifindex = i32::try_from(interface).map_err(invalid)?;
-    let length = u32::try_from(size_of::<libc::sockaddr_ll>()).map_err(invalid)?;
-    // SAFETY: the address is a valid sockaddr_ll of the length given and outlives the call.
-    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(socket)
+    // SAFETY: TIOCGWINSZ writes one winsize, which lives during the call.
+    let result = unsafe {
+        libc::ioctl(
+            terminal.as_fd().as_raw_fd(),
+            libc::TIOCGWINSZ,
+            &raw mut size,
+        )
+    };
+    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }

@@ -9,8 +9,13 @@ mod descriptor;
 mod device;
 mod process;
 mod signal;
+mod socket;
 
 pub(crate) use descriptor::{adopt, close_all_but, watch_readable};
-pub(crate) use device::{attach_tun, packet_socket};
-pub(crate) use process::{ChildState, Forked, exec, fork, fork_sibling, leave, wait_for};
+pub(crate) use device::{attach_tun, columns};
+pub(crate) use process::{
+    ChildState, Forked, exec, fork, fork_sibling, leave, process_descriptor,
+    raise_descriptor_limit, wait_for,
+};
 pub(crate) use signal::{SavedMask, block_and_watch, die_by, ignore_all, send, stop_by};
+pub(crate) use socket::tcp_info;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 
@@ -112,4 +113,25 @@ pub(crate) fn wait_for(pid: Pid) -> io::Result<Option<ChildState>> {
     } else {
         ChildState::Signaled(libc::WTERMSIG(status))
     }))
+}
+
+/// A descriptor that becomes readable when the process ends (pidfd_open(2)).
+pub(crate) fn process_descriptor(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: the call touches no memory; the descriptor returned is new and ours alone.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        match RawFd::try_from(fd) {
+            Ok(fd) if fd >= 0 => Ok(OwnedFd::from_raw_fd(fd)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Lets this process have as many descriptors as it may: each connection takes one.
+pub(crate) fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    // With the old limit fewer connections fit; that is all.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }

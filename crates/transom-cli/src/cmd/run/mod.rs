@@ -1,38 +1,127 @@
 //! `transom run -- CMD`: any program, its network carried by our own TCP, and a picture of what
 //! happened.
+//!
+//! In the order of a run: [`host`] is read, a [`plan`] made, the [`sandbox`] built, the
+//! [`network`] started on its device, the program started and [`watch`]ed, its [`ending`] seen
+//! off, the [`report`] written.
 
+mod activity;
 mod child;
+mod destination;
+mod diag;
+mod dns;
+mod echo;
+mod ending;
 mod host;
+mod legs;
+mod link;
 mod netlink;
+mod network;
+mod observe;
 mod plan;
 mod prefix;
+mod processes;
+mod publish;
+mod report;
 mod sandbox;
 mod signals;
+mod tcp_info;
+mod udp;
 mod watch;
+
+use std::os::fd::OwnedFd;
 
 use crate::args::RunArgs;
 use crate::failure::{Failure, Outcome};
 use crate::sys;
 
+use self::ending::Ending;
 use self::host::Host;
+use self::network::{Network, Settings};
+use self::observe::Collected;
 use self::plan::Plan;
+use self::publish::Published;
+use self::report::Report;
 use self::sandbox::Sandbox;
+use self::signals::Signals;
 
 /// Runs the program to its end.
 pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
-    let name = args
-        .command
-        .first()
-        .map(|word| word.to_string_lossy().into_owned());
-    let name = name.unwrap_or_default();
+    let published = args
+        .publish
+        .iter()
+        .map(|text| Published::parse(text))
+        .collect::<Result<Vec<_>, _>>()?;
     let host = Host::read().map_err(|error| Failure::doing("read the host's network", error))?;
     let plan = Plan::new(&args, &host);
+    let report = Report::open(&args)?;
     let (signals, mask) = sys::block_and_watch(&signals::watched())
         .map_err(|error| Failure::doing("watch for signals", error))?;
-    let sandbox = Sandbox::make(&plan, &mask, args.command)?;
+    // Everything above and this happen with a single thread.
+    let sandbox = Sandbox::make(&plan, &mask, args.command.clone())?;
+    sys::raise_descriptor_limit();
+    let settings = Settings::new(&plan, host.nameservers(), published);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::doing("start the runtime", error))?;
-    runtime.block_on(watch::carry(sandbox, signals, &name))
+    let ended = runtime.block_on(carry(&args, sandbox, settings, signals));
+    // Whatever still waits for the network waits in vain.
+    runtime.shutdown_background();
+    let (outcome, collected) = ended?;
+    report.write(&collected)?;
+    Ok(outcome)
+}
+
+/// Everything between the sandbox and the report.
+async fn carry(
+    args: &RunArgs,
+    sandbox: Sandbox,
+    settings: Settings,
+    signals: OwnedFd,
+) -> Result<(Outcome, Collected), Failure> {
+    let signals =
+        Signals::new(signals).map_err(|error| Failure::doing("watch for signals", error))?;
+    let Sandbox {
+        kind,
+        device,
+        diag,
+        notices,
+        program,
+        starter,
+        keeper,
+    } = sandbox;
+    let network = Network::start(&settings, &kind, device, diag, program, keeper.pid()).await;
+    let network = match network {
+        Ok(network) => network,
+        Err(failure) => {
+            drop(starter);
+            watch::abandon(program, keeper);
+            return Err(failure);
+        }
+    };
+    for notice in &notices {
+        network.observer().notice(notice);
+    }
+    let name = args
+        .command
+        .first()
+        .map(|word| word.to_string_lossy().into_owned());
+    if let Err(failure) = starter.start(&name.unwrap_or_default()) {
+        watch::abandon(program, keeper);
+        return Err(failure);
+    }
+    let outcome = watch::until_end(program, &signals).await?;
+    let ending = Ending {
+        inside: network.inside(),
+        activity: network.activity(),
+        signals: &signals,
+        observer: network.observer(),
+        no_wait: args.no_wait,
+        quiet: args.quiet,
+    };
+    ending.see_off().await;
+    let collected = network.stop().await;
+    keeper.dismiss();
+    Ok((outcome, collected))
 }

@@ -55,6 +55,12 @@ impl Addresses {
         }
     }
 
+    /// Whether an address lies in the network of the inside.
+    pub(crate) fn covers(&self, address: IpAddr) -> bool {
+        let len = if address.is_ipv4() { 32 } else { 128 };
+        self.network().overlaps(&Prefix { address, len })
+    }
+
     /// The prefix that the three share.
     pub(crate) fn network(&self) -> Prefix {
         Prefix {

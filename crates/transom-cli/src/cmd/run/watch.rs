@@ -1,41 +1,22 @@
 //! From the program's start to its end.
 
-use std::os::fd::OwnedFd;
-
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use super::sandbox::Sandbox;
+use super::sandbox::Keeper;
 use super::signals::{self, Signals};
 use crate::failure::{Failure, Outcome};
 use crate::sys::{self, ChildState};
 
-/// Starts the program, lets signals through, stops and goes on with it, and returns how it ended.
-pub(crate) async fn carry(
-    sandbox: Sandbox,
-    signals: OwnedFd,
-    name: &str,
-) -> Result<Outcome, Failure> {
-    let signals =
-        Signals::new(signals).map_err(|error| Failure::doing("watch for signals", error))?;
-    let Sandbox {
-        program,
-        starter,
-        keeper,
-        ..
-    } = sandbox;
-    if let Err(failure) = starter.start(name) {
-        // Its process leaves by itself.
-        let _ = waitpid(program, None);
-        keeper.dismiss();
-        return Err(failure);
-    }
-    let outcome = until_end(program, &signals).await?;
+/// The program was never started: waits until its process and the keeper have gone.
+pub(crate) fn abandon(program: Pid, keeper: Keeper) {
+    // Its process leaves by itself once nobody can start it any more.
+    let _ = waitpid(program, None);
     keeper.dismiss();
-    Ok(outcome)
 }
 
-async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome, Failure> {
+/// Lets signals through, stops and goes on with the program, and returns how it ended.
+pub(crate) async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome, Failure> {
     loop {
         let arrived = signals
             .next()

@@ -66,9 +66,8 @@ fn tun_refused(error: &io::Error) -> String {
 fn make_veth(netlink: &mut Netlink) -> io::Result<Made> {
     netlink.add_veth((INTERFACE, INTERFACE_MAC), (PEER_INTERFACE, PEER_MAC))?;
     let index = if_nametoindex(INTERFACE)?;
-    let peer = if_nametoindex(PEER_INTERFACE)?;
     sysctl::quiet_peer(PEER_INTERFACE);
-    let descriptor = sys::packet_socket(peer)?;
+    let descriptor = transom_device::PacketSocket::open(PEER_INTERFACE)?.into_fd();
     Ok(Made {
         kind: "veth",
         descriptor,

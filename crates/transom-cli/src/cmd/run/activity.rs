@@ -1,0 +1,104 @@
+//! How much is still going on, so that the end of a run does not cut anything off.
+
+use tokio::sync::watch;
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Connections that are not over.
+    pub(crate) open: usize,
+    /// Those of which the program may still have data on the way to the real peer.
+    pub(crate) undelivered: usize,
+}
+
+/// Counts connections; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Activity(watch::Sender<Counts>);
+
+/// A connection that is counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    activity: Activity,
+    delivered: bool,
+}
+
+impl Activity {
+    /// Nothing goes on.
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(Counts::default()))
+    }
+
+    /// Counts a connection that may bring data of the program.
+    pub(crate) fn begin(&self) -> Counted {
+        self.0.send_modify(|counts| {
+            counts.open += 1;
+            counts.undelivered += 1;
+        });
+        Counted {
+            activity: self.clone(),
+            delivered: false,
+        }
+    }
+
+    /// Waits until the counts are as wanted.
+    pub(crate) async fn until(&self, wanted: impl FnMut(&Counts) -> bool) {
+        // It fails only when nobody counts any more, and we do.
+        let _ = self.0.subscribe().wait_for(wanted).await;
+    }
+
+    /// What goes on now.
+    pub(crate) fn counts(&self) -> Counts {
+        *self.0.borrow()
+    }
+}
+
+impl Counted {
+    /// All that the program sent has been handed on.
+    pub(crate) fn delivered(&mut self) {
+        if !self.delivered {
+            self.delivered = true;
+            self.activity
+                .0
+                .send_modify(|counts| counts.undelivered -= 1);
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.delivered();
+        self.activity.0.send_modify(|counts| counts.open -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_connection_counts_until_it_is_dropped() {
+        let activity = Activity::new();
+        let mut one = activity.begin();
+        let two = activity.begin();
+        assert_eq!(
+            activity.counts(),
+            Counts {
+                open: 2,
+                undelivered: 2
+            }
+        );
+        one.delivered();
+        one.delivered();
+        drop(two);
+        assert_eq!(
+            activity.counts(),
+            Counts {
+                open: 1,
+                undelivered: 0
+            }
+        );
+        activity.until(|counts| counts.undelivered == 0).await;
+        drop(one);
+        activity.until(|counts| counts.open == 0).await;
+    }
+}

@@ -1,0 +1,268 @@
+//! The program's TCP connections: each a leg A, carried by our stack, and a leg B, a socket of the
+//! host's kernel to the real peer. What happens on B is made to happen on A, and the other way round.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use transom::{
+    Incoming, IncomingStream, RelayCounters, RelayEnd, RelayOutcome, RelayQueue, Side, Unreachable,
+};
+
+use super::activity::{Activity, Counted};
+use super::destination::Destinations;
+use super::observe::{Observer, Seen};
+use super::tcp_info::TcpInfo;
+use crate::sys;
+
+/// What leg B of a connection was.
+#[derive(Debug, Clone)]
+pub(crate) struct Leg {
+    /// The program's socket.
+    pub(crate) program: SocketAddr,
+    /// The peer as the program knows it.
+    pub(crate) peer: SocketAddr,
+    /// The peer as the host knows it.
+    pub(crate) outside: SocketAddr,
+    /// How long the kernel took to open it, or why it could not.
+    pub(crate) opened: Result<Duration, String>,
+    /// What the kernel says of it at the end.
+    pub(crate) info: Option<TcpInfo>,
+    /// Bytes from the program to the peer.
+    pub(crate) to_peer: u64,
+    /// Bytes from the peer to the program.
+    pub(crate) to_program: u64,
+}
+
+/// What every leg needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Legs {
+    /// Where addresses lie.
+    pub(crate) destinations: Destinations,
+    /// Who is told.
+    pub(crate) observer: Observer,
+    /// Who counts.
+    pub(crate) activity: Activity,
+}
+
+impl Legs {
+    /// Serves every connection attempt of the program, until the stack ends.
+    pub(crate) async fn serve(self, mut incoming: IncomingStream) {
+        while let Some(attempt) = incoming.next().await {
+            let counted = self.activity.begin();
+            tokio::spawn(self.clone().carry(attempt, counted));
+        }
+    }
+
+    async fn carry(self, attempt: Incoming, counted: Counted) {
+        let (program, peer) = (attempt.peer_addr(), attempt.local_addr());
+        self.observer.look(program, peer);
+        let Some(outside) = self.destinations.outside(peer) else {
+            attempt.unreachable(Unreachable::Host);
+            return;
+        };
+        let begun = Instant::now();
+        // A program that gives up before there is an answer needs none.
+        let (outside, connected) = tokio::select! {
+            connected = connect(outside) => connected,
+            () = attempt.gone() => return,
+        };
+        let mut leg = Leg {
+            program,
+            peer,
+            outside,
+            opened: Ok(begun.elapsed()),
+            info: None,
+            to_peer: 0,
+            to_program: 0,
+        };
+        match connected {
+            Ok(server) => self.join(attempt, server, leg, counted).await,
+            Err(error) => {
+                leg.opened = Err(error.to_string());
+                let text = format!("leg B: {outside} did not take the connection: {error}");
+                self.observer.remark(peer, program, text);
+                self.observer.note(Seen::Leg(leg));
+                answer_failure(attempt, &error).await;
+            }
+        }
+    }
+
+    /// Leg B is open: opens leg A and joins them.
+    async fn join(&self, attempt: Incoming, server: TcpStream, mut leg: Leg, counted: Counted) {
+        let took = leg.opened.as_ref().copied().unwrap_or_default();
+        // Our relay decides what is sent when; a second Nagle behind the program's own would
+        // only hold segments back.
+        let _ = server.set_nodelay(true);
+        let info = look(&server);
+        let text = opened_text(leg.outside, took, info.as_ref());
+        self.observer.remark(leg.peer, leg.program, text);
+        let Ok(client) = attempt.accept().await else {
+            // The program has gone: its kernel would have answered the SYN-ACK with a reset.
+            let _ = server.set_zero_linger();
+            self.observer.note(Seen::Leg(leg));
+            return;
+        };
+        let server = Outer {
+            stream: server,
+            counted: Mutex::new(counted),
+        };
+        let counters = RelayCounters::new();
+        let outcome = transom::relay_ends(&client, &server, &counters).await;
+        leg.info = look(&server.stream);
+        leg.to_peer = counters.to_server();
+        leg.to_program = counters.to_client();
+        if let Some(text) = ended_text(&leg, &outcome, Side::Server) {
+            self.observer.remark(leg.peer, leg.program, text);
+        }
+        self.observer.look(leg.program, leg.peer);
+        self.observer.note(Seen::Leg(leg));
+    }
+
+    /// A client of the host and the program's published port: here leg B is the client's.
+    pub(crate) async fn join_published(
+        &self,
+        client: TcpStream,
+        server: transom::TcpStream,
+        from: SocketAddr,
+        counted: Counted,
+    ) {
+        let (Ok(seen_from), Ok(program)) = (server.local_addr(), server.peer_addr()) else {
+            return;
+        };
+        let _ = client.set_nodelay(true);
+        let info = look(&client);
+        let mut leg = Leg {
+            program,
+            peer: seen_from,
+            outside: from,
+            opened: Ok(Duration::ZERO),
+            info,
+            to_peer: 0,
+            to_program: 0,
+        };
+        let text = format!("leg B: {from} connected to the published port");
+        self.observer.remark(seen_from, program, text);
+        let client = Outer {
+            stream: client,
+            counted: Mutex::new(counted),
+        };
+        let counters = RelayCounters::new();
+        let outcome = transom::relay_ends(&client, &server, &counters).await;
+        leg.info = look(&client.stream);
+        leg.to_peer = counters.to_client();
+        leg.to_program = counters.to_server();
+        if let Some(text) = ended_text(&leg, &outcome, Side::Client) {
+            self.observer.remark(leg.peer, leg.program, text);
+        }
+        self.observer.look(leg.program, leg.peer);
+        self.observer.note(Seen::Leg(leg));
+    }
+}
+
+/// Opens leg B. The address is the one that answered in the end.
+async fn connect(outside: SocketAddr) -> (SocketAddr, io::Result<TcpStream>) {
+    let first = TcpStream::connect(outside).await;
+    let refused = matches!(&first, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
+    // "The host's loopback" is both of its addresses, as `localhost` is on the host.
+    if refused && outside.is_ipv4() && outside.ip().is_loopback() {
+        let other = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), outside.port());
+        if let Ok(stream) = TcpStream::connect(other).await {
+            return (other, Ok(stream));
+        }
+    }
+    (outside, first)
+}
+
+/// Lets the program see what the host's kernel saw.
+async fn answer_failure(attempt: Incoming, error: &io::Error) {
+    match error.raw_os_error() {
+        // Silence was the answer, so silence it stays: the program's own attempts run out as they
+        // would have without us.
+        Some(libc::ETIMEDOUT) => {
+            attempt.gone().await;
+            attempt.ignore();
+        }
+        Some(libc::EHOSTUNREACH | libc::EHOSTDOWN) => attempt.unreachable(Unreachable::Host),
+        Some(libc::ENETUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => {
+            attempt.unreachable(Unreachable::Network);
+        }
+        Some(libc::EACCES | libc::EPERM) => attempt.unreachable(Unreachable::Prohibited),
+        _ => attempt.refuse(),
+    }
+}
+
+fn look(stream: &TcpStream) -> Option<TcpInfo> {
+    sys::tcp_info(stream)
+        .ok()
+        .map(|bytes| TcpInfo::parse(&bytes))
+}
+
+fn opened_text(outside: SocketAddr, took: Duration, info: Option<&TcpInfo>) -> String {
+    use transom_flow::words;
+    let took = words::duration(took);
+    match info {
+        Some(info) => format!(
+            "leg B: {outside} took the connection after {took} (rtt {}, mss {})",
+            words::duration(info.rtt),
+            info.snd_mss
+        ),
+        None => format!("leg B: {outside} took the connection after {took}"),
+    }
+}
+
+/// What is worth saying at the end of leg B; nothing when all went well.
+fn ended_text(leg: &Leg, outcome: &RelayOutcome, leg_b: Side) -> Option<String> {
+    if let Some(failure) = &outcome.failure
+        && failure.side == leg_b
+    {
+        return Some(format!(
+            "leg B: {} ended it: {}",
+            leg.outside, failure.error
+        ));
+    }
+    let info = leg.info.filter(|info| info.retransmitted_segs > 0)?;
+    Some(format!(
+        "leg B: {} sent again on the way to {}",
+        transom_flow::words::count(u64::from(info.retransmitted_segs), "segment"),
+        leg.outside
+    ))
+}
+
+/// Leg B, which also notes when everything of the program has been handed on.
+struct Outer {
+    stream: TcpStream,
+    counted: Mutex<Counted>,
+}
+
+impl RelayEnd for Outer {
+    fn poll_recv(&self, cx: &mut Context<'_>, queue: &mut RelayQueue) -> Poll<io::Result<usize>> {
+        self.stream.poll_recv(cx, queue)
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, queue: &mut RelayQueue) -> Poll<io::Result<usize>> {
+        self.stream.poll_send(cx, queue)
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        if let Ok(mut counted) = self.counted.lock() {
+            counted.delivered();
+        }
+        self.stream.finish()
+    }
+
+    fn failed(&self) -> impl Future<Output = io::Error> + Send {
+        RelayEnd::failed(&self.stream)
+    }
+
+    fn reset(&self) {
+        RelayEnd::reset(&self.stream);
+    }
+
+    fn poll_acknowledged(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_acknowledged(cx)
+    }
+}

@@ -1,0 +1,202 @@
+//! The program's network while it runs: our stack on the device, everything that serves it, and
+//! everything that watches.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use transom::{EchoMode, RouteTarget, Stack, StackConfig};
+use transom_device::{Device, PacketSocket, Tun};
+
+use super::activity::Activity;
+use super::destination::Destinations;
+use super::diag::Diag;
+use super::echo::Pings;
+use super::legs::Legs;
+use super::link::PointToPoint;
+use super::observe::{Collected, Collector, Looker, Observer, Seen, Tape};
+use super::plan::{Addresses, INTERFACE_MAC, PEER_MAC, Plan};
+use super::processes::{Inside, Owners};
+use super::publish::{Door, Published};
+use super::udp::Datagrams;
+use crate::failure::Failure;
+
+/// What the network is to be.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    inside: Vec<Addresses>,
+    mtu: u32,
+    nameservers: Vec<SocketAddr>,
+    published: Vec<Published>,
+}
+
+impl Settings {
+    /// From the plan, the host's name servers (at least one), and the ports to publish.
+    pub(crate) fn new(
+        plan: &Plan,
+        nameservers: Vec<SocketAddr>,
+        published: Vec<Published>,
+    ) -> Self {
+        Self {
+            inside: plan.families().copied().collect(),
+            mtu: plan.mtu,
+            nameservers,
+            published,
+        }
+    }
+
+    fn destinations(&self) -> Destinations {
+        let unspecified = SocketAddr::from(([127, 0, 0, 1], super::host::DNS_PORT));
+        let nameserver = self.nameservers.first().copied().unwrap_or(unspecified);
+        Destinations::new(self.inside.clone(), nameserver)
+    }
+}
+
+/// How long the stack may take to say what its connections still have to say.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+/// A network that runs.
+pub(crate) struct Network {
+    stack: Stack,
+    tasks: JoinSet<()>,
+    observer: Observer,
+    activity: Activity,
+    inside: Inside,
+    collector: JoinHandle<Collected>,
+    looker: JoinHandle<()>,
+    over: Arc<AtomicBool>,
+}
+
+impl Network {
+    /// Starts everything. The program does not run yet.
+    pub(crate) async fn start(
+        settings: &Settings,
+        kind: &str,
+        device: OwnedFd,
+        diag: OwnedFd,
+        program: Pid,
+        keeper: Pid,
+    ) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::doing("start the program's network", error);
+        let destinations = settings.destinations();
+        let (observer, notes, looks) = Observer::new();
+        let stack = start_stack(settings, kind, device, &observer).map_err(failed)?;
+        let activity = Activity::new();
+        let legs = Legs {
+            destinations: destinations.clone(),
+            observer: observer.clone(),
+            activity: activity.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        for &published in &settings.published {
+            let door = Door::open(published).await?;
+            tasks.spawn(door.serve(stack.clone(), legs.clone()));
+        }
+        let datagrams = Datagrams::new(
+            stack.udp_flows().map_err(failed)?,
+            destinations.clone(),
+            settings.nameservers.clone(),
+            observer.clone(),
+        );
+        tasks.spawn(datagrams.serve());
+        let pings = Pings::new(stack.echo_requests(), destinations, observer.clone());
+        tasks.spawn(pings.serve());
+        tasks.spawn(legs.serve(stack.incoming().map_err(failed)?));
+        let inside = Inside::of(program, keeper).map_err(failed)?;
+        let over = Arc::new(AtomicBool::new(false));
+        let looker = Looker::new(
+            Diag::new(diag),
+            Owners::new(inside.clone()),
+            observer.clone(),
+        );
+        let stop = Arc::clone(&over);
+        let looker = thread::Builder::new()
+            .name("looker".to_owned())
+            .spawn(move || looker.run(&looks, &|| stop.load(Ordering::Relaxed)))
+            .map_err(failed)?;
+        let collector = thread::Builder::new()
+            .name("collector".to_owned())
+            .spawn(move || Collector::new().run(&notes))
+            .map_err(failed)?;
+        Ok(Self {
+            stack,
+            tasks,
+            observer,
+            activity,
+            inside,
+            collector,
+            looker,
+            over,
+        })
+    }
+
+    /// Who is told what happens.
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// What goes on.
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Where the program lives.
+    pub(crate) fn inside(&self) -> &Inside {
+        &self.inside
+    }
+
+    /// Stops everything and returns what was seen.
+    pub(crate) async fn stop(mut self) -> Collected {
+        self.tasks.shutdown().await;
+        // Connections that nobody holds any more may still have something to say.
+        let _ = timeout(FAREWELL, self.stack.idle()).await;
+        drop(self.stack);
+        self.over.store(true, Ordering::Relaxed);
+        self.observer
+            .look(SocketAddr::from(([0; 4], 0)), SocketAddr::from(([0; 4], 0)));
+        // A thread that panicked has nothing to say; the report is then shorter.
+        let _ = self.looker.join();
+        self.observer.note(Seen::End);
+        self.collector.join().unwrap_or_default()
+    }
+}
+
+fn start_stack(
+    settings: &Settings,
+    kind: &str,
+    device: OwnedFd,
+    observer: &Observer,
+) -> io::Result<Stack> {
+    let mtu = usize::try_from(settings.mtu).unwrap_or(usize::MAX);
+    let device: Box<dyn Device> = if kind == "tun" {
+        Box::new(Tun::from_fd(device, mtu, true)?)
+    } else {
+        let socket = PacketSocket::from_fd(device, mtu)?;
+        Box::new(PointToPoint::new(socket, PEER_MAC, INTERFACE_MAC))
+    };
+    let config = StackConfig::default()
+        .any_address(true)
+        .echo(EchoMode::Deliver);
+    let mut builder = Stack::builder()
+        .config(config)
+        .recorder(Tape::new(observer.clone(), false))
+        .device(device);
+    for addresses in &settings.inside {
+        builder = builder.address(format!("{}/{}", addresses.gateway, addresses.prefix_len));
+        // Whatever source address the program chooses, it is behind the device.
+        let everything = if addresses.gateway.is_ipv4() {
+            "0.0.0.0/0"
+        } else {
+            "::/0"
+        };
+        builder = builder.route(everything, RouteTarget::OnLink);
+    }
+    builder.spawn()
+}

@@ -1,0 +1,164 @@
+//! The thread that makes connections of what was noted.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use transom_flow::{Frame, Limits, Process, Tracker, Truth, TruthEvent};
+use transom_wire::Medium;
+
+use super::super::diag::KernelSocket;
+use super::super::legs::Leg;
+use super::{Look, Packet, Seen};
+
+/// Connections of which the ends' details are kept; as many as the tracker keeps after their end.
+const MAX_DETAILS: usize = 16_384;
+
+/// Notices kept.
+const MAX_NOTICES: usize = 16;
+
+/// The program's socket and its peer: what names a connection here.
+pub(crate) type Key = (SocketAddr, SocketAddr);
+
+/// What the run has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    /// The connections.
+    pub(crate) tracker: Tracker,
+    /// The last look at the program's own end of each.
+    pub(crate) sockets: HashMap<Key, KernelSocket>,
+    /// Our own connection to the real peer of each.
+    pub(crate) legs: HashMap<Key, Leg>,
+    /// How often the stack discarded something, by reason.
+    pub(crate) discards: HashMap<&'static str, u64>,
+    /// What the user should know besides.
+    pub(crate) notices: Vec<String>,
+    /// Why the capture file is not complete, if it is not.
+    pub(crate) capture_error: Option<String>,
+}
+
+/// Takes what is noted until the end.
+pub(crate) struct Collector {
+    collected: Collected,
+    last: Duration,
+}
+
+impl Collector {
+    /// Nothing seen yet.
+    pub(crate) fn new() -> Self {
+        let tracker = Tracker::new(Limits::default());
+        Self {
+            collected: Collected {
+                tracker,
+                ..Collected::default()
+            },
+            last: Duration::ZERO,
+        }
+    }
+
+    /// Works until [`Seen::End`], or until nobody is left who could note anything.
+    pub(crate) fn run(mut self, notes: &Receiver<Seen>) -> Collected {
+        while let Ok(seen) = notes.recv() {
+            if matches!(seen, Seen::End) {
+                break;
+            }
+            self.take(seen);
+        }
+        // What was noted before the end but arrived behind it.
+        while let Ok(seen) = notes.try_recv() {
+            self.take(seen);
+        }
+        self.collected.tracker.finish();
+        self.collected
+    }
+
+    fn take(&mut self, seen: Seen) {
+        match seen {
+            Seen::Packet { time, packet, .. } => {
+                self.last = time;
+                let (bytes, gso_size) = match packet {
+                    Packet::Head { bytes, gso_size } => (bytes, gso_size),
+                    Packet::Whole {
+                        bytes, gso_size, ..
+                    } => (bytes, gso_size),
+                };
+                let mut frame = Frame::new(time, Medium::Ip, &bytes);
+                frame.gso_size = gso_size;
+                // What is no TCP is not followed; the tracker counts it.
+                let _ = self.collected.tracker.frame(&frame);
+            }
+            Seen::State {
+                time,
+                local,
+                peer,
+                from,
+                to,
+            } => {
+                self.truth(time, local, peer, TruthEvent::State { from, to });
+            }
+            Seen::Looked { time, socket } => self.looked(time, socket),
+            Seen::Names { name, addresses } => {
+                for address in addresses {
+                    self.collected.tracker.label(address, &name);
+                }
+            }
+            Seen::Remark {
+                time,
+                local,
+                peer,
+                text,
+            } => {
+                self.truth(time, local, peer, TruthEvent::Note(text.into()));
+            }
+            Seen::Leg(leg) => {
+                if self.collected.legs.len() < MAX_DETAILS {
+                    self.collected.legs.insert((leg.program, leg.peer), leg);
+                }
+            }
+            Seen::Notice(text) => {
+                let notices = &mut self.collected.notices;
+                if notices.len() < MAX_NOTICES && !notices.contains(&text) {
+                    notices.push(text);
+                }
+            }
+            Seen::Discard { reason, .. } => {
+                *self.collected.discards.entry(reason.name()).or_default() += 1;
+            }
+            Seen::End => {}
+        }
+    }
+
+    fn looked(&mut self, time: Duration, look: Look) {
+        let Look { socket, process } = look;
+        let (local, peer) = (socket.local, socket.peer);
+        // Connections inside the program's own network are none of ours.
+        if self.collected.tracker.connection(local, peer).is_none() {
+            return;
+        }
+        if let Some(process) = process {
+            self.process(local, peer, process);
+        }
+        self.truth(time, local, peer, TruthEvent::Sample(socket.state));
+        let known = self.collected.sockets.len() < MAX_DETAILS;
+        if known || self.collected.sockets.contains_key(&(local, peer)) {
+            self.collected.sockets.insert((local, peer), socket);
+        }
+    }
+
+    fn process(&mut self, local: SocketAddr, peer: SocketAddr, process: Process) {
+        self.truth(self.last, local, peer, TruthEvent::Process(process));
+    }
+
+    fn truth(&mut self, time: Duration, local: SocketAddr, peer: SocketAddr, event: TruthEvent) {
+        // The threads' clocks are the same, but not their order.
+        let time = time.max(self.last);
+        self.last = time;
+        self.collected.tracker.truth(Truth {
+            time,
+            local,
+            peer,
+            event,
+        });
+    }
+}

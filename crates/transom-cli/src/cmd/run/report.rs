@@ -1,0 +1,163 @@
+//! The report at the end of a run.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use transom_draw::text::{Options, diagram, table};
+use transom_flow::{Connection, Severity};
+
+use super::observe::Collected;
+use crate::args::{ColorChoice, DiagramChoice, RunArgs};
+use crate::failure::Failure;
+use crate::sys;
+
+/// Where the report goes.
+pub(crate) enum Destination {
+    /// Nowhere.
+    Nowhere,
+    /// Our stderr.
+    Stderr,
+    /// Our stdout, or a file.
+    File(File),
+}
+
+/// What the report looks like.
+pub(crate) struct Report {
+    destination: Destination,
+    json: bool,
+    diagram: DiagramChoice,
+    options: Options,
+}
+
+/// Columns where there is no terminal to ask.
+const WIDTH: usize = 80;
+/// Columns beyond which lines are hard to follow.
+const WIDEST: usize = 132;
+/// Connections drawn without being asked for.
+const DRAWN: usize = 3;
+/// Connections drawn because something went wrong with them.
+const DRAWN_PROBLEMS: usize = 10;
+
+impl Report {
+    /// Opens the destination, before the program runs.
+    pub(crate) fn open(args: &RunArgs) -> Result<Self, Failure> {
+        let destination = match &args.report {
+            _ if args.quiet => Destination::Nowhere,
+            None => Destination::Stderr,
+            Some(path) => Destination::File(open_file(path)?),
+        };
+        let terminal = matches!(destination, Destination::Stderr) && io::stderr().is_terminal();
+        let width = terminal.then(|| sys::columns(&io::stderr())).flatten();
+        let color = match args.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            // https://no-color.org
+            ColorChoice::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        let ascii = terminal && !is_utf8();
+        Ok(Self {
+            destination,
+            json: args.json,
+            diagram: args.diagram,
+            options: Options::new(width.unwrap_or(WIDTH).min(WIDEST))
+                .color(color)
+                .ascii(ascii),
+        })
+    }
+
+    /// Writes it. Fails only where a file was asked for: a closed stderr reads no error either.
+    pub(crate) fn write(self, collected: &Collected) -> Result<(), Failure> {
+        let text = if self.json {
+            self.as_json(collected)
+        } else {
+            self.as_text(collected)
+        };
+        match self.destination {
+            Destination::Nowhere => Ok(()),
+            Destination::Stderr => {
+                let _ = io::stderr().write_all(text.as_bytes());
+                Ok(())
+            }
+            Destination::File(mut file) => file
+                .write_all(text.as_bytes())
+                .map_err(|error| Failure::doing("write the report", error)),
+        }
+    }
+
+    fn as_text(&self, collected: &Collected) -> String {
+        let connections: Vec<_> = collected.tracker.connections().collect();
+        let mut out = String::new();
+        if connections.is_empty() {
+            out.push_str("\nNo TCP connection was made.\n");
+        } else {
+            out.push('\n');
+            out.push_str(&table(&connections, &self.options));
+            for connection in self.drawn(&connections) {
+                out.push('\n');
+                out.push_str(&diagram(connection, &self.options));
+            }
+        }
+        for notice in collected.notices.iter().chain(&collected.capture_error) {
+            out.push_str(&format!("transom: {notice}\n"));
+        }
+        out
+    }
+
+    fn drawn<'a>(&self, connections: &[&'a Connection]) -> Vec<&'a Connection> {
+        match self.diagram {
+            DiagramChoice::None => Vec::new(),
+            DiagramChoice::All => connections.to_vec(),
+            DiagramChoice::Auto => {
+                let mut problems = 0;
+                let mut at = 0;
+                let mut drawn = connections.to_vec();
+                drawn.retain(|connection| {
+                    at += 1;
+                    if at <= DRAWN {
+                        return true;
+                    }
+                    let wrong = connection.verdict().severity() == Severity::Problem;
+                    problems += usize::from(wrong);
+                    wrong && problems <= DRAWN_PROBLEMS
+                });
+                drawn
+            }
+        }
+    }
+
+    fn as_json(&self, _collected: &Collected) -> String {
+        String::new()
+    }
+}
+
+fn open_file(path: &Path) -> Result<File, Failure> {
+    if path == Path::new("-") {
+        use std::os::fd::AsFd;
+        return io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .map(File::from)
+            .map_err(|error| Failure::doing("write the report to stdout", error));
+    }
+    File::create(path).map_err(|error| {
+        Failure::new(format!(
+            "cannot write the report to {}: {error}; choose another with --report FILE",
+            path.display()
+        ))
+    })
+}
+
+/// Whether the locale says that the terminal understands UTF-8; without a locale we trust it to.
+fn is_utf8() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .find(|value| !value.is_empty());
+    set.is_none_or(|value| {
+        let value = value.to_string_lossy().to_ascii_lowercase();
+        value.contains("utf-8") || value.contains("utf8")
+    })
+}

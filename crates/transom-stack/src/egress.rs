@@ -11,7 +11,7 @@ use transom_wire::{Ecn, HeaderBuf, Payload, Protocol, TxFrame, TxOffload};
 
 use crate::discard::Discard;
 use crate::host::Host;
-use crate::link::{Link, Sent};
+use crate::link::{Link, Waiting};
 use crate::stack::Stack;
 use crate::tuple::Tuple;
 
@@ -295,8 +295,8 @@ impl Stack {
         }
         let next_hop = self.hop_for(destination)?;
         match self.link.resolve(now, frame, next_hop) {
-            Sent::Ready(frame) => self.link.push(frame),
-            Sent::Waiting { solicit, dropped } => {
+            Ok(frame) => self.link.push(frame),
+            Err(Waiting { solicit, dropped }) => {
                 self.neighbour_awaited(now, solicit, dropped);
                 Ok(())
             }

@@ -27,16 +27,13 @@ pub(crate) struct Link {
     turn: bool,
 }
 
-/// What became of a frame that was handed to the link.
-#[derive(Debug)]
-pub(crate) enum Sent {
-    /// It can go out.
-    Ready(TxFrame),
-    /// It waits until the neighbour answers. Perhaps somebody has to ask, and perhaps an older frame had to go.
-    Waiting {
-        solicit: Option<Solicit>,
-        dropped: bool,
-    },
+/// A frame that was handed to the link waits until the neighbour answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    /// Somebody has to ask.
+    pub(crate) solicit: Option<Solicit>,
+    /// An older frame had to go.
+    pub(crate) dropped: bool,
 }
 
 impl Link {
@@ -111,19 +108,24 @@ impl Link {
     }
 
     /// Fills the link address of `next_hop`, or keeps the frame until it is known.
-    pub(crate) fn resolve(&mut self, now: Instant, mut frame: TxFrame, next_hop: IpAddr) -> Sent {
+    pub(crate) fn resolve(
+        &mut self,
+        now: Instant,
+        mut frame: TxFrame,
+        next_hop: IpAddr,
+    ) -> Result<TxFrame, Waiting> {
         if self.capabilities.medium == Medium::Ip {
-            return Sent::Ready(frame);
+            return Ok(frame);
         }
         let known = multicast_mac(next_hop).or_else(|| self.neighbours.lookup(now, next_hop));
         match known {
             Some(mac) => {
                 set_destination(&mut frame, mac);
-                Sent::Ready(frame)
+                Ok(frame)
             }
             None => {
                 let (solicit, dropped) = self.neighbours.wait(now, next_hop, frame);
-                Sent::Waiting { solicit, dropped }
+                Err(Waiting { solicit, dropped })
             }
         }
     }

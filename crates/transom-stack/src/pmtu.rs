@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn req_pmtu_5_not_raised_within_ten_minutes() {
-        let mut cache = super::tests::cache(8);
+        let mut cache = cache(8);
         assert!(cache.lower(ip(1), 1400, at(0)));
         assert!(!cache.expire(at(599)));
         assert_eq!(cache.get(ip(1)), Some(1400));
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn req_icmpa_5_never_raised() {
-        let mut cache = super::tests::cache(8);
+        let mut cache = cache(8);
         assert!(cache.lower(ip(1), 1400, at(0)));
         assert!(!cache.lower(ip(1), 1450, at(1)));
         assert_eq!(cache.get(ip(1)), Some(1400));
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn req_sec_res_1_path_mtu_cache_is_bounded() {
-        let mut cache = super::tests::cache(4);
+        let mut cache = cache(4);
         for last in 0..100 {
             cache.lower(ip(last), 1400, at(u64::from(last)));
         }

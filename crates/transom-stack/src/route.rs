@@ -1,6 +1,6 @@
 //! Addresses of the host, routes, and the choice of a source address.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 use transom_wire::Cidr;
 
@@ -158,21 +158,6 @@ pub(crate) fn is_multicast(address: IpAddr) -> bool {
     address.is_multicast()
 }
 
-/// The group that every IPv6 address has for its solicitations.
-pub(crate) fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
-    let [.., a, b, c] = address.octets();
-    Ipv6Addr::new(
-        0xff02,
-        0,
-        0,
-        0,
-        0,
-        1,
-        0xff00 | u16::from(a),
-        u16::from_be_bytes([b, c]),
-    )
-}
-
 fn common_prefix(a: IpAddr, b: IpAddr) -> u32 {
     match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
@@ -250,13 +235,5 @@ mod tests {
         assert!(!routes.is_broadcast(ip("10.0.0.254")));
         assert!(!routes.is_broadcast(ip("192.0.2.1")));
         assert!(!routes.is_broadcast(ip("ff02::1")));
-    }
-
-    #[test]
-    fn solicited_node_group_has_the_low_24_bits() {
-        assert_eq!(
-            solicited_node("2001:db8::12:3456:789a".parse().unwrap()),
-            "ff02::1:ff56:789a".parse::<Ipv6Addr>().unwrap()
-        );
     }
 }

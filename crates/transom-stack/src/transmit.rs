@@ -5,7 +5,7 @@ use transom_wire::TxFrame;
 
 use crate::egress;
 use crate::endpoint::Holder;
-use crate::link::Sent;
+use crate::link::Waiting;
 use crate::slab::SlabKey;
 use crate::stack::Stack;
 
@@ -46,8 +46,8 @@ impl Stack {
                 }
             };
             match self.link.resolve(now, frame, hop) {
-                Sent::Ready(frame) => return Some(frame),
-                Sent::Waiting { solicit, dropped } => {
+                Ok(frame) => return Some(frame),
+                Err(Waiting { solicit, dropped }) => {
                     self.neighbour_awaited(now, solicit, dropped);
                     if let Some(frame) = self.link.pop() {
                         return Some(frame);

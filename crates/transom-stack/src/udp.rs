@@ -134,7 +134,7 @@ impl UdpSockets {
             .get(&local)
             .or_else(|| self.bound.get(&any_of(local)))
             .copied()
-            .or(self.everything.filter(|_| unicast))
+            .or_else(|| self.everything.filter(|_| unicast))
             .map(UdpId)
     }
 

@@ -297,8 +297,10 @@ impl Endpoints {
     /// Whether an active OPEN may take over a tuple in TIME-WAIT: the least initial sequence number, if so.
     // TW-11, as Linux: only with timestamps, and not within the first second.
     pub(crate) fn reusable(&self, now: Instant, tuple: &Tuple) -> Option<Seq> {
-        let _ = (now, tuple);
-        None
+        match self.lookup(tuple)? {
+            Entry::TimeWait(index) => self.tenants.time_waits.at(index)?.time_wait.reuse(now),
+            Entry::Connection(_) | Entry::Incoming(_) => None,
+        }
     }
 
     pub(crate) fn add_incoming(&mut self, slot: IncomingSlot) -> Option<SlabKey> {

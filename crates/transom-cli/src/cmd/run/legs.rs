@@ -59,22 +59,27 @@ impl Legs {
 
     async fn carry(self, attempt: Incoming, counted: Counted) {
         let (program, peer) = (attempt.peer_addr(), attempt.local_addr());
-        self.observer.look(program, peer);
         let Some(outside) = self.destinations.outside(peer) else {
             attempt.unreachable(Unreachable::Host);
             return;
         };
         let begun = Instant::now();
         // A program that gives up before there is an answer needs none.
-        let (outside, connected) = tokio::select! {
-            connected = connect(outside) => connected,
+        let both = async {
+            // While it waits for an answer the program lives, and its socket can be found.
+            let look = self.observer.look_now(program, peer);
+            let timed = async { (connect(outside).await, begun.elapsed()) };
+            tokio::join!(timed, look).0
+        };
+        let ((outside, connected), took) = tokio::select! {
+            connected = both => connected,
             () = attempt.gone() => return,
         };
         let mut leg = Leg {
             program,
             peer,
             outside,
-            opened: Ok(begun.elapsed()),
+            opened: Ok(took),
             info: None,
             to_peer: 0,
             to_program: 0,

@@ -6,6 +6,7 @@
 //! off, the [`report`] written.
 
 mod activity;
+mod capture;
 mod child;
 mod destination;
 mod diag;
@@ -35,9 +36,10 @@ use crate::args::RunArgs;
 use crate::failure::{Failure, Outcome};
 use crate::sys;
 
+use self::capture::Capture;
 use self::ending::Ending;
 use self::host::Host;
-use self::network::{Network, Settings};
+use self::network::{Network, Parts, Settings};
 use self::observe::Collected;
 use self::plan::Plan;
 use self::publish::Published;
@@ -55,6 +57,7 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
     let host = Host::read().map_err(|error| Failure::doing("read the host's network", error))?;
     let plan = Plan::new(&args, &host);
     let report = Report::open(&args)?;
+    let capture = args.write.as_deref().map(Capture::create).transpose()?;
     let (signals, mask) = sys::block_and_watch(&signals::watched())
         .map_err(|error| Failure::doing("watch for signals", error))?;
     // Everything above and this happen with a single thread.
@@ -65,7 +68,7 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::doing("start the runtime", error))?;
-    let ended = runtime.block_on(carry(&args, sandbox, settings, signals));
+    let ended = runtime.block_on(carry(&args, sandbox, settings, capture, signals));
     // Whatever still waits for the network waits in vain.
     runtime.shutdown_background();
     let (outcome, collected) = ended?;
@@ -78,6 +81,7 @@ async fn carry(
     args: &RunArgs,
     sandbox: Sandbox,
     settings: Settings,
+    capture: Option<Capture>,
     signals: OwnedFd,
 ) -> Result<(Outcome, Collected), Failure> {
     let signals =
@@ -91,8 +95,14 @@ async fn carry(
         starter,
         keeper,
     } = sandbox;
-    let network = Network::start(&settings, &kind, device, diag, program, keeper.pid()).await;
-    let network = match network {
+    let parts = Parts {
+        kind,
+        device,
+        diag,
+        program,
+        keeper: keeper.pid(),
+    };
+    let network = match Network::start(&settings, parts, capture).await {
         Ok(network) => network,
         Err(failure) => {
             drop(starter);

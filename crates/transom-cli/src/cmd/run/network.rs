@@ -16,6 +16,7 @@ use transom::{EchoMode, RouteTarget, Stack, StackConfig};
 use transom_device::{Device, PacketSocket, Tun};
 
 use super::activity::Activity;
+use super::capture::Capture;
 use super::destination::Destinations;
 use super::diag::Diag;
 use super::echo::Pings;
@@ -59,6 +60,20 @@ impl Settings {
     }
 }
 
+/// What the sandbox gives for it.
+pub(crate) struct Parts {
+    /// "tun" or "veth".
+    pub(crate) kind: String,
+    /// What carries packets.
+    pub(crate) device: OwnedFd,
+    /// A sock_diag socket of the inside.
+    pub(crate) diag: OwnedFd,
+    /// The program's process.
+    pub(crate) program: Pid,
+    /// The keeper's.
+    pub(crate) keeper: Pid,
+}
+
 /// How long the stack may take to say what its connections still have to say.
 const FAREWELL: Duration = Duration::from_millis(100);
 
@@ -78,16 +93,21 @@ impl Network {
     /// Starts everything. The program does not run yet.
     pub(crate) async fn start(
         settings: &Settings,
-        kind: &str,
-        device: OwnedFd,
-        diag: OwnedFd,
-        program: Pid,
-        keeper: Pid,
+        parts: Parts,
+        capture: Option<Capture>,
     ) -> Result<Self, Failure> {
+        let Parts {
+            kind,
+            device,
+            diag,
+            program,
+            keeper,
+        } = parts;
         let failed = |error: io::Error| Failure::doing("start the program's network", error);
         let destinations = settings.destinations();
         let (observer, notes, looks) = Observer::new();
-        let stack = start_stack(settings, kind, device, &observer).map_err(failed)?;
+        let stack =
+            start_stack(settings, &kind, device, &observer, capture.is_some()).map_err(failed)?;
         let activity = Activity::new();
         let legs = Legs {
             destinations: destinations.clone(),
@@ -123,7 +143,7 @@ impl Network {
             .map_err(failed)?;
         let collector = thread::Builder::new()
             .name("collector".to_owned())
-            .spawn(move || Collector::new().run(&notes))
+            .spawn(move || Collector::new(capture).run(&notes))
             .map_err(failed)?;
         Ok(Self {
             stack,
@@ -173,6 +193,7 @@ fn start_stack(
     kind: &str,
     device: OwnedFd,
     observer: &Observer,
+    whole: bool,
 ) -> io::Result<Stack> {
     let mtu = usize::try_from(settings.mtu).unwrap_or(usize::MAX);
     let device: Box<dyn Device> = if kind == "tun" {
@@ -186,7 +207,7 @@ fn start_stack(
         .echo(EchoMode::Deliver);
     let mut builder = Stack::builder()
         .config(config)
-        .recorder(Tape::new(observer.clone(), false))
+        .recorder(Tape::new(observer.clone(), whole))
         .device(device);
     for addresses in &settings.inside {
         builder = builder.address(format!("{}/{}", addresses.gateway, addresses.prefix_len));

@@ -68,10 +68,14 @@ fn name_of(pid: u32) -> Option<String> {
 pub(crate) struct Owners {
     inside: Inside,
     known: HashMap<u32, Process>,
+    /// Whose sockets were asked for before: most likely theirs are next.
+    regulars: Vec<Process>,
 }
 
 /// Sockets remembered; a program with more is looked up anew each time.
 const MAX_KNOWN: usize = 65_536;
+/// Processes asked before everybody is.
+const MAX_REGULARS: usize = 4;
 
 impl Owners {
     /// Nobody is known yet.
@@ -79,6 +83,7 @@ impl Owners {
         Self {
             inside,
             known: HashMap::new(),
+            regulars: Vec::new(),
         }
     }
 
@@ -95,12 +100,30 @@ impl Owners {
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
-        for process in self.inside.inhabitants() {
-            for inode in sockets_of(process.pid) {
-                self.known.entry(inode).or_insert_with(|| process.clone());
+        for process in std::mem::take(&mut self.regulars) {
+            // The number may have gone to somebody else meanwhile.
+            if name_of(process.pid).as_ref() == Some(&process.name) {
+                self.learn(&process);
+                self.regulars.push(process);
             }
         }
-        self.known.get(&inode).cloned()
+        if !self.known.contains_key(&inode) {
+            for process in self.inside.inhabitants() {
+                self.learn(&process);
+            }
+        }
+        let owner = self.known.get(&inode).cloned()?;
+        if !self.regulars.contains(&owner) && self.regulars.len() < MAX_REGULARS {
+            self.regulars.push(owner.clone());
+        }
+        Some(owner)
+    }
+
+    /// Notes all sockets of a process.
+    fn learn(&mut self, process: &Process) {
+        for inode in sockets_of(process.pid) {
+            self.known.entry(inode).or_insert_with(|| process.clone());
+        }
     }
 }
 

@@ -6,8 +6,10 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use transom_flow::{Frame, Limits, Process, Tracker, Truth, TruthEvent};
+use transom_tcp::State;
 use transom_wire::Medium;
 
+use super::super::capture::Capture;
 use super::super::diag::KernelSocket;
 use super::super::legs::Leg;
 use super::{Look, Packet, Seen};
@@ -41,18 +43,20 @@ pub(crate) struct Collected {
 /// Takes what is noted until the end.
 pub(crate) struct Collector {
     collected: Collected,
+    capture: Option<Capture>,
     last: Duration,
 }
 
 impl Collector {
-    /// Nothing seen yet.
-    pub(crate) fn new() -> Self {
+    /// `capture`: the file for every packet.
+    pub(crate) fn new(capture: Option<Capture>) -> Self {
         let tracker = Tracker::new(Limits::default());
         Self {
             collected: Collected {
                 tracker,
                 ..Collected::default()
             },
+            capture,
             last: Duration::ZERO,
         }
     }
@@ -70,23 +74,31 @@ impl Collector {
             self.take(seen);
         }
         self.collected.tracker.finish();
+        self.collected.capture_error = self.capture.and_then(Capture::finish);
         self.collected
     }
 
     fn take(&mut self, seen: Seen) {
         match seen {
-            Seen::Packet { time, packet, .. } => {
+            Seen::Packet {
+                time,
+                direction,
+                packet,
+            } => {
                 self.last = time;
-                let (bytes, gso_size) = match packet {
-                    Packet::Head { bytes, gso_size } => (bytes, gso_size),
-                    Packet::Whole {
-                        bytes, gso_size, ..
-                    } => (bytes, gso_size),
-                };
-                let mut frame = Frame::new(time, Medium::Ip, &bytes);
-                frame.gso_size = gso_size;
+                let (Packet::Head { bytes, gso_size }
+                | Packet::Whole {
+                    bytes, gso_size, ..
+                }) = &packet;
+                let mut frame = Frame::new(time, Medium::Ip, bytes);
+                frame.gso_size = *gso_size;
                 // What is no TCP is not followed; the tracker counts it.
                 let _ = self.collected.tracker.frame(&frame);
+                if let (Some(capture), Packet::Whole { bytes, fill, .. }) =
+                    (&mut self.capture, packet)
+                {
+                    capture.packet(time, direction, bytes, fill);
+                }
             }
             Seen::State {
                 time,
@@ -95,12 +107,23 @@ impl Collector {
                 from,
                 to,
             } => {
-                self.truth(time, local, peer, TruthEvent::State { from, to });
+                self.last = time;
+                let event = TruthEvent::State { from, to };
+                self.collected.tracker.truth(Truth {
+                    time,
+                    local,
+                    peer,
+                    event,
+                });
+                self.comment_state(local, peer, from, to);
             }
             Seen::Looked { time, socket } => self.looked(time, socket),
             Seen::Names { name, addresses } => {
                 for address in addresses {
                     self.collected.tracker.label(address, &name);
+                    if let Some(capture) = &mut self.capture {
+                        capture.name(address, &name);
+                    }
                 }
             }
             Seen::Remark {
@@ -122,8 +145,18 @@ impl Collector {
                     notices.push(text);
                 }
             }
-            Seen::Discard { reason, .. } => {
+            Seen::Discard {
+                local,
+                peer,
+                reason,
+            } => {
                 *self.collected.discards.entry(reason.name()).or_default() += 1;
+                if let (Some(capture), Some(local), Some(peer)) = (&mut self.capture, local, peer) {
+                    let reason = reason.name();
+                    capture.say(format!(
+                        "transom discarded it ({peer} to {local}): {reason}"
+                    ));
+                }
             }
             Seen::End => {}
         }
@@ -146,14 +179,31 @@ impl Collector {
         }
     }
 
+    /// The state in the capture, and at the end what has become of the connection.
+    fn comment_state(&mut self, local: SocketAddr, peer: SocketAddr, from: State, to: State) {
+        let Some(capture) = &mut self.capture else {
+            return;
+        };
+        capture.state(local, from, to);
+        if matches!(to, State::Closed | State::TimeWait)
+            && from != State::TimeWait
+            && let Some(connection) = self.collected.tracker.connection(local, peer)
+        {
+            capture.say(connection.verdict().text());
+        }
+    }
+
     fn process(&mut self, local: SocketAddr, peer: SocketAddr, process: Process) {
+        if let Some(capture) = &mut self.capture {
+            capture.process(local, peer, &process);
+        }
         self.truth(self.last, local, peer, TruthEvent::Process(process));
     }
 
+    /// Something that another thread than the stack's saw.
     fn truth(&mut self, time: Duration, local: SocketAddr, peer: SocketAddr, event: TruthEvent) {
-        // The threads' clocks are the same, but not their order.
+        // The threads share a clock, but what the stack said in the meantime came first.
         let time = time.max(self.last);
-        self.last = time;
         self.collected.tracker.truth(Truth {
             time,
             local,

@@ -9,7 +9,7 @@ use transom_tcp::State;
 
 use super::super::diag::{Diag, KernelSocket};
 use super::super::processes::Owners;
-use super::{Look, Observer, Seen};
+use super::{Look, LookRequest, Observer, Seen};
 
 /// Between two looks at everything. Changes are looked at when they happen; this one finds what
 /// makes no packet, such as data that the program does not read.
@@ -34,15 +34,17 @@ impl Looker {
 
     /// Answers the requests for a look, and looks at everything now and then; until `stop` says
     /// that the run is over.
-    pub(crate) fn run(
-        mut self,
-        requests: &Receiver<(SocketAddr, SocketAddr)>,
-        stop: &dyn Fn() -> bool,
-    ) {
+    pub(crate) fn run(mut self, requests: &Receiver<LookRequest>, stop: &dyn Fn() -> bool) {
         let mut next = Instant::now() + TICK;
         while !stop() {
             match requests.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                Ok((program, peer)) => self.look_at(program, peer),
+                Ok(request) => {
+                    self.look_at(request.program, request.peer);
+                    if let Some(done) = request.done {
+                        // Nobody waits that long.
+                        let _ = done.send(());
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.look_at_all();
                     next = Instant::now() + TICK;

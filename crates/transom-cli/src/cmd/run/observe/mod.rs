@@ -19,6 +19,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use transom_flow::Process;
 use transom_stack::{Direction, Discard};
 use transom_tcp::State;
@@ -32,6 +34,8 @@ pub(crate) use self::tape::Tape;
 const WAITING: usize = 1024;
 /// Sockets that wait to be looked at; more are passed over.
 const LOOKS: usize = 256;
+/// How long a connection is held up so that its owner is found while it surely lives.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Something noted.
 #[derive(Debug)]
@@ -100,17 +104,26 @@ pub(crate) struct Look {
     pub(crate) process: Option<Process>,
 }
 
+/// A wish for a look at one of the program's sockets.
+#[derive(Debug)]
+pub(crate) struct LookRequest {
+    program: SocketAddr,
+    peer: SocketAddr,
+    /// Told when the look has been taken.
+    done: Option<oneshot::Sender<()>>,
+}
+
 /// Where notes go; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Observer {
     notes: SyncSender<Seen>,
-    looks: SyncSender<(SocketAddr, SocketAddr)>,
+    looks: SyncSender<LookRequest>,
     clock: Arc<OnceLock<Instant>>,
 }
 
 impl Observer {
     /// An observer, with what the collector and the looker take from.
-    pub(crate) fn new() -> (Self, Receiver<Seen>, Receiver<(SocketAddr, SocketAddr)>) {
+    pub(crate) fn new() -> (Self, Receiver<Seen>, Receiver<LookRequest>) {
         let (notes, collected) = sync_channel(WAITING);
         let (looks, looked) = sync_channel(LOOKS);
         (
@@ -138,7 +151,25 @@ impl Observer {
     /// Asks for a look at the program's socket. When too many are asked for, some are not
     /// looked at.
     pub(crate) fn look(&self, program: SocketAddr, peer: SocketAddr) {
-        let _ = self.looks.try_send((program, peer));
+        let done = None;
+        let _ = self.looks.try_send(LookRequest {
+            program,
+            peer,
+            done,
+        });
+    }
+
+    /// As [`look`](Self::look), and waits until it has been taken, but not for long.
+    pub(crate) async fn look_now(&self, program: SocketAddr, peer: SocketAddr) {
+        let (done, taken) = oneshot::channel();
+        let done = Some(done);
+        let _ = self.looks.try_send(LookRequest {
+            program,
+            peer,
+            done,
+        });
+        // Taken, or passed over.
+        let _ = timeout(PATIENCE, taken).await;
     }
 
     /// Notes a remark about the connection between the program and `peer`.

@@ -1,0 +1,184 @@
+//! `-w FILE`: every packet of the program's network, with what else is known as comments.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::BufWriter;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use transom_flow::Process;
+use transom_flow::pcapng::{
+    ChecksumField, Direction, Error, Interface, InterfaceId, Packet, Writer,
+};
+use transom_tcp::State;
+use transom_wire::Medium;
+
+use super::plan::INTERFACE;
+use crate::failure::Failure;
+
+/// A packet that waits for what is still to be said about it.
+#[derive(Debug)]
+struct Waiting {
+    time: Duration,
+    bytes: Vec<u8>,
+    direction: Direction,
+    checksum: ChecksumField,
+    comments: Vec<String>,
+}
+
+/// The file being written.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    path: PathBuf,
+    writer: Writer<BufWriter<File>>,
+    interface: InterfaceId,
+    /// The stack's clock, on the calendar.
+    origin: Option<Duration>,
+    /// A change of state comes right after the packet that caused it, and belongs to it.
+    waiting: Option<Waiting>,
+    /// What was learnt between two packets.
+    pending: Vec<String>,
+    introduced: HashSet<(SocketAddr, SocketAddr)>,
+    named: HashSet<IpAddr>,
+    error: Option<String>,
+}
+
+/// Connections whose process is named, and hosts whose name is written; more go unnamed.
+const MAX_NAMED: usize = 65_536;
+
+impl Capture {
+    /// Starts the file, before the program runs.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let refused = |error: &dyn std::fmt::Display| {
+            Failure::new(format!(
+                "cannot write the capture to {}: {error}; choose another with -w FILE",
+                path.display()
+            ))
+        };
+        let file = File::create(path).map_err(|error| refused(&error))?;
+        let application = concat!("transom ", env!("CARGO_PKG_VERSION"));
+        let mut writer =
+            Writer::new(BufWriter::new(file), application).map_err(|error| refused(&error))?;
+        let interface = writer
+            .interface(&Interface {
+                name: INTERFACE,
+                description: "the program's network; the other side is transom",
+                medium: Medium::Ip,
+                snaplen: 0,
+                comment: "",
+            })
+            .map_err(|error| refused(&error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            interface,
+            origin: None,
+            waiting: None,
+            pending: Vec::new(),
+            introduced: HashSet::new(),
+            named: HashSet::new(),
+            error: None,
+        })
+    }
+
+    /// A packet. `fill`: its checksum is still to be computed.
+    pub(crate) fn packet(
+        &mut self,
+        time: Duration,
+        direction: transom_stack::Direction,
+        bytes: Vec<u8>,
+        fill: bool,
+    ) {
+        self.write_waiting();
+        // Seen from the program's interface, what our stack sends comes in.
+        let direction = match direction {
+            transom_stack::Direction::Out => Direction::In,
+            transom_stack::Direction::In => Direction::Out,
+        };
+        let checksum = if fill {
+            ChecksumField::Partial
+        } else {
+            ChecksumField::AsOnWire
+        };
+        let comments = std::mem::take(&mut self.pending);
+        self.waiting = Some(Waiting {
+            time,
+            bytes,
+            direction,
+            checksum,
+            comments,
+        });
+    }
+
+    /// Our end of a connection changed its state.
+    pub(crate) fn state(&mut self, local: SocketAddr, from: State, to: State) {
+        self.say(format!("transom's end {local}: {from} → {to}"));
+    }
+
+    /// Something about the last packet, or else about the next.
+    pub(crate) fn say(&mut self, comment: String) {
+        match &mut self.waiting {
+            Some(waiting) => waiting.comments.push(comment),
+            None => self.pending.push(comment),
+        }
+    }
+
+    /// Who owns the program's end of a connection; said once.
+    pub(crate) fn process(&mut self, local: SocketAddr, peer: SocketAddr, process: &Process) {
+        if self.introduced.len() < MAX_NAMED && self.introduced.insert((local, peer)) {
+            self.say(format!("{local} is {process}"));
+        }
+    }
+
+    /// The name of a host.
+    pub(crate) fn name(&mut self, address: IpAddr, name: &str) {
+        if self.named.len() < MAX_NAMED && self.named.insert(address) {
+            let result = self.writer.names(&[(address, name)]);
+            self.note(result);
+        }
+    }
+
+    /// Completes the file; what went wrong, if anything did, as a sentence.
+    pub(crate) fn finish(mut self) -> Option<String> {
+        self.write_waiting();
+        let flushed = self.writer.flush();
+        self.note(flushed);
+        self.error
+    }
+
+    fn write_waiting(&mut self) {
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        let origin = *self.origin.get_or_insert_with(|| calendar_of(waiting.time));
+        let comments: Vec<&str> = waiting.comments.iter().map(String::as_str).collect();
+        let mut packet = Packet::new(self.interface, origin + waiting.time, &waiting.bytes);
+        packet.direction = waiting.direction;
+        packet.checksum = waiting.checksum;
+        packet.comments = &comments;
+        let result = self.writer.packet(&packet);
+        self.note(result);
+    }
+
+    /// Keeps the first error; those that follow from it say nothing new.
+    fn note(&mut self, result: Result<(), Error>) {
+        if let Err(error) = result
+            && self.error.is_none()
+        {
+            self.error = Some(format!(
+                "{error}; {} ends there, the program was not disturbed; \
+                 make room or choose another file with -w",
+                self.path.display()
+            ));
+        }
+    }
+}
+
+/// When on the calendar the stack's clock began, if it shows `time` now.
+fn calendar_of(time: Duration) -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .saturating_sub(time)
+}

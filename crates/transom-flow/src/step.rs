@@ -157,6 +157,18 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// A stable identifier, such as `fast_retransmit`.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::FastRetransmit => "fast_retransmit",
+            Self::TailLossProbe => "tail_loss_probe",
+            Self::AlreadyAcknowledged => "already_acknowledged",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// A few words.
     #[must_use]
     pub const fn name(self) -> &'static str {

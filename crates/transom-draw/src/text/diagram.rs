@@ -63,22 +63,16 @@ fn is_dull(step: &Step, before: Ends<EndState>) -> bool {
 /// The rows of a connection: its entries, with long runs of dull steps folded.
 fn rows(connection: &Connection, fold: bool) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
-    let mut run: Vec<&Step> = Vec::new();
+    let mut run: Vec<Row<'_>> = Vec::new();
     let mut before = connection.initial_states();
     for entry in connection.entries() {
         match entry {
-            Entry::Step(step) if fold && is_dull(step, before) => run.push(step),
+            Entry::Step(step) if fold && is_dull(step, before) => run.push(Row::Step(step)),
             Entry::Step(step) => {
                 end_run(&mut rows, &mut run);
                 rows.push(Row::Step(step));
             }
-            Entry::Fold(folded) => {
-                end_run(&mut rows, &mut run);
-                match rows.last_mut() {
-                    Some(Row::Fold(last)) => last.join(folded),
-                    _ => rows.push(Row::Fold(folded.clone())),
-                }
-            }
+            Entry::Fold(folded) => run.push(Row::Fold(folded.clone())),
         }
         before = match entry {
             Entry::Step(step) => step.states,
@@ -90,23 +84,31 @@ fn rows(connection: &Connection, fold: bool) -> Vec<Row<'_>> {
 }
 
 /// Draws a run of dull steps: short ones in full, long ones with their middle folded.
-fn end_run<'a>(rows: &mut Vec<Row<'a>>, run: &mut Vec<&'a Step>) {
-    let steps = std::mem::take(run);
-    if steps.len() < RUN_MIN {
-        rows.extend(steps.into_iter().map(Row::Step));
+fn end_run<'a>(rows: &mut Vec<Row<'a>>, run: &mut Vec<Row<'a>>) {
+    let run = std::mem::take(run);
+    let has_folds = run.iter().any(|row| matches!(row, Row::Fold(_)));
+    if run.len() < RUN_MIN && !has_folds {
+        rows.extend(run);
         return;
     }
-    let middle = RUN_HEAD..steps.len() - RUN_TAIL;
-    for (at, step) in steps.into_iter().enumerate() {
-        if !middle.contains(&at) {
-            rows.push(Row::Step(step));
-            continue;
-        }
-        match rows.last_mut() {
-            Some(Row::Fold(fold)) => fold.absorb(step),
-            _ => rows.push(Row::Fold(Fold::new(step))),
+    let middle = RUN_HEAD..run.len().saturating_sub(RUN_TAIL);
+    let mut folded: Option<Fold> = None;
+    for (at, row) in run.into_iter().enumerate() {
+        let next = match row {
+            Row::Step(step) if middle.contains(&at) => Fold::new(step),
+            Row::Step(step) => {
+                rows.extend(folded.take().map(Row::Fold));
+                rows.push(Row::Step(step));
+                continue;
+            }
+            Row::Fold(fold) => fold,
+        };
+        match &mut folded {
+            Some(folded) => folded.join(&next),
+            none => *none = Some(next),
         }
     }
+    rows.extend(folded.map(Row::Fold));
 }
 
 struct Drawing<'a> {
@@ -287,7 +289,7 @@ impl<'a> Drawing<'a> {
         match &step.what {
             What::Segment(segment) => self.segment(step, segment),
             What::Icmp(icmp) => {
-                let text = format!("ICMP {} from {}", icmp.kind, icmp.reporter);
+                let text = format!("ICMP {}", icmp.kind);
                 let drawn = arrow(
                     &text,
                     icmp.to == End::Server,

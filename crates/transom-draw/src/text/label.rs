@@ -74,6 +74,16 @@ fn remark(segment: &Segment) -> Option<String> {
     })
 }
 
+const fn again(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Timeout => "again (timeout)",
+        Cause::FastRetransmit => "again (fast)",
+        Cause::TailLossProbe => "again (probe)",
+        Cause::AlreadyAcknowledged => "again (was acked)",
+        _ => "again",
+    }
+}
+
 /// The label of a segment: flags, length, remark, options, first line.
 pub(super) fn label(segment: &Segment, options: &Options) -> String {
     let mut parts = vec![flags(segment.flags)];
@@ -83,6 +93,9 @@ pub(super) fn label(segment: &Segment, options: &Options) -> String {
             size = format!("{size} in {}", thousands(u64::from(segment.segments)));
         }
         parts.push(size);
+    }
+    if segment.fate == Fate::Lost {
+        parts.push("lost".into());
     }
     parts.extend(remark(segment));
     let is_repeat = matches!(segment.meaning, Meaning::Retransmission { .. });
@@ -94,9 +107,6 @@ pub(super) fn label(segment: &Segment, options: &Options) -> String {
     parts.extend(offered.filter(|words| !words.is_empty()));
     if let Some(hint) = &segment.hint {
         parts.push(cell::escaped(hint, !options.unicode).into_owned());
-    }
-    if segment.fate == Fate::Lost {
-        parts.insert(1, "lost".into());
     }
     parts.join("  ")
 }

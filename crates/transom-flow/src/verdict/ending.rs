@@ -161,10 +161,15 @@ fn reset(connection: &Connection, end: End) -> Finding {
     let again = connection.totals[end].resets.saturating_sub(1);
     if reset.lost > 0 && reset.ignored > 0 {
         text.push_str(&format!(
-            " The reset was lost: {other} did not learn of it and sent {} more, and each is \
-             answered with a reset again ({} in all) until one arrives (RFC 9293 §3.5.2).",
+            " The reset was lost: {other} did not learn of it and sent {} more; each was \
+             answered with a reset again ({} in all){} (RFC 9293 §3.5.2).",
             count(reset.ignored, "segment"),
-            again + 1
+            again + 1,
+            if reset.acceptable {
+                " until one arrived"
+            } else {
+                ""
+            }
         ));
     } else if again > 0 {
         text.push_str(&format!(

@@ -50,19 +50,32 @@ fn simultaneous_open(connection: &Connection) -> Option<Finding> {
     })
 }
 
-/// The SYN had to be sent again before it was answered.
+/// The SYN had to be sent again.
 fn late_answer(connection: &Connection) -> Option<Finding> {
     let m = &connection.milestones;
     let ((first, frame), (answer, answer_frame)) = (m.first_syn?, m.syn_ack?);
-    (m.syns.client > 1).then(|| Finding {
+    if m.syns.client < 2 {
+        return None;
+    }
+    let tries = times(u64::from(m.syns.client));
+    let text = if m.last_syn.is_some_and(|last| last > answer) {
+        format!(
+            "The SYN was sent {tries} and the SYN,ACK {}: the first answer did not reach the \
+             client in time (RFC 6298 §2).",
+            times(u64::from(m.syn_acks.server))
+        )
+    } else {
+        format!(
+            "The SYN had to be sent {tries}: the answer came {} after the first (RFC 6298 §2).",
+            duration(answer.saturating_sub(first))
+        )
+    };
+    let frames = vec![frame, answer_frame];
+    Some(Finding {
         id: "syn_answered_late",
         severity: Severity::Problem,
-        text: format!(
-            "The SYN had to be sent {}: the answer came {} after the first (RFC 6298 §2).",
-            times(u64::from(m.syns.client)),
-            duration(answer.saturating_sub(first))
-        ),
-        frames: vec![frame, answer_frame],
+        text,
+        frames,
     })
 }
 

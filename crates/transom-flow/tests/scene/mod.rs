@@ -37,7 +37,8 @@ use transom_flow::wire::ip::{Protocol, ipv4};
 use transom_flow::wire::tcp::{Flags, Header, Options, Timestamps};
 use transom_flow::wire::{Medium, Seq};
 use transom_flow::{
-    Connection, End, Fate, Frame, Limits, Process, State, Tracker, Truth, TruthEvent,
+    Basis, Connection, End, EndState, Ends, Entry, Fate, Frame, Limits, Meaning, Process, State,
+    Step, Tracker, Truth, TruthEvent, What,
 };
 
 pub const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 2, 100), 43210);
@@ -327,4 +328,116 @@ pub fn packet(from: End, header: &Header, data: &[u8]) -> Vec<u8> {
     );
     packet.extend(data);
     packet
+}
+
+/// What a connection did, one step a line: direction, flags, meaning, then the client's state and the
+/// server's, with `*` where it was observed.
+pub fn story(connection: &Connection) -> String {
+    let mut lines = vec![format!("{:<44}{}", "", states(connection.initial_states()))];
+    for entry in connection.entries() {
+        let line = match entry {
+            Entry::Step(step) => format!("{:<44}{}", step_words(step), states(step.states)),
+            Entry::Fold(fold) => format!(
+                "{:<44}{}",
+                format!(
+                    "fold of {}: > {} segments {} B, < {} segments {} B",
+                    fold.steps,
+                    fold.sent.client.segments,
+                    fold.sent.client.bytes,
+                    fold.sent.server.segments,
+                    fold.sent.server.bytes
+                ),
+                states(fold.states)
+            ),
+        };
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+fn step_words(step: &Step) -> String {
+    match &step.what {
+        What::Segment(segment) => {
+            let arrow = if segment.from == End::Client {
+                '>'
+            } else {
+                '<'
+            };
+            let mut words = format!("{arrow} {} {}", segment.flags, segment.meaning.id());
+            if segment.len > 0 {
+                words.push_str(&format!(" {}", segment.len));
+            }
+            match segment.meaning {
+                Meaning::Retransmission { cause, original } => {
+                    words.push_str(&format!(" {}", cause.id()));
+                    if let Some(frame) = original {
+                        words.push_str(&format!(" of {frame}"));
+                    }
+                }
+                Meaning::DuplicateAck(n) => words.push_str(&format!(" {n}")),
+                _ => {}
+            }
+            if segment.fate == Fate::Lost {
+                words.push_str(" lost");
+            }
+            words
+        }
+        What::Icmp(icmp) => format!("icmp to {}: {}", icmp.to, icmp.kind),
+        What::State(change) => match change.arrival_of {
+            Some(frame) => format!("{} {} by frame {frame}", change.end, change.to),
+            None => format!("{} {}", change.end, change.to),
+        },
+        What::Note(note) => format!("note {}", note.text),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn states(states: Ends<EndState>) -> String {
+    let name = |state: EndState| {
+        let mark = if state.basis == Basis::Observed {
+            "*"
+        } else {
+            ""
+        };
+        state
+            .state
+            .map_or_else(|| "?".into(), |state| format!("{state}{mark}"))
+    };
+    format!("{:<14}{}", name(states.client), name(states.server))
+}
+
+/// Removes the blanks in front of every line, and around the whole.
+pub fn flush_left(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .skip_while(|l| l.trim().is_empty())
+        .map(str::trim_end)
+        .collect();
+    let blank = |line: &&&str| !line.is_empty();
+    let indent = lines
+        .iter()
+        .filter(blank)
+        .map(|l| l.len() - l.trim_start().len())
+        .min();
+    let cut = |line: &&str| line.get(indent.unwrap_or(0)..).unwrap_or("").to_owned();
+    lines
+        .iter()
+        .map(cut)
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim_end()
+        .to_owned()
+}
+
+/// Plays a script and compares its story.
+#[track_caller]
+pub fn assert_story(script: &str, expected: &str) {
+    let scene = play(script);
+    let story = flush_left(&format!(".\n{}", story(scene.connection())));
+    let expected = flush_left(expected);
+    assert_eq!(
+        story.trim_start_matches('.').trim(),
+        expected.trim(),
+        "\n{story}\n"
+    );
 }

@@ -119,13 +119,12 @@ impl Tcb {
         let mut snd = Sender::new(opening.iss, opening.queue, now);
         // RFC 7323 §2.2 WS-4: the window of a SYN is never scaled.
         snd.set_window(u32::from(syn.window), syn.seq, opening.iss);
-        let data_start = opening.iss + 1;
         let mss = negotiated.eff_snd_mss(&env.config, &env.path, negotiated.fixed_options_len());
         Self {
             phase: Phase::SynReceived,
             snd,
             rcv: Receiver::new(&env.config, syn.seq, opening.offered, &syn.options, now),
-            recovery: Recovery::new(data_start, negotiated.sack, DUP_THRESH),
+            recovery: Recovery::new(opening.iss, negotiated.sack, DUP_THRESH),
             congestion: env
                 .config
                 .congestion

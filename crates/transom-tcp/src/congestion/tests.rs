@@ -1,4 +1,10 @@
 //! Rules that hold for every controller.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail"
+)]
 
 use proptest::prelude::*;
 

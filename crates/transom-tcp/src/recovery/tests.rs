@@ -1,4 +1,10 @@
 //! Loss recovery as a dialogue: what was sent, what came back, what is resent.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail"
+)]
 
 use alloc::vec::Vec;
 use core::time::Duration;

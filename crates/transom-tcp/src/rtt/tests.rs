@@ -1,4 +1,10 @@
 //! The estimator against the RFC's equations.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail"
+)]
 
 use std::vec::Vec;
 

@@ -1,4 +1,10 @@
 //! The integer implementation against the RFC's equations in floating point.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail"
+)]
 
 use proptest::prelude::*;
 

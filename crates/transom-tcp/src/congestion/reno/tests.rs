@@ -1,4 +1,10 @@
 //! RFC 5681's numbers.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail"
+)]
 
 use super::super::tests::{ack, at, loss};
 use super::*;

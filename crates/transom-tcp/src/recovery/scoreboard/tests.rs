@@ -1,4 +1,10 @@
 //! The scoreboard: counters against a recount, marks against a map of octets.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail"
+)]
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -116,7 +116,7 @@ impl Connection {
             let own = &mut self.lanes[to];
             let ahead = ack.offset_from(own.passed.highest());
             if i64::from(ahead) <= i64::from(ACK_AHEAD_MAX) {
-                own.acknowledged(ack);
+                self.totals[to].bytes += u64::from(own.acknowledged(ack));
             }
         }
         if arrival.flags.contains(Flags::SYN) {
@@ -154,7 +154,12 @@ impl Connection {
                 }
             }
             // RFC 5961 §4.2: a SYN in a synchronized state is answered with a challenge ACK.
-            Opening::Active | Opening::Earlier => self.owed[to] = Owed::Challenge,
+            // The handshake's own SYN, sent again, is only acknowledged again.
+            Opening::Active | Opening::Earlier => {
+                if self.lanes[arrival.from].base != Some(arrival.range.start) {
+                    self.owed[to] = Owed::Challenge;
+                }
+            }
             Opening::Absent => {}
         }
     }

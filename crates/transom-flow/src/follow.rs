@@ -306,8 +306,6 @@ impl Connection {
             return;
         }
         let is_syn = segment.flags.contains(Flags::SYN);
-        let window = self.window_of(from, segment);
-        let peer = from.other();
         let own = &mut self.lanes[from];
         if is_syn && (own.base.is_none() || meaning == Meaning::Syn) {
             own.start(segment.seq, segment.seq);
@@ -318,6 +316,11 @@ impl Connection {
             own.scale = segment.options.window_scale;
         }
         let range = meaning::range(segment);
+        if meaning == Meaning::WindowProbe && segment.len > 0 {
+            own.probe = Some(range);
+            self.learn_receiver(from, segment, seen, meaning);
+            return;
+        }
         if own.passed.novelty(range) == Novelty::AfterGap && segment.sequence_len() > 0 {
             own.gap_since.get_or_insert(seen.time);
             self.totals[from].gaps += 1;
@@ -351,6 +354,14 @@ impl Connection {
                 frame: seen.frame,
             });
         }
+        self.learn_receiver(from, segment, seen, meaning);
+    }
+
+    /// What the segment tells of its sender as a receiver.
+    fn learn_receiver(&mut self, from: End, segment: &Dissected<'_>, seen: Seen, meaning: Meaning) {
+        let window = self.window_of(from, segment);
+        let peer = from.other();
+        let own = &mut self.lanes[from];
         own.last_sent = Some(seen.time);
         own.window = Some(window);
         if let Some(ack) = segment.ack {

@@ -33,6 +33,8 @@ pub(crate) struct Lane {
     pub(crate) gap_since: Option<Duration>,
     /// When the end last sent anything.
     pub(crate) last_sent: Option<Duration>,
+    /// A byte sent into a closed window; it counts as data only once it is acknowledged.
+    pub(crate) probe: Option<SeqRange>,
     recent: VecDeque<Sent>,
 
     /// Its last acknowledgement.
@@ -79,13 +81,14 @@ impl Lane {
         Some((*covering.next_back().unwrap_or(first), first.frame))
     }
 
-    /// The other end acknowledged up to `ack`.
-    pub(crate) fn acknowledged(&mut self, ack: Seq) {
-        // An acknowledgement far beyond what passed is not one of this connection.
+    /// The other end acknowledged up to `ack`. Returns the bytes that are known as data only now.
+    pub(crate) fn acknowledged(&mut self, ack: Seq) -> u32 {
         if self.base.is_none() || ack.le(self.acked) {
-            return;
+            return 0;
         }
         self.acked = ack;
+        let probed = self.probe.take_if(|probe| probe.end.le(ack));
+        let late = probed.map_or(0, |probe| self.passed.insert(probe));
         self.passed.acknowledge(ack);
         self.arrived.acknowledge(ack);
         // Segments stay for a while after they are acknowledged, so that a needless
@@ -98,5 +101,6 @@ impl Lane {
         {
             self.recent.pop_front();
         }
+        late
     }
 }

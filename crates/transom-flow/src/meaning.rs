@@ -76,10 +76,19 @@ impl Situation<'_> {
         // In a simultaneous open the SYN,ACK repeats the SYN's number, but is the answer to the other's.
         if again && (!is_syn_ack || self.has_sent_syn_ack) {
             let original = self.own.sent_before(segment.seq).map(|(_, first)| first);
-            return Meaning::Retransmission {
-                cause: Cause::Timeout,
-                original,
+            // A SYN,ACK may also be sent again to answer a SYN that came again.
+            let asked = self
+                .peer
+                .last_sent
+                .filter(|asked| Some(*asked) > self.own.last_sent);
+            let is_answer =
+                is_syn_ack && asked.is_some_and(|asked| self.time.saturating_sub(asked) < RTO_MIN);
+            let cause = if is_answer {
+                Cause::Unknown
+            } else {
+                Cause::Timeout
             };
+            return Meaning::Retransmission { cause, original };
         }
         if is_syn_ack {
             Meaning::SynAck
@@ -109,6 +118,9 @@ impl Situation<'_> {
                 return Meaning::KeepAlive;
             }
         }
+        if self.own.base.is_none() {
+            return if is_fin { Meaning::Fin } else { Meaning::Data };
+        }
         match self.own.passed.novelty(range) {
             Novelty::Next if is_fin => Meaning::Fin,
             Novelty::AfterGap if is_fin => Meaning::Fin,
@@ -127,19 +139,16 @@ impl Situation<'_> {
             .gap_since
             .map(|since| self.time.saturating_sub(since));
         let is_quick = since.is_some_and(|since| since <= REORDERING_MAX);
-        if self.peer.duplicate_acks >= DUPLICATE_THRESHOLD || (self.peer.sacked_above && !is_quick)
-        {
-            return Meaning::Retransmission {
-                cause: Cause::FastRetransmit,
-                original: None,
-            };
-        }
-        match since {
-            Some(since) if since >= RTO_MIN => Meaning::Retransmission {
-                cause: Cause::Timeout,
-                original: None,
-            },
-            _ => Meaning::OutOfOrder,
+        let is_shown = self.peer.duplicate_acks >= DUPLICATE_THRESHOLD;
+        let cause = match since {
+            _ if is_shown => Cause::FastRetransmit,
+            Some(since) if since >= RTO_MIN => Cause::Timeout,
+            _ if self.peer.sacked_above && !is_quick => Cause::FastRetransmit,
+            _ => return Meaning::OutOfOrder,
+        };
+        Meaning::Retransmission {
+            cause,
+            original: None,
         }
     }
 

@@ -53,11 +53,7 @@ fn syn_options(options: &TcpOptions) -> String {
 fn remark(segment: &Segment) -> Option<String> {
     let window = || bytes(u64::from(segment.window));
     Some(match segment.meaning {
-        Meaning::Retransmission {
-            cause: Cause::Unknown,
-            ..
-        } => "again".into(),
-        Meaning::Retransmission { cause, .. } => format!("again ({})", cause.name()),
+        Meaning::Retransmission { cause, .. } => again(cause).into(),
         Meaning::OutOfOrder => "out of order".into(),
         Meaning::DataAfterGap => "after a gap".into(),
         Meaning::DuplicateAck(n) => format!("duplicate {n}"),

@@ -1,6 +1,6 @@
 //! How a connection ended, or where it stands.
 
-use super::{Finding, Severity, closed_by, first_fin, first_reset, gave_up};
+use super::{Finding, Severity, closed_by, first_fin};
 use crate::connection::Connection;
 use crate::milestones::{FinSeen, ResetSeen};
 use crate::model::{ClosedBy, End};
@@ -177,11 +177,6 @@ fn reset(connection: &Connection, end: End) -> Finding {
             start(connection, end.other()),
             times(again)
         ));
-    } else if !reset.acceptable && reset.ignored > 0 {
-        text.push_str(&format!(
-            " Its sequence number is not the one expected, so {other} had to question it with a \
-             challenge ACK and keep the connection (RFC 5961 §3.2)."
-        ));
     }
     let id = if end == End::Client {
         "reset_by_client"
@@ -315,7 +310,6 @@ fn still_open(connection: &Connection) -> Finding {
     } else {
         "Still open"
     };
-    debug_assert!(gave_up(connection).is_none() || first_reset(connection).is_some());
     if let Some((end, fin)) = first_fin(connection) {
         let other = name(connection, end.other());
         let text = format!(

@@ -11,6 +11,7 @@ pub(super) fn findings(connection: &Connection) -> Vec<Finding> {
     findings.extend(mid_stream(connection));
     findings.extend(simultaneous_open(connection));
     findings.extend(late_answer(connection));
+    findings.extend(reset_without_effect(connection));
     for end in End::BOTH {
         findings.extend(lost(connection, end));
         findings.extend(retransmissions(connection, end));
@@ -79,6 +80,29 @@ fn late_answer(connection: &Connection) -> Option<Finding> {
     })
 }
 
+/// A reset that nobody heeded: its number was wrong, or it came from somebody else.
+fn reset_without_effect(connection: &Connection) -> Option<Finding> {
+    let goes_on = matches!(
+        connection.closed_by(),
+        ClosedBy::StillOpen | ClosedBy::Fin(_) | ClosedBy::BothFin
+    );
+    let (end, reset) = End::BOTH
+        .into_iter()
+        .find_map(|end| Some((end, connection.milestones.resets[end]?)))?;
+    (goes_on && !reset.acceptable && reset.ignored > 0).then(|| Finding {
+        id: "reset_without_effect",
+        severity: Severity::Problem,
+        text: format!(
+            "A reset that claims to come from {} did not end the connection: its sequence number \
+             is not the one expected, so {} had to question it with a challenge ACK and go on \
+             (RFC 5961 §3.2). It may be forged.",
+            name(connection, end),
+            name(connection, end.other())
+        ),
+        frames: vec![reset.frame],
+    })
+}
+
 fn lost(connection: &Connection, end: End) -> Option<Finding> {
     let lost = connection.totals[end].lost;
     (lost > 0).then(|| Finding {
@@ -96,12 +120,16 @@ fn lost(connection: &Connection, end: End) -> Option<Finding> {
 
 fn retransmissions(connection: &Connection, end: End) -> Option<Finding> {
     let totals = &connection.totals[end];
-    let syns = connection.milestones.syns.client.saturating_sub(1);
-    // SYNs sent again have a sentence of their own.
-    let again = match end {
-        End::Client => totals.retransmitted.saturating_sub(u64::from(syns)),
-        End::Server => totals.retransmitted,
+    let m = &connection.milestones;
+    // SYNs sent again, and the answers to them, have a sentence of their own.
+    let told = match end {
+        End::Client => m.syns.client.saturating_sub(1),
+        End::Server if m.syns.client > 1 || m.handshake.is_none() => {
+            m.syn_acks.server.saturating_sub(1)
+        }
+        End::Server => 0,
     };
+    let again = totals.retransmitted.saturating_sub(u64::from(told));
     let is_told = matches!(
         connection.closed_by(),
         ClosedBy::Unanswered | ClosedBy::Vanished(_)

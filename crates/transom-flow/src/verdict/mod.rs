@@ -148,12 +148,16 @@ fn have_both_finished(connection: &Connection) -> bool {
     is_done(fins.client) && is_done(fins.server)
 }
 
-/// The first reset of the connection that counted, or else the first at all.
+/// The first reset, if any ended the connection at one end at least.
 fn first_reset(connection: &Connection) -> Option<(End, ResetSeen)> {
     let resets = &connection.milestones.resets;
+    let has_ended = End::BOTH.into_iter().any(|end| {
+        connection.facts[end].ended.is_some() || connection.truth[end] == Some(State::Closed)
+    });
     End::BOTH
         .into_iter()
         .filter_map(|end| Some((end, resets[end]?)))
+        .filter(|_| has_ended)
         .min_by_key(|(_, reset)| reset.frame)
 }
 

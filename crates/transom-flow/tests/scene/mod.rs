@@ -406,38 +406,37 @@ fn states(states: Ends<EndState>) -> String {
     format!("{:<14}{}", name(states.client), name(states.server))
 }
 
-/// Removes the blanks in front of every line, and around the whole.
-pub fn flush_left(text: &str) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .skip_while(|l| l.trim().is_empty())
-        .map(str::trim_end)
-        .collect();
-    let blank = |line: &&&str| !line.is_empty();
-    let indent = lines
-        .iter()
-        .filter(blank)
-        .map(|l| l.len() - l.trim_start().len())
-        .min();
-    let cut = |line: &&str| line.get(indent.unwrap_or(0)..).unwrap_or("").to_owned();
-    lines
-        .iter()
-        .map(cut)
-        .collect::<Vec<_>>()
-        .join("\n")
-        .trim_end()
-        .to_owned()
+/// The story, who closed, the identifiers of what the verdict says, and its words.
+pub fn account(connection: &Connection) -> String {
+    let verdict = connection.verdict();
+    let mut ids = vec![verdict.ending.id];
+    ids.extend(verdict.findings.iter().map(|finding| finding.id));
+    let mut lines = vec![story(connection)];
+    lines.push(format!(
+        "{}: {}",
+        connection.closed_by().id(),
+        ids.join(", ")
+    ));
+    let mut line = String::new();
+    for word in verdict.text().split(' ') {
+        if line.len() + word.len() > 88 {
+            lines.push(std::mem::take(&mut line));
+        }
+        line.push_str(if line.is_empty() { "" } else { " " });
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines.join("\n")
 }
 
-/// Plays a script and compares its story.
+/// Plays a script and compares what is told of it; indentation and blanks at line ends do not count.
 #[track_caller]
-pub fn assert_story(script: &str, expected: &str) {
+pub fn assert_account(script: &str, expected: &str) {
     let scene = play(script);
-    let story = flush_left(&format!(".\n{}", story(scene.connection())));
-    let expected = flush_left(expected);
-    assert_eq!(
-        story.trim_start_matches('.').trim(),
-        expected.trim(),
-        "\n{story}\n"
-    );
+    let trimmed = |text: &str| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let account = account(scene.connection());
+    assert_eq!(trimmed(&account), trimmed(expected), "\n{account}\n");
 }

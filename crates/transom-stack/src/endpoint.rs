@@ -51,6 +51,8 @@ pub(crate) struct Slot {
     pub(crate) armed: Option<Instant>,
     /// The host's epoch when the path was looked at.
     pub(crate) epoch: u32,
+    /// The path MTU that the connection was told then; it may have learnt of a smaller one since.
+    pub(crate) told_mtu: usize,
     pub(crate) flow_label: u32,
     /// What a recorder that wants metrics was told last.
     pub(crate) told: Option<Box<Metrics>>,
@@ -125,6 +127,15 @@ impl Tenants {
             Entry::Incoming(index) => self.incomings.at(index).map(|slot| &slot.tuple),
         }
     }
+
+    fn is_armed(&self, at: Instant, owner: Owner) -> bool {
+        let armed = match owner {
+            Owner::Connection(key) => self.connections.get(key).map(|slot| slot.armed),
+            Owner::TimeWait(key) => self.time_waits.get(key).map(|slot| slot.armed),
+            Owner::Incoming(key) => self.incomings.get(key).map(|slot| slot.armed),
+        };
+        armed.flatten() == Some(at)
+    }
 }
 
 /// Everything about TCP that is more than one connection.
@@ -197,6 +208,7 @@ impl Endpoints {
     ) -> Option<SlabKey> {
         let key = self.tenants.connections.insert(Slot {
             tuple,
+            told_mtu: connection.path_mtu(),
             connection: Box::new(connection),
             holder,
             linked: true,
@@ -347,14 +359,15 @@ impl Endpoints {
             timers, tenants, ..
         } = self;
         let owners = tenants.connections.len() + tenants.time_waits.len() + tenants.incomings.len();
-        timers.compact(owners, |at, owner| {
-            let armed = match owner {
-                Owner::Connection(key) => tenants.connections.get(key).map(|slot| slot.armed),
-                Owner::TimeWait(key) => tenants.time_waits.get(key).map(|slot| slot.armed),
-                Owner::Incoming(key) => tenants.incomings.get(key).map(|slot| slot.armed),
-            };
-            armed.flatten() == Some(at)
-        });
+        timers.compact(owners, |at, owner| tenants.is_armed(at, owner));
+    }
+
+    /// Makes the first deadline one that somebody has.
+    pub(crate) fn trim_timers(&mut self) {
+        let Self {
+            timers, tenants, ..
+        } = self;
+        timers.trim(|at, owner| tenants.is_armed(at, owner));
     }
 }
 

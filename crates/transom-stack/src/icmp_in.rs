@@ -195,8 +195,10 @@ impl Stack {
                 let mtu = pmtu::believed(claimed, quoted.total_len(), ipv4)
                     .ok_or_else(|| dropped(Discard::IcmpMtuImplausible))?;
                 let outcome = slot.connection.handle_packet_too_big(now, mtu, seq);
-                // PMTU-6: what one connection proved holds for the others to the same host.
-                if outcome.is_ok() && self.host.path_mtus.lower(tuple.remote, mtu, now) {
+                // PMTU-6: what one connection believes holds for the others to the same host. It may also keep the
+                // report for when something is lost (ICMPA-4).
+                let believed = outcome.is_ok() && slot.connection.path_mtu() <= mtu;
+                if believed && self.host.path_mtus.lower(tuple.remote, mtu, now) {
                     self.host.path_changed();
                 }
                 outcome

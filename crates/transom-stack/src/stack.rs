@@ -141,7 +141,11 @@ impl Stack {
             self.link.pop().or_else(|| self.poll_connections(now))
         } else {
             self.poll_connections(now).or_else(|| self.link.pop())
-        }?;
+        };
+        let Some(frame) = frame else {
+            self.endpoints.trim_timers();
+            return None;
+        };
         self.observer.frame_out(now, &frame);
         Some(frame)
     }

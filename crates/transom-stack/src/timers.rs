@@ -52,6 +52,15 @@ impl Timers {
         Some((at, owner))
     }
 
+    /// Throws stale entries away as long as one is first, so that [`next`](Self::next) is somebody's.
+    pub(crate) fn trim(&mut self, live: impl Fn(Instant, Owner) -> bool) {
+        while let Some(Reverse((at, owner))) = self.heap.peek()
+            && !live(*at, *owner)
+        {
+            self.heap.pop();
+        }
+    }
+
     /// Throws stale entries away once they outnumber the live ones, so that memory follows the number
     /// of owners.
     pub(crate) fn compact(&mut self, owners: usize, live: impl Fn(Instant, Owner) -> bool) {

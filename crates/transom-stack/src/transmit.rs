@@ -4,7 +4,8 @@ use transom_tcp::{Instant, State};
 use transom_wire::TxFrame;
 
 use crate::egress;
-use crate::endpoint::Holder;
+use crate::endpoint::{Holder, Slot};
+use crate::host::Host;
 use crate::link::Waiting;
 use crate::slab::SlabKey;
 use crate::stack::Stack;
@@ -20,9 +21,7 @@ impl Stack {
                 continue;
             };
             if slot.epoch != self.host.epoch {
-                slot.epoch = self.host.epoch;
-                let mtu = self.host.path_mtu(slot.tuple.remote);
-                slot.connection.set_path_mtu(now, mtu);
+                refresh_path(&mut self.host, slot, now);
             }
             let limit = max_payload(&self.host.capabilities, slot.tuple.local.is_ipv4());
             let Some(transmit) = slot.connection.poll_transmit(now, limit) else {
@@ -130,6 +129,17 @@ impl Stack {
             }
         }
     }
+}
+
+/// Brings a connection and the memory of paths to agree.
+fn refresh_path(host: &mut Host, slot: &mut Slot, now: Instant) {
+    let learnt = slot.connection.path_mtu();
+    if learnt < slot.told_mtu {
+        host.path_mtus.lower(slot.tuple.remote, learnt, now);
+    }
+    slot.told_mtu = host.path_mtu(slot.tuple.remote);
+    slot.epoch = host.epoch;
+    slot.connection.set_path_mtu(now, slot.told_mtu);
 }
 
 /// The most payload of one segment handed to the device: what it can cut, or 0 when it cuts nothing.

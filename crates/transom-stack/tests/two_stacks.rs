@@ -1,4 +1,9 @@
 //! Two stacks, a wire in memory between them, and a clock that jumps.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "in a test a panic is the failure"
+)]
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -88,7 +93,8 @@ impl Pair {
             let arrives = self.now + self.wire.delay;
             for frame in received(frame, &self.wire) {
                 self.sent[from] += 1;
-                let lost = self.wire.lose_every > 0 && self.sent[from] % self.wire.lose_every == 0;
+                let lost = self.wire.lose_every > 0
+                    && self.sent[from].is_multiple_of(self.wire.lose_every);
                 if !lost {
                     self.in_flight[1 - from].push_back((arrives, frame));
                 }

@@ -134,6 +134,11 @@ impl Connection {
         &self.env.config
     }
 
+    /// The path MTU in force, in octets of IP packet: what the stack said, or less if the network did.
+    pub fn path_mtu(&self) -> usize {
+        self.env.path.mtu
+    }
+
     /// Recv-Q: octets that `recv` would give.
     pub fn recv_queue(&self) -> usize {
         self.recv_queue_ref().map_or(0, RecvQueue::readable)

@@ -295,3 +295,65 @@ pub fn assert_dropped(stack: &mut Stack, packet: Vec<u8>, reason: Discard) {
         "{reason} expected: {counts:?}"
     );
 }
+
+/// A peer's end of a connection: what it sends next and what it has received.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub us: String,
+    pub peer: String,
+    pub snd_nxt: u32,
+    pub rcv_nxt: u32,
+}
+
+impl Peer {
+    /// The next segment of the peer.
+    pub fn seg(&self, flags: Flags) -> Seg {
+        seg(&self.peer, &self.us, flags)
+            .seq(self.snd_nxt)
+            .ack(self.rcv_nxt)
+    }
+
+    /// Answers a SYN of the stack, and gives the peer's end of the connection.
+    pub fn answer(stack: &mut Stack, now: Instant, syn: &Seg) -> Self {
+        let peer = Self {
+            us: syn.src.to_string(),
+            peer: syn.dst.to_string(),
+            snd_nxt: 5001,
+            rcv_nxt: syn.seq + 1,
+        };
+        let syn_ack = peer.seg(SYN | ACK).seq(5000).mss(1460);
+        let sent = exchange(stack, now, syn_ack.bytes());
+        assert_eq!(one_tcp(&sent).flags, ACK);
+        peer
+    }
+
+    /// Opens a connection to a listener of the stack.
+    pub fn open(stack: &mut Stack, now: Instant, peer: &str, us: &str) -> Self {
+        let syn = seg(peer, us, SYN).seq(7000).mss(1460);
+        let syn_ack = one_tcp(&exchange(stack, now, syn.bytes()));
+        assert_eq!(syn_ack.flags, SYN | ACK);
+        assert_eq!(syn_ack.ack, 7001);
+        let peer = Self {
+            us: us.to_string(),
+            peer: peer.to_string(),
+            snd_nxt: 7001,
+            rcv_nxt: syn_ack.seq + 1,
+        };
+        exchange(stack, now, peer.seg(ACK).bytes());
+        peer
+    }
+}
+
+/// A connection of the stack to `remote`, established, and the peer's end.
+pub fn connected(stack: &mut Stack, now: Instant, remote: &str) -> (transom_stack::ConnId, Peer) {
+    let options = transom_stack::ConnectOptions::new(socket(remote));
+    let id = stack.tcp_connect(now, options).unwrap();
+    let syn = one_tcp(&drain(stack, now));
+    assert_eq!(syn.flags, SYN);
+    let peer = Peer::answer(stack, now, &syn);
+    assert_eq!(
+        stack.tcp_state(id),
+        Some(transom_stack::tcp::State::Established)
+    );
+    (id, peer)
+}

@@ -1,4 +1,10 @@
 //! The stack as a peer made of bytes sees it, by requirement.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test a panic is the failure"
+)]
 
 mod closed;
 mod harness;

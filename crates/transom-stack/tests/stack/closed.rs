@@ -85,7 +85,7 @@ fn bad_segments_are_named() {
     let mut bad_sum = good.clone();
     bad_sum[30] ^= 1;
     assert_dropped(&mut stack(), bad_sum, Discard::TcpChecksum);
-    let mut short_header = good.clone();
+    let mut short_header = good;
     short_header[32] = 0x40;
     assert_dropped(&mut stack(), short_header, Discard::TcpMalformed);
     let port_zero = seg("10.0.0.2:0", "10.0.0.1:80", SYN).bytes();

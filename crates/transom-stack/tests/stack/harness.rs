@@ -12,38 +12,38 @@ use transom_stack::wire::{
 };
 use transom_stack::{Discard, Stack, StackConfig};
 
-pub fn at(ms: u64) -> Instant {
+pub(crate) fn at(ms: u64) -> Instant {
     Instant::from_origin(Duration::from_millis(ms))
 }
 
-pub fn ip(text: &str) -> IpAddr {
+pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-pub fn socket(text: &str) -> SocketAddr {
+pub(crate) fn socket(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-pub fn cidr(text: &str) -> Cidr {
+pub(crate) fn cidr(text: &str) -> Cidr {
     text.parse().unwrap()
 }
 
 /// The stack's addresses in most tests, and the peer's.
-pub const US: &str = "10.0.0.1";
-pub const PEER: &str = "10.0.0.2";
-pub const US6: &str = "2001:db8::1";
-pub const PEER6: &str = "2001:db8::2";
+pub(crate) const US: &str = "10.0.0.1";
+pub(crate) const PEER: &str = "10.0.0.2";
+pub(crate) const US6: &str = "2001:db8::1";
+pub(crate) const PEER6: &str = "2001:db8::2";
 
 /// A stack on a device for bare IP packets, with one address of each family.
-pub fn stack() -> Stack {
+pub(crate) fn stack() -> Stack {
     stack_with(StackConfig::default())
 }
 
-pub fn stack_with(config: StackConfig) -> Stack {
+pub(crate) fn stack_with(config: StackConfig) -> Stack {
     on_device(config, Capabilities::ip(1500))
 }
 
-pub fn on_device(config: StackConfig, capabilities: Capabilities) -> Stack {
+pub(crate) fn on_device(config: StackConfig, capabilities: Capabilities) -> Stack {
     let mut stack = Stack::new(config, capabilities, [42; 32], at(0));
     stack.add_address(cidr("10.0.0.1/24"));
     stack.add_address(cidr("2001:db8::1/64"));
@@ -51,20 +51,20 @@ pub fn on_device(config: StackConfig, capabilities: Capabilities) -> Stack {
 }
 
 /// Hands bytes in and gives what comes out.
-pub fn exchange(stack: &mut Stack, now: Instant, packet: Vec<u8>) -> Vec<Vec<u8>> {
+pub(crate) fn exchange(stack: &mut Stack, now: Instant, packet: Vec<u8>) -> Vec<Vec<u8>> {
     stack.handle_frame(now, RxFrame::from(Bytes::from(packet)));
     drain(stack, now)
 }
 
 /// Everything that the stack has to send.
-pub fn drain(stack: &mut Stack, now: Instant) -> Vec<Vec<u8>> {
+pub(crate) fn drain(stack: &mut Stack, now: Instant) -> Vec<Vec<u8>> {
     drain_frames(stack, now)
         .iter()
         .map(TxFrame::to_vec)
         .collect()
 }
 
-pub fn drain_frames(stack: &mut Stack, now: Instant) -> Vec<TxFrame> {
+pub(crate) fn drain_frames(stack: &mut Stack, now: Instant) -> Vec<TxFrame> {
     let mut out = Vec::new();
     while let Some(frame) = stack.poll_transmit(now) {
         out.push(frame);
@@ -74,7 +74,11 @@ pub fn drain_frames(stack: &mut Stack, now: Instant) -> Vec<TxFrame> {
 }
 
 /// Lets time pass until the stack has nothing to do before `until`, and gives what it sends.
-pub fn run_until(stack: &mut Stack, from: Instant, until: Instant) -> Vec<(Instant, Vec<u8>)> {
+pub(crate) fn run_until(
+    stack: &mut Stack,
+    from: Instant,
+    until: Instant,
+) -> Vec<(Instant, Vec<u8>)> {
     let mut now = from;
     let mut out = Vec::new();
     for _ in 0..100_000 {
@@ -91,11 +95,11 @@ pub fn run_until(stack: &mut Stack, from: Instant, until: Instant) -> Vec<(Insta
 }
 
 /// An IP packet of either version around `payload`.
-pub fn packet(src: &str, dst: &str, protocol: Protocol, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(src: &str, dst: &str, protocol: Protocol, payload: &[u8]) -> Vec<u8> {
     packet_with(src, dst, protocol, payload, 64, Ecn::NotEct)
 }
 
-pub fn packet_with(
+pub(crate) fn packet_with(
     src: &str,
     dst: &str,
     protocol: Protocol,
@@ -131,24 +135,24 @@ pub fn packet_with(
 
 /// A TCP segment of the peer.
 #[derive(Clone, Debug)]
-pub struct Seg {
-    pub src: SocketAddr,
-    pub dst: SocketAddr,
-    pub seq: u32,
-    pub ack: u32,
-    pub flags: Flags,
-    pub window: u16,
-    pub options: Options,
-    pub payload: Vec<u8>,
+pub(crate) struct Seg {
+    pub(crate) src: SocketAddr,
+    pub(crate) dst: SocketAddr,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    pub(crate) flags: Flags,
+    pub(crate) window: u16,
+    pub(crate) options: Options,
+    pub(crate) payload: Vec<u8>,
 }
 
-pub const SYN: Flags = Flags::SYN;
-pub const ACK: Flags = Flags::ACK;
-pub const RST: Flags = Flags::RST;
-pub const FIN: Flags = Flags::FIN;
+pub(crate) const SYN: Flags = Flags::SYN;
+pub(crate) const ACK: Flags = Flags::ACK;
+pub(crate) const RST: Flags = Flags::RST;
+pub(crate) const FIN: Flags = Flags::FIN;
 
 /// From the peer's socket to ours.
-pub fn seg(src: &str, dst: &str, flags: Flags) -> Seg {
+pub(crate) fn seg(src: &str, dst: &str, flags: Flags) -> Seg {
     Seg {
         src: socket(src),
         dst: socket(dst),
@@ -162,27 +166,27 @@ pub fn seg(src: &str, dst: &str, flags: Flags) -> Seg {
 }
 
 impl Seg {
-    pub fn seq(mut self, seq: u32) -> Self {
+    pub(crate) fn seq(mut self, seq: u32) -> Self {
         self.seq = seq;
         self
     }
 
-    pub fn ack(mut self, ack: u32) -> Self {
+    pub(crate) fn ack(mut self, ack: u32) -> Self {
         self.ack = ack;
         self
     }
 
-    pub fn mss(mut self, mss: u16) -> Self {
+    pub(crate) fn mss(mut self, mss: u16) -> Self {
         self.options.mss = Some(mss);
         self
     }
 
-    pub fn payload(mut self, payload: &[u8]) -> Self {
+    pub(crate) fn payload(mut self, payload: &[u8]) -> Self {
         self.payload = payload.to_vec();
         self
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let header = Header {
             src_port: self.src.port(),
             dst_port: self.dst.port(),
@@ -202,7 +206,7 @@ impl Seg {
 }
 
 /// A segment that the stack sent, its checksums verified.
-pub fn parse_tcp(bytes: &[u8]) -> Seg {
+pub(crate) fn parse_tcp(bytes: &[u8]) -> Seg {
     let packet = Packet::new(bytes).expect("a well-formed IP packet");
     assert_eq!(packet.protocol(), Protocol::TCP);
     let view = TcpView::new(packet.payload()).expect("a well-formed segment");
@@ -223,7 +227,7 @@ pub fn parse_tcp(bytes: &[u8]) -> Seg {
 }
 
 /// The one segment that the stack sent.
-pub fn one_tcp(frames: &[Vec<u8>]) -> Seg {
+pub(crate) fn one_tcp(frames: &[Vec<u8>]) -> Seg {
     let [frame] = frames else {
         panic!("one segment expected, {} frames sent", frames.len());
     };
@@ -231,7 +235,7 @@ pub fn one_tcp(frames: &[Vec<u8>]) -> Seg {
 }
 
 /// A UDP datagram of the peer.
-pub fn datagram(src: &str, dst: &str, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn datagram(src: &str, dst: &str, payload: &[u8]) -> Vec<u8> {
     let (src, dst) = (socket(src), socket(dst));
     let header = udp::Header {
         src_port: src.port(),
@@ -249,21 +253,21 @@ pub fn datagram(src: &str, dst: &str, payload: &[u8]) -> Vec<u8> {
 }
 
 /// An ICMP message of the peer.
-pub fn icmp4(src: &str, dst: &str, message: icmpv4::Message<'_>) -> Vec<u8> {
+pub(crate) fn icmp4(src: &str, dst: &str, message: icmpv4::Message<'_>) -> Vec<u8> {
     let mut out = vec![0; message.len()];
     message.emit(&mut out);
     packet(src, dst, Protocol::ICMP, &out)
 }
 
 /// An ICMPv6 message of the peer.
-pub fn icmp6(src: &str, dst: &str, message: icmpv6::Message<'_>) -> Vec<u8> {
+pub(crate) fn icmp6(src: &str, dst: &str, message: icmpv6::Message<'_>) -> Vec<u8> {
     let mut out = vec![0; message.len()];
     message.emit(&mut out, src.parse().unwrap(), dst.parse().unwrap());
     packet(src, dst, Protocol::ICMPV6, &out)
 }
 
 /// Source, destination, type, code and what follows the eight bytes of header of an ICMP message that the stack sent.
-pub fn parse_icmp(bytes: &[u8]) -> (IpAddr, IpAddr, u8, u8, Vec<u8>) {
+pub(crate) fn parse_icmp(bytes: &[u8]) -> (IpAddr, IpAddr, u8, u8, Vec<u8>) {
     let packet = Packet::new(bytes).expect("a well-formed IP packet");
     let (src, dst) = (packet.src(), packet.dst());
     match (src, dst) {
@@ -284,7 +288,7 @@ pub fn parse_icmp(bytes: &[u8]) -> (IpAddr, IpAddr, u8, u8, Vec<u8>) {
 }
 
 /// Hands bytes in and asserts that nothing comes out, and for what reason.
-pub fn assert_dropped(stack: &mut Stack, packet: Vec<u8>, reason: Discard) {
+pub(crate) fn assert_dropped(stack: &mut Stack, packet: Vec<u8>, reason: Discard) {
     let before = stack.counters().discarded(reason);
     let sent = exchange(stack, at(0), packet);
     assert!(sent.is_empty(), "{reason}: {} frames sent", sent.len());
@@ -298,23 +302,23 @@ pub fn assert_dropped(stack: &mut Stack, packet: Vec<u8>, reason: Discard) {
 
 /// A peer's end of a connection: what it sends next and what it has received.
 #[derive(Clone, Debug)]
-pub struct Peer {
-    pub us: String,
-    pub peer: String,
-    pub snd_nxt: u32,
-    pub rcv_nxt: u32,
+pub(crate) struct Peer {
+    pub(crate) us: String,
+    pub(crate) peer: String,
+    pub(crate) snd_nxt: u32,
+    pub(crate) rcv_nxt: u32,
 }
 
 impl Peer {
     /// The next segment of the peer.
-    pub fn seg(&self, flags: Flags) -> Seg {
+    pub(crate) fn seg(&self, flags: Flags) -> Seg {
         seg(&self.peer, &self.us, flags)
             .seq(self.snd_nxt)
             .ack(self.rcv_nxt)
     }
 
     /// Answers a SYN of the stack, and gives the peer's end of the connection.
-    pub fn answer(stack: &mut Stack, now: Instant, syn: &Seg) -> Self {
+    pub(crate) fn answer(stack: &mut Stack, now: Instant, syn: &Seg) -> Self {
         let peer = Self {
             us: syn.src.to_string(),
             peer: syn.dst.to_string(),
@@ -328,7 +332,7 @@ impl Peer {
     }
 
     /// Opens a connection to a listener of the stack.
-    pub fn open(stack: &mut Stack, now: Instant, peer: &str, us: &str) -> Self {
+    pub(crate) fn open(stack: &mut Stack, now: Instant, peer: &str, us: &str) -> Self {
         let syn = seg(peer, us, SYN).seq(7000).mss(1460);
         let syn_ack = one_tcp(&exchange(stack, now, syn.bytes()));
         assert_eq!(syn_ack.flags, SYN | ACK);
@@ -345,7 +349,11 @@ impl Peer {
 }
 
 /// A connection of the stack to `remote`, established, and the peer's end.
-pub fn connected(stack: &mut Stack, now: Instant, remote: &str) -> (transom_stack::ConnId, Peer) {
+pub(crate) fn connected(
+    stack: &mut Stack,
+    now: Instant,
+    remote: &str,
+) -> (transom_stack::ConnId, Peer) {
     let options = transom_stack::ConnectOptions::new(socket(remote));
     let id = stack.tcp_connect(now, options).unwrap();
     let syn = one_tcp(&drain(stack, now));

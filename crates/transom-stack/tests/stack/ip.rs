@@ -89,7 +89,7 @@ fn req_ip4_1_malformed_headers_are_dropped() {
     let mut short_ihl = good.clone();
     short_ihl[0] = 0x44;
     assert_dropped(&mut stack(), short_ihl, Discard::IpMalformed);
-    let mut long = good.clone();
+    let mut long = good;
     long.truncate(25);
     assert_dropped(&mut stack(), long, Discard::IpMalformed);
 }

@@ -1,0 +1,193 @@
+//! Our sockets with the real kernel at the other end, each test in a network namespace of its own.
+//!
+//! They need root or user namespaces, `unshare` and `ip`; the TUN tests also `/dev/net/tun`.
+
+mod namespace;
+#[path = "../wire/mod.rs"]
+mod wire;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use namespace::{in_namespace, in_namespace_with_tun, run};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use transom::device::{Device, PacketSocket, Tun, TunOptions};
+use transom::{CloseReason, Stack, StackConfig, State, TcpListener, TcpStream};
+use wire::{bounded, check_stream, write_stream};
+
+const MIB: u64 = 1 << 20;
+/// The kernel is number 1 of each network, we are number 2.
+const KERNEL: [&str; 2] = ["10.9.0.1:7000", "[fd00::1]:7000"];
+const OURS: [&str; 2] = ["10.9.0.2:7000", "[fd00::2]:7000"];
+
+fn tun(vnet: bool) -> impl Device {
+    let device = Tun::open(&TunOptions::new("tun0").vnet(vnet)).unwrap();
+    run("ip addr add 10.9.0.1/24 dev tun0");
+    run("ip addr add fd00::1/64 dev tun0 nodad");
+    device
+}
+
+fn veth() -> impl Device {
+    run("ip link add kernel0 type veth peer name ours0");
+    // The kernel must stay silent on our end.
+    run("ip link set ours0 addrgenmode none arp off");
+    run("ip link set kernel0 up");
+    run("ip link set ours0 up");
+    run("ip addr add 10.9.0.1/24 dev kernel0");
+    run("ip addr add fd00::1/64 dev kernel0 nodad");
+    PacketSocket::open("ours0").unwrap()
+}
+
+/// Runs the test against a stack behind the device that `open` makes.
+fn with_stack<D: Device + 'static, F: Future<Output = ()> + Send + 'static>(
+    open: impl FnOnce() -> D,
+    test: impl FnOnce(Stack) -> F + Send + 'static,
+) {
+    let device = open();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let stack = Stack::builder()
+            .config(StackConfig::default().mac([2, 0, 0, 0, 0, 2]))
+            .address("10.9.0.2/24")
+            .address("fd00::2/64")
+            .device(device)
+            .spawn()
+            .unwrap();
+        tokio::spawn(bounded(test(stack))).await.unwrap();
+    });
+}
+
+/// Sends a stream and checks that it comes back, both at once, then the end.
+async fn echo_client(stream: impl AsyncRead + AsyncWrite, len: u64) {
+    let (mut read, mut write) = tokio::io::split(stream);
+    let (sent, received) = tokio::join!(
+        async {
+            write_stream(&mut write, 1, len).await?;
+            write.shutdown().await
+        },
+        check_stream(&mut read, 1)
+    );
+    sent.unwrap();
+    assert_eq!(received.unwrap(), len);
+}
+
+async fn echo_server(stream: impl AsyncRead + AsyncWrite) {
+    let (mut read, mut write) = tokio::io::split(stream);
+    tokio::io::copy(&mut read, &mut write).await.unwrap();
+    write.shutdown().await.unwrap();
+}
+
+/// Both directions, both roles, both IP versions.
+async fn echoes(stack: Stack, len: u64) {
+    for (kernel, ours) in KERNEL.into_iter().zip(OURS) {
+        let listener = TcpListener::bind(&stack, ours).await.unwrap();
+        let (client, server) =
+            tokio::join!(tokio::net::TcpStream::connect(ours), listener.accept());
+        let server = tokio::spawn(echo_server(server.unwrap().0));
+        echo_client(client.unwrap(), len).await;
+        server.await.unwrap();
+
+        let listener = tokio::net::TcpListener::bind(kernel).await.unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(&stack, kernel), listener.accept());
+        let server = tokio::spawn(echo_server(server.unwrap().0));
+        let client = client.unwrap();
+        assert!(client.info().unwrap().timestamps);
+        echo_client(client, len).await;
+        server.await.unwrap();
+    }
+}
+
+#[test]
+fn echoes_over_tun_with_offload() {
+    in_namespace_with_tun("echoes_over_tun_with_offload", || {
+        with_stack(|| tun(true), |stack| echoes(stack, 256 * MIB));
+    });
+}
+
+#[test]
+fn echoes_over_plain_tun() {
+    in_namespace_with_tun("echoes_over_plain_tun", || {
+        with_stack(|| tun(false), |stack| echoes(stack, 32 * MIB));
+    });
+}
+
+#[test]
+fn echoes_over_veth() {
+    in_namespace("echoes_over_veth", || {
+        with_stack(veth, |stack| echoes(stack, 64 * MIB));
+    });
+}
+
+#[test]
+fn closing_looks_to_the_kernel_as_it_should() {
+    in_namespace("closing_looks_to_the_kernel_as_it_should", || {
+        with_stack(veth, closing);
+    });
+}
+
+async fn accepted(
+    stack: &Stack,
+    listener: &tokio::net::TcpListener,
+) -> (TcpStream, tokio::net::TcpStream) {
+    let address = listener.local_addr().unwrap();
+    let (ours, kernel) = tokio::join!(TcpStream::connect(stack, address), listener.accept());
+    (ours.unwrap(), kernel.unwrap().0)
+}
+
+async fn closing(stack: Stack) {
+    let listener = tokio::net::TcpListener::bind(KERNEL[0]).await.unwrap();
+
+    // We reset.
+    let (ours, mut kernel) = accepted(&stack, &listener).await;
+    ours.abort();
+    let error = kernel.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+
+    // The kernel resets.
+    let (mut ours, kernel) = accepted(&stack, &listener).await;
+    kernel.set_zero_linger().unwrap();
+    drop(kernel);
+    let error = ours.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+
+    // We drop with data unread.
+    let (ours, mut kernel) = accepted(&stack, &listener).await;
+    kernel.write_all(b"unread").await.unwrap();
+    ours.readable().await.unwrap();
+    drop(ours);
+    let error = kernel.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+
+    // We drop with data unsent: it arrives.
+    let (mut ours, mut kernel) = accepted(&stack, &listener).await;
+    write_stream(&mut ours, 3, 3 * MIB).await.unwrap();
+    drop(ours);
+    assert_eq!(check_stream(&mut kernel, 3).await.unwrap(), 3 * MIB);
+
+    // Half-close, each way.
+    let (mut ours, mut kernel) = accepted(&stack, &listener).await;
+    ours.shutdown().await.unwrap();
+    assert_eq!(kernel.read(&mut [0; 8]).await.unwrap(), 0);
+    write_stream(&mut kernel, 4, MIB).await.unwrap();
+    kernel.shutdown().await.unwrap();
+    assert_eq!(check_stream(&mut ours, 4).await.unwrap(), MIB);
+    assert_eq!(ours.closed().await, CloseReason::Normal);
+    assert_eq!(ours.state(), State::TimeWait);
+    let (mut ours, mut kernel) = accepted(&stack, &listener).await;
+    kernel.shutdown().await.unwrap();
+    assert_eq!(ours.read(&mut [0; 8]).await.unwrap(), 0);
+    write_stream(&mut ours, 5, MIB).await.unwrap();
+    ours.shutdown().await.unwrap();
+    assert_eq!(check_stream(&mut kernel, 5).await.unwrap(), MIB);
+
+    // Nobody listens, there or here.
+    let closed: SocketAddr = "10.9.0.1:7999".parse().unwrap();
+    let error = TcpStream::connect(&stack, closed).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    let error = tokio::net::TcpStream::connect("10.9.0.2:7999").await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}

@@ -178,6 +178,13 @@ impl Tcb {
                 mss: u64::from(mss),
             });
         }
+        let ssthresh = self.congestion.ssthresh();
+        if let Some(cwnd) = self
+            .recovery
+            .recovery_cwnd(outcome, ssthresh, u32::from(mss))
+        {
+            self.congestion.set_recovery_cwnd(cwnd);
+        }
         if outcome.delivered == 0 {
             return;
         }

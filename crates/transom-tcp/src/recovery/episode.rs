@@ -2,6 +2,7 @@
 
 use transom_wire::{Seq, SeqRange};
 
+use super::prr::Prr;
 use super::{AckInput, AckOutcome, Episode, Recovery};
 
 impl Recovery {
@@ -41,6 +42,7 @@ impl Recovery {
             // RFC 6675 §5 (A), RFC 6582 §3.2 step 3: a full acknowledgement.
             self.episode = Episode::None;
             self.inflation = 0;
+            self.prr = None;
             self.forced = false;
             self.dup_acks = 0;
             self.timeout_una = None;
@@ -97,7 +99,16 @@ impl Recovery {
         self.recover = self.board.end();
         self.had_partial_ack = false;
         self.start_resending(una);
-        if !self.sack {
+        if self.sack {
+            // RFC 9937 §6.1 PRR-1: what was in flight before this acknowledgement, without what
+            // had been SACKed before.
+            let in_flight = self
+                .board
+                .outstanding()
+                .saturating_sub(self.board.counters().sacked);
+            let arrived = u64::from(outcome.newly_sacked) + u64::from(outcome.newly_acked);
+            self.prr = Some(Prr::new(in_flight.saturating_add(arrived)));
+        } else {
             // RFC 6582 §3.2 step 2 NR-2: cwnd = ssthresh + 3·SMSS for the segments that left.
             self.inflation = i64::from(self.dup_thresh) * i64::from(input.mss);
         }

@@ -13,11 +13,13 @@
 //! - With nothing outstanding no heap memory is held.
 
 mod episode;
+mod prr;
 mod report;
 mod resend;
 mod run;
 mod scoreboard;
 
+use prr::Prr;
 pub use report::{AckInput, AckOutcome, Retransmit, RetransmitCause, SendLimits, TimeoutOutcome};
 use run::Covered;
 use scoreboard::Scoreboard;
@@ -61,6 +63,8 @@ pub struct Recovery {
     rescued: bool,
     /// SND.UNA at the last timeout.
     timeout_una: Option<Seq>,
+    /// Set during fast recovery with SACK.
+    prr: Option<Prr>,
     retransmitted: u64,
 }
 
@@ -84,6 +88,7 @@ impl Recovery {
             high_rxt: iss,
             rescued: false,
             timeout_una: None,
+            prr: None,
             retransmitted: 0,
         }
     }
@@ -191,6 +196,9 @@ impl Recovery {
     /// `range` was sent, SYN and FIN included. New data begins where the last ended.
     pub fn on_sent(&mut self, range: SeqRange, now: Instant, retransmission: bool) {
         self.board.restart(range.start);
+        if let Some(prr) = &mut self.prr {
+            prr.on_sent(range.len());
+        }
         let end = self.board.end();
         let old = SeqRange {
             start: range.start,
@@ -288,6 +296,7 @@ impl Recovery {
         self.dup_acks = 0;
         self.limited_sent = 0;
         self.inflation = 0;
+        self.prr = None;
         TimeoutOutcome { first, reneged }
     }
 
@@ -304,6 +313,7 @@ impl Recovery {
         self.episode = Episode::None;
         self.forced = false;
         self.inflation = 0;
+        self.prr = None;
         self.dup_acks = 0;
         self.limited_sent = 0;
     }

@@ -666,6 +666,36 @@ fn req_rto_7_every_ack_of_new_data_measures() {
 }
 
 #[test]
+fn req_prr_1_and_prr_2_the_account_begins_with_what_was_in_flight() {
+    let mut sender = Sender::new(u32::MAX - 3000, true);
+    sender.send(20);
+    assert_eq!(
+        sender
+            .recovery
+            .recovery_cwnd(&AckOutcome::default(), 10_000, MSS),
+        None
+    );
+    let _ = sender.sack(0, &[(1000, 2000)]);
+    let entry = sender.sack(0, &[(1000, 4000)]);
+    assert!(entry.entered_recovery);
+    // RecoverFS = 20 000 − 1000 SACKed before. Nothing was sent yet: 2000·10 000/19 000, rounded
+    // up, on top of the 16 000 in flight.
+    assert_eq!(sender.recovery.pipe(), 16_000);
+    assert_eq!(
+        sender.recovery.recovery_cwnd(&entry, 10_000, MSS),
+        Some(17_053)
+    );
+    let repeated = sender.sack(0, &[(1000, 4000)]);
+    assert_eq!(
+        sender.recovery.recovery_cwnd(&repeated, 10_000, MSS),
+        None,
+        "nothing delivered"
+    );
+    assert!(sender.ack(20_000).exited_recovery);
+    assert_eq!(sender.recovery.recovery_cwnd(&entry, 10_000, MSS), None);
+}
+
+#[test]
 fn req_sack_9_a_peer_that_reneges_gets_everything_again() {
     let mut sender = Sender::new(u32::MAX - 2000, true);
     sender.send(6);

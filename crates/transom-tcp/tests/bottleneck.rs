@@ -118,6 +118,8 @@ fn transfer(config: &Config, octets: u64, max_payload: usize, mut links: [Link; 
         now,
     );
     let mut ends = [Some(client), None];
+    // The stream repeats every 251 octets.
+    let text = stream(0, 65_536 + 251);
     let (mut written, mut read) = (0, 0);
     let mut finished = false;
     loop {
@@ -133,7 +135,8 @@ fn transfer(config: &Config, octets: u64, max_payload: usize, mut links: [Link; 
             }
             while from == 0 && written < octets {
                 let len = (octets - written).min(65_536) as usize;
-                match conn.send(now, stream(written, len)) {
+                let from = (written % 251) as usize;
+                match conn.send(now, text.slice(from..from + len)) {
                     Ok(0) | Err(_) => break,
                     Ok(taken) => written += taken as u64,
                 }

@@ -177,6 +177,11 @@ impl Network {
         self.tasks.shutdown().await;
         // Connections that nobody holds any more may still have something to say.
         let _ = timeout(FAREWELL, self.stack.idle()).await;
+        if let Err(error) = self.stack.check() {
+            self.observer.notice(&format!(
+                "the program's network failed: {error}; run it again, perhaps with another --device"
+            ));
+        }
         drop(self.stack);
         self.over.store(true, Ordering::Relaxed);
         self.observer

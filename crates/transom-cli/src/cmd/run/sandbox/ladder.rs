@@ -31,7 +31,7 @@ pub(crate) fn make_device(plan: &Plan, netlink: &mut Netlink) -> Result<Made, St
             Err(_) => {}
         }
     }
-    make_veth(netlink).map_err(|error| veth_refused(&error))
+    make_veth(plan, netlink).map_err(|error| veth_refused(&error))
 }
 
 fn make_tun() -> io::Result<Made> {
@@ -63,10 +63,12 @@ fn tun_refused(error: &io::Error) -> String {
 /// The program's end does no neighbour discovery (IFF_NOARP): the kernel then addresses every
 /// frame to that end's own hardware address, which the packet socket on the other end sees and
 /// the kernel's own stack there ignores, as it is meant for somebody else.
-fn make_veth(netlink: &mut Netlink) -> io::Result<Made> {
+fn make_veth(plan: &Plan, netlink: &mut Netlink) -> io::Result<Made> {
     netlink.add_veth((INTERFACE, INTERFACE_MAC), (PEER_INTERFACE, PEER_MAC))?;
     let index = if_nametoindex(INTERFACE)?;
     sysctl::quiet_peer(PEER_INTERFACE);
+    // A packet socket bound to an interface that is down starts with an error.
+    netlink.bring_up(if_nametoindex(PEER_INTERFACE)?, Some(plan.mtu), false)?;
     let descriptor = transom_device::PacketSocket::open(PEER_INTERFACE)?.into_fd();
     Ok(Made {
         kind: "veth",

@@ -6,7 +6,7 @@ use netlink_packet_route::route::RouteType;
 use nix::net::if_::if_nametoindex;
 
 use super::super::netlink::Netlink;
-use super::super::plan::{INTERFACE, PEER_INTERFACE, Plan};
+use super::super::plan::{INTERFACE, Plan};
 use super::ladder::Made;
 use super::sysctl;
 
@@ -20,9 +20,6 @@ pub(crate) fn configure(
 ) -> io::Result<Vec<String>> {
     netlink.bring_up(if_nametoindex("lo")?, None, false)?;
     sysctl::quiet(INTERFACE);
-    if made.kind == "veth" {
-        netlink.bring_up(if_nametoindex(PEER_INTERFACE)?, Some(plan.mtu), false)?;
-    }
     netlink.bring_up(made.index, Some(plan.mtu), true)?;
     for addresses in plan.families() {
         netlink.add_address(made.index, addresses.program, addresses.prefix_len)?;

@@ -10,7 +10,7 @@ use transom_wire::frame::{RxChecksum, RxFrame, TxFrame, TxOffload};
 use crate::DeviceCounters;
 use crate::buffer::Buffers;
 use crate::error::failed;
-use crate::vnet;
+use crate::{sys, vnet};
 
 /// Pieces of a frame given to the kernel at once; a frame of more pieces is joined first.
 const MAX_PIECES: usize = 16;
@@ -25,6 +25,8 @@ pub(crate) struct Channel {
     /// What the device is called in errors.
     name: String,
     vnet: bool,
+    /// The interface that frames are sent through, where that is not the one the descriptor is bound to.
+    send_through: Option<i32>,
     buffers: Buffers,
     counters: DeviceCounters,
 }
@@ -46,9 +48,16 @@ impl Channel {
             file: File::from(fd),
             name,
             vnet,
+            send_through: None,
             buffers: Buffers::new(),
             counters: DeviceCounters::default(),
         }
+    }
+
+    /// Sends frames of a packet socket through the interface of this index.
+    pub(crate) fn send_through(mut self, index: i32) -> Self {
+        self.send_through = Some(index);
+        self
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -186,13 +195,21 @@ impl Channel {
         fits &= frame.payload.chunks().all(|chunk| put(chunk));
         let result = if fits {
             let pieces = pieces.get(..used).unwrap_or_default();
-            retry(|| (&self.file).write_vectored(pieces))
+            self.write(pieces)
         } else {
             let joined = frame.to_vec();
             let header = if self.vnet { &header[..] } else { &[] };
-            retry(|| (&self.file).write_vectored(&[IoSlice::new(header), IoSlice::new(&joined)]))
+            self.write(&[IoSlice::new(header), IoSlice::new(&joined)])
         };
         result.map(drop).map_err(send_failure)
+    }
+
+    /// Gives the kernel one frame in pieces.
+    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        retry(|| match self.send_through {
+            None => (&self.file).write_vectored(pieces),
+            Some(index) => sys::packet::send(self.file.as_fd(), pieces, index),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Name, index, MTU and flags of a network interface in the current namespace.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use super::check;
 use crate::error::failed;
@@ -36,28 +36,45 @@ pub(super) fn name_in(request: &libc::ifreq) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Sends a request about an interface to the kernel.
+/// Sends a request about an interface of the current namespace to the kernel.
 fn perform(call: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
     // SAFETY: no pointers are passed.
     let fd =
         check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
     // SAFETY: the descriptor was just made and is owned by nobody else.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    perform_on(&fd, call, request)
+}
+
+/// Sends a request about an interface of the socket's namespace to the kernel.
+fn perform_on(socket: &impl AsFd, call: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
     // SAFETY: the SIOC* calls used here read and write one `ifreq`, which is alive during the call.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), call, std::ptr::from_mut(request)) })?;
+    check(unsafe { libc::ioctl(fd, call, std::ptr::from_mut(request)) })?;
     Ok(())
 }
 
 pub(crate) fn index(name: &str) -> io::Result<i32> {
     let mut request = request(name)?;
-    perform(libc::SIOCGIFINDEX, &mut request).map_err(|error| {
+    answer_index(perform(libc::SIOCGIFINDEX, &mut request), name, &request)
+}
+
+/// The index of an interface in the socket's namespace, which need not be the current one.
+pub(crate) fn index_beside(socket: &impl AsFd, name: &str) -> io::Result<i32> {
+    let mut request = request(name)?;
+    let result = perform_on(socket, libc::SIOCGIFINDEX, &mut request);
+    answer_index(result, name, &request)
+}
+
+fn answer_index(result: io::Result<()>, name: &str, request: &libc::ifreq) -> io::Result<i32> {
+    result.map_err(|error| {
         failed(
             format_args!("cannot find the interface {name}"),
             &error,
-            "`ip link` lists the interfaces of this network namespace",
+            "`ip link` lists the interfaces of a network namespace",
         )
     })?;
-    // SAFETY: SIOCGIFINDEX fills this member of the union.
+    // SAFETY: SIOCGIFINDEX filled this member of the union.
     Ok(unsafe { request.ifr_ifru.ifru_ifindex })
 }
 

@@ -1,8 +1,8 @@
 //! Packet sockets.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{check, option, set_option};
 use crate::error::failed;
@@ -11,8 +11,17 @@ use crate::error::failed;
 /// so this is some fifty of them.
 const RECEIVE_BUFFER: libc::c_int = 4 << 20;
 
+/// Which frames of its interface a socket receives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Capture {
+    /// Those that arrive, whomever they are addressed to.
+    Arriving,
+    /// Those that this host sends.
+    Leaving,
+}
+
 /// Opens a socket that exchanges frames with a vnet header over one interface.
-pub(crate) fn open(name: &str, index: i32) -> io::Result<OwnedFd> {
+pub(crate) fn open(name: &str, index: i32, capture: Capture) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // Protocol 0 receives nothing: no frame of another interface slips in before `bind`.
     // SAFETY: no pointers are passed.
@@ -25,23 +34,73 @@ pub(crate) fn open(name: &str, index: i32) -> io::Result<OwnedFd> {
     })?;
     // SAFETY: the descriptor was just made and is owned by nobody else.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let set = |what: &str, option, value: libc::c_int| {
-        set_option(&fd, libc::SOL_PACKET, option, &value)
-            .map_err(|error| failed(format_args!("cannot set {what} on {name}"), &error, ""))
-    };
-    set("PACKET_VNET_HDR", libc::PACKET_VNET_HDR, 1)?;
-    set("PACKET_IGNORE_OUTGOING", libc::PACKET_IGNORE_OUTGOING, 1)?;
-    set_receive_buffer(&fd, name)?;
-    be_promiscuous(&fd, index)
-        .map_err(|error| failed(format_args!("cannot make {name} promiscuous"), &error, ""))?;
-    bind(&fd, index).map_err(|error| {
-        failed(
-            format_args!("cannot bind a packet socket to {name}"),
-            &error,
-            "",
-        )
-    })?;
+    let fail =
+        |what: &str, error: io::Error| failed(format_args!("cannot {what} on {name}"), &error, "");
+    let set = |option| set_option(&fd, libc::SOL_PACKET, option, &1);
+    set(libc::PACKET_VNET_HDR).map_err(|error| fail("set PACKET_VNET_HDR", error))?;
+    match capture {
+        Capture::Arriving => {
+            set(libc::PACKET_IGNORE_OUTGOING)
+                .map_err(|error| fail("set PACKET_IGNORE_OUTGOING", error))?;
+            be_promiscuous(&fd, index).map_err(|error| fail("hear every frame", error))?;
+        }
+        Capture::Leaving => {
+            keep_leaving(&fd).map_err(|error| fail("filter the frames that leave", error))?;
+        }
+    }
+    set_receive_buffer(&fd).map_err(|error| fail("enlarge the receive buffer", error))?;
+    bind(&fd, index).map_err(|error| fail("bind a packet socket", error))?;
     Ok(fd)
+}
+
+/// Lets through only frames that this host sends.
+fn keep_leaving(fd: &OwnedFd) -> io::Result<()> {
+    /// Offset at which a filter finds the packet type (`SKF_AD_OFF + SKF_AD_PKTTYPE`).
+    const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+    let instruction = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let mut program = [
+        instruction(
+            libc::BPF_LD | libc::BPF_B | libc::BPF_ABS,
+            0,
+            0,
+            PACKET_TYPE,
+        ),
+        instruction(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            1,
+            u32::from(libc::PACKET_OUTGOING),
+        ),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+    ];
+    // The kernel reads the program through this pointer during the call only.
+    let filter = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+}
+
+/// Sends one frame, given in pieces, through the interface of this index.
+pub(crate) fn send(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>], index: i32) -> io::Result<usize> {
+    let mut address = link_address(index);
+    // SAFETY: `msghdr` is plain data, for which all zeros is a valid value.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = (&raw mut address).cast();
+    message.msg_namelen = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // `IoSlice` has the layout of `iovec`; the kernel only reads through it.
+    message.msg_iov = pieces.as_ptr().cast_mut().cast();
+    message.msg_iovlen = pieces.len();
+    // SAFETY: the address, the pieces and what they point to are alive during the call, and the
+    // kernel writes to none of them.
+    let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, 0) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 /// Whether frames of this packet socket carry a vnet header.
@@ -65,17 +124,10 @@ pub(crate) fn take_drops(fd: impl AsFd, name: &str) -> io::Result<u64> {
     Ok(u64::from(drops))
 }
 
-fn set_receive_buffer(fd: &OwnedFd, name: &str) -> io::Result<()> {
+fn set_receive_buffer(fd: &OwnedFd) -> io::Result<()> {
     // Beyond the system's limit when that is allowed, up to it otherwise.
     set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)
         .or_else(|_| set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER))
-        .map_err(|error| {
-            failed(
-                format_args!("cannot enlarge the buffer of {name}"),
-                &error,
-                "",
-            )
-        })
 }
 
 fn be_promiscuous(fd: &OwnedFd, index: i32) -> io::Result<()> {
@@ -94,7 +146,17 @@ fn be_promiscuous(fd: &OwnedFd, index: i32) -> io::Result<()> {
 }
 
 fn bind(fd: &OwnedFd, index: i32) -> io::Result<()> {
-    let address = libc::sockaddr_ll {
+    let address = link_address(index);
+    let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the pointer and the size describe `address`, which is alive during the call; the kernel
+    // only reads it.
+    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), size) })?;
+    Ok(())
+}
+
+/// An interface, for all protocols.
+fn link_address(index: i32) -> libc::sockaddr_ll {
+    libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as libc::c_ushort,
         sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
         sll_ifindex: index,
@@ -102,10 +164,5 @@ fn bind(fd: &OwnedFd, index: i32) -> io::Result<()> {
         sll_pkttype: 0,
         sll_halen: 0,
         sll_addr: [0; 8],
-    };
-    let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-    // SAFETY: the pointer and the size describe `address`, which is alive during the call; the kernel
-    // only reads it.
-    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), size) })?;
-    Ok(())
+    }
 }

@@ -9,7 +9,7 @@ use transom_device::{Device, PacketSocket, Tun, TunOptions};
 use transom_wire::frame::{HeaderBuf, Payload, TxFrame, TxOffload};
 use transom_wire::ip::Protocol;
 
-use super::namespace::{in_namespace_with_tun, run};
+use super::namespace::{in_namespace, in_namespace_with_tun, run};
 use super::tcp::kernel_receives;
 use super::wire::{V4, Wire, tun, veth};
 
@@ -66,6 +66,29 @@ fn a_descriptor_can_be_handed_on() {
         assert_eq!(tun.name(), "t0");
         run("ip addr add 10.9.0.1/24 dev t0");
         kernel_receives(&mut Wire::new(Box::new(tun)), V4, 0, 1);
+    });
+}
+
+#[test]
+fn a_pair_can_be_handed_on() {
+    in_namespace("errors::a_pair_can_be_handed_on", || {
+        run("ip link add ours0 type veth peer name theirs0");
+        let fd = PacketSocket::open_pair("ours0", "theirs0")
+            .unwrap()
+            .into_fd();
+        // The socket's namespace counts, not that of the thread: it may be another one.
+        let other = text(PacketSocket::from_pair_fd(
+            fd.try_clone().unwrap(),
+            1500,
+            "none0",
+        ));
+        assert!(other.contains("cannot find the interface none0"), "{other}");
+        PacketSocket::from_pair_fd(fd, 1500, "ours0").unwrap();
+        let missing = text(PacketSocket::open_pair("ours0", "none0"));
+        assert!(
+            missing.contains("cannot find the interface none0"),
+            "{missing}"
+        );
     });
 }
 
@@ -132,12 +155,17 @@ fn a_device_that_is_gone_says_so() {
             "{error}"
         );
 
-        let mut wire = veth();
+        let mut wire = veth(false);
         run("ip link del ours0");
         let error = wire.device.recv(&mut Vec::new(), 64).unwrap_err();
         assert!(
             error.to_string().contains("cannot read from ours0"),
             "{error}"
         );
+
+        let mut wire = veth(true);
+        run("ip link del ours0");
+        let error = wire.device.recv(&mut Vec::new(), 64).unwrap_err();
+        assert_ne!(error.kind(), ErrorKind::WouldBlock);
     });
 }

@@ -33,6 +33,8 @@ pub(crate) struct Connection<'a> {
 
 const OUR_PORT: u16 = 4000;
 const WINDOW_SCALE: u8 = 10;
+/// 256 KiB: less than any queue between the kernel and us, so that nothing is lost.
+const WINDOW: u16 = 256;
 
 impl<'a> Connection<'a> {
     /// Connects; gives the kernel's end too.
@@ -89,7 +91,7 @@ impl<'a> Connection<'a> {
             seq: self.snd_nxt,
             ack: self.rcv_nxt,
             flags,
-            window: if syn { 65_535 } else { 8192 },
+            window: if syn { 65_535 } else { WINDOW },
             urgent: 0,
             options,
         };
@@ -141,29 +143,38 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Receives until the kernel's FIN, acknowledging everything.
-    pub(crate) fn recv_all(&mut self) -> Vec<Segment> {
-        let mut segments = Vec::new();
+    /// Receives until the kernel's FIN, acknowledging everything, and gives the segments in order of
+    /// their data. Says how many did not arrive in that order.
+    pub(crate) fn recv_all(&mut self) -> (Vec<Segment>, usize) {
+        let (mut in_order, mut early, mut disorder) = (Vec::new(), Vec::<Segment>::new(), 0);
         loop {
             let segment = self.recv();
             assert!(
                 !segment.flags.contains(Flags::RST),
                 "the kernel reset the connection"
             );
-            let fin = segment.flags.contains(Flags::FIN);
-            if segment.payload.is_empty() && !fin {
+            if segment.payload.is_empty() && !segment.flags.contains(Flags::FIN) {
                 continue;
             }
-            assert_eq!(
-                segment.seq, self.rcv_nxt,
-                "the kernel repeated or skipped something"
-            );
-            self.rcv_nxt += segment.payload.len() as u32 + u32::from(fin);
-            self.send(Flags::ACK, Payload::new());
-            segments.push(segment);
-            if fin {
-                return segments;
+            disorder += usize::from(segment.seq != self.rcv_nxt);
+            early.push(segment);
+            while let Some(at) = early.iter().position(|next| next.seq.le(self.rcv_nxt)) {
+                let mut segment = early.swap_remove(at);
+                let known = self.rcv_nxt.since(segment.seq) as usize;
+                if known > segment.payload.len() {
+                    continue;
+                }
+                segment.payload = segment.payload.slice(known..);
+                self.rcv_nxt += segment.payload.len() as u32;
+                let fin = segment.flags.contains(Flags::FIN);
+                in_order.push(segment);
+                if fin {
+                    self.rcv_nxt += 1;
+                    self.send(Flags::ACK, Payload::new());
+                    return (in_order, disorder);
+                }
             }
+            self.send(Flags::ACK, Payload::new());
         }
     }
 }
@@ -217,18 +228,18 @@ pub(crate) fn kernel_receives(wire: &mut Wire, ends: Ends, frame_len: usize, pie
     reader.join().unwrap();
 }
 
-/// The kernel sends, we read. Returns the segments.
-pub(crate) fn kernel_sends(wire: &mut Wire, ends: Ends) -> Vec<Segment> {
+/// The kernel sends, we read. Returns the segments, and how many did not arrive in order.
+pub(crate) fn kernel_sends(wire: &mut Wire, ends: Ends) -> (Vec<Segment>, usize) {
     let data = pattern(4_000_000);
     let (mut connection, mut stream) = Connection::open(wire, ends);
     let sent = data.clone();
     let writer = thread::spawn(move || stream.write_all(&sent).unwrap());
-    let segments = connection.recv_all();
+    let (segments, disorder) = connection.recv_all();
     writer.join().unwrap();
     let read: Vec<u8> = segments
         .iter()
         .flat_map(|segment| segment.payload.to_vec())
         .collect();
     assert!(read == data, "the kernel sent other bytes");
-    segments
+    (segments, disorder)
 }

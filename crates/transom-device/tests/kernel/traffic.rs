@@ -121,11 +121,16 @@ fn is_super(segments: &[Segment], mss: usize) {
     }
 }
 
-fn all_traffic(wire: &mut Wire, ends: Ends) {
+/// `in_order` says whether the device keeps the order in which the kernel sends.
+fn all_traffic(wire: &mut Wire, ends: Ends, in_order: bool) {
     let mss = if ends.ours.is_ipv4() { 1460 } else { 1440 };
     udp_goes_both_ways(wire, ends);
     kernel_receives(wire, ends, 0, 1);
-    let segments = kernel_sends(wire, ends);
+    let (segments, disorder) = kernel_sends(wire, ends);
+    assert!(
+        disorder == 0 || !in_order,
+        "{disorder} segments were out of order"
+    );
     if wire.offloads() {
         is_super(&segments, mss);
         kernel_receives(wire, ends, 44 * mss, 1);
@@ -144,14 +149,14 @@ fn tun_with_offload_ipv4() {
     in_namespace_with_tun("traffic::tun_with_offload_ipv4", || {
         let mut wire = tun(true);
         echo_is_answered(&mut wire);
-        all_traffic(&mut wire, V4);
+        all_traffic(&mut wire, V4, true);
     });
 }
 
 #[test]
 fn tun_with_offload_ipv6() {
     in_namespace_with_tun("traffic::tun_with_offload_ipv6", || {
-        all_traffic(&mut tun(true), V6)
+        all_traffic(&mut tun(true), V6, true)
     });
 }
 
@@ -160,30 +165,46 @@ fn tun_without_offload_ipv4() {
     in_namespace_with_tun("traffic::tun_without_offload_ipv4", || {
         let mut wire = tun(false);
         echo_is_answered(&mut wire);
-        all_traffic(&mut wire, V4);
+        all_traffic(&mut wire, V4, true);
     });
 }
 
 #[test]
 fn tun_without_offload_ipv6() {
     in_namespace_with_tun("traffic::tun_without_offload_ipv6", || {
-        all_traffic(&mut tun(false), V6)
+        all_traffic(&mut tun(false), V6, true)
     });
 }
 
 #[test]
 fn packet_socket_ipv4() {
     in_namespace("traffic::packet_socket_ipv4", || {
-        let mut wire = veth();
+        let mut wire = veth(false);
         echo_is_answered(&mut wire);
-        all_traffic(&mut wire, V4);
+        all_traffic(&mut wire, V4, false);
     });
 }
 
 #[test]
 fn packet_socket_ipv6() {
     in_namespace("traffic::packet_socket_ipv6", || {
-        all_traffic(&mut veth(), V6)
+        all_traffic(&mut veth(false), V6, false);
+    });
+}
+
+#[test]
+fn packet_socket_on_a_pair_ipv4() {
+    in_namespace("traffic::packet_socket_on_a_pair_ipv4", || {
+        let mut wire = veth(true);
+        echo_is_answered(&mut wire);
+        all_traffic(&mut wire, V4, true);
+    });
+}
+
+#[test]
+fn packet_socket_on_a_pair_ipv6() {
+    in_namespace("traffic::packet_socket_on_a_pair_ipv6", || {
+        all_traffic(&mut veth(true), V6, true);
     });
 }
 
@@ -204,7 +225,7 @@ fn delayed_traffic(wire: Wire, ends: Ends) {
         );
     }
     udp_goes_both_ways(&mut wire, ends);
-    let segments = kernel_sends(&mut wire, ends);
+    let (segments, _) = kernel_sends(&mut wire, ends);
     assert!(
         segments
             .iter()
@@ -230,6 +251,6 @@ fn impaired_tun_ipv6() {
 #[test]
 fn impaired_packet_socket_ipv4() {
     in_namespace("traffic::impaired_packet_socket_ipv4", || {
-        delayed_traffic(veth(), V4)
+        delayed_traffic(veth(true), V4)
     });
 }

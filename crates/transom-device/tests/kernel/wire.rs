@@ -53,8 +53,8 @@ pub(crate) fn tun(vnet: bool) -> Wire {
     Wire::new(Box::new(tun))
 }
 
-/// A packet socket on one end of a veth pair; the kernel's addresses are on the other.
-pub(crate) fn veth() -> Wire {
+/// A packet socket on one end of a veth pair, or on both; the kernel's addresses are on the other.
+pub(crate) fn veth(both: bool) -> Wire {
     run(
         "ip link add kernel0 address 02:00:00:00:00:01 type veth peer name ours0 address 02:00:00:00:00:02",
     );
@@ -66,7 +66,12 @@ pub(crate) fn veth() -> Wire {
     run("ip addr add fd00::1/64 dev kernel0 nodad");
     run("ip neigh replace 10.9.0.2 lladdr 02:00:00:00:00:02 dev kernel0");
     run("ip neigh replace fd00::2 lladdr 02:00:00:00:00:02 dev kernel0");
-    let socket = PacketSocket::open("ours0").unwrap_or_else(|error| panic!("{error}"));
+    let socket = if both {
+        PacketSocket::open_pair("ours0", "kernel0")
+    } else {
+        PacketSocket::open("ours0")
+    };
+    let socket = socket.unwrap_or_else(|error| panic!("{error}"));
     Wire::new(Box::new(socket))
 }
 

@@ -378,7 +378,6 @@ impl Connection {
         self.env.enter(from, State::Closed);
         self.env.timers.stop_all();
         self.env.events.push(Event::Closed(reason));
-        let reset = reset.map(Box::new);
         self.block = Block::Closed(Closed {
             reason,
             unread,

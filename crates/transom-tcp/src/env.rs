@@ -1,5 +1,6 @@
 //! What surrounds the control block and survives every change of its shape.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use crate::challenge::Challenge;
@@ -40,7 +41,7 @@ pub(crate) struct Env {
 pub(crate) struct Ended {
     pub(crate) reason: CloseReason,
     /// The reset that tells the peer.
-    pub(crate) reset: Option<Transmit>,
+    pub(crate) reset: Option<Box<Transmit>>,
 }
 
 impl Env {
@@ -81,7 +82,10 @@ impl Env {
     /// Ends the connection once the current input is done with. The first reason stands.
     pub(crate) fn end(&mut self, reason: CloseReason, reset: Option<Transmit>) {
         if self.ended.is_none() {
-            self.ended = Some(Ended { reason, reset });
+            self.ended = Some(Ended {
+                reason,
+                reset: reset.map(Box::new),
+            });
         }
     }
 

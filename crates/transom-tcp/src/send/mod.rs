@@ -164,8 +164,11 @@ impl Sender {
     }
 
     /// RFC 9293 §3.10.7.4: SND.WL1 < SEG.SEQ, or equal and SND.WL2 ≤ SEG.ACK.
+    ///
+    /// An acknowledgement of something new is newer than any before, whatever its sequence number:
+    /// window probes of some stacks, Linux among them, carry an old one.
     pub(crate) fn is_newer_window(&self, seq: Seq, ack: Seq) -> bool {
-        self.wl1.lt(seq) || (self.wl1 == seq && self.wl2.le(ack))
+        ack.gt(self.una) || self.wl1.lt(seq) || (self.wl1 == seq && self.wl2.le(ack))
     }
 
     /// Takes over a window; gives whether it changed.

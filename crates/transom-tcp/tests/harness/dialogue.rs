@@ -10,7 +10,7 @@ use transom_tcp::{
 };
 use transom_wire::Seq;
 
-use super::notation::{Line, matches, show};
+use super::notation::{Line, matches, relative, show};
 use super::{start, stream};
 
 /// Our SYN's number: the first data octets cross 2^32.
@@ -367,6 +367,34 @@ impl E {
         }
         self.drain();
         data
+    }
+
+    /// RCV.NXT, relative.
+    pub fn rnxt(&self) -> i64 {
+        relative(self.irs, self.conn.info().rcv_nxt)
+    }
+
+    /// RCV.WND.
+    pub fn rwnd(&self) -> i64 {
+        i64::from(self.conn.info().rcv_wnd)
+    }
+
+    /// SND.NXT, relative.
+    pub fn snxt(&self) -> i64 {
+        relative(self.iss, self.conn.info().snd_nxt)
+    }
+
+    /// SND.UNA, relative.
+    pub fn una(&self) -> i64 {
+        relative(self.iss, self.conn.info().snd_una)
+    }
+
+    /// `> chg`: a challenge ACK and nothing else.
+    #[track_caller]
+    pub fn challenge(&mut self) {
+        let (snxt, rnxt) = (self.snxt(), self.rnxt());
+        self.gt(&format!(". {snxt}:{snxt} ack {rnxt}"));
+        self.silent();
     }
 
     #[track_caller]

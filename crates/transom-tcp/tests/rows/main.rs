@@ -1,0 +1,35 @@
+//! The rows of the requirement tables, as packet dialogues: one test a row, the row's id in its
+//! name. `E` is the fixture, `lt` a segment in, `gt` a segment that must come out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "tests"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod acks_in;
+mod calls;
+mod closing;
+mod opening;
+mod patience;
+mod sending;
+mod sequence;
+mod text;
+mod time_wait;
+mod timestamps;
+
+use transom_tcp::State;
+
+/// The synchronized states before TIME-WAIT.
+const SYNCHRONIZED: [State; 6] = [
+    State::Established,
+    State::FinWait1,
+    State::FinWait2,
+    State::CloseWait,
+    State::Closing,
+    State::LastAck,
+];

@@ -98,6 +98,12 @@ impl Env {
         );
     }
 
+    /// Owes an acknowledgement to a segment that may be forged, at most one per interval.
+    pub(crate) fn request_challenge(&mut self, now: Instant) {
+        // RFC 5961 §3.2, §4.2, §5.2.
+        self.challenge.request(now, self.config.challenge_interval);
+    }
+
     pub(crate) fn count_discard(&mut self, discard: Discard) {
         self.counters.discards = self.counters.discards.wrapping_add(1);
         self.last_discard = Some(discard);

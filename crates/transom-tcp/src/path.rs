@@ -19,7 +19,7 @@ const MIN_MTU_V4: usize = 552;
 impl SynSent {
     /// An ICMP error that quotes our SYN.
     pub(crate) fn on_path_error(
-        &mut self,
+        &self,
         env: &mut Env,
         error: PathError,
         quoted: Seq,
@@ -41,7 +41,7 @@ impl SynSent {
 impl Tcb {
     /// An ICMP error that quotes one of our segments.
     pub(crate) fn on_path_error(
-        &mut self,
+        &self,
         env: &mut Env,
         error: PathError,
         quoted: Seq,

@@ -48,7 +48,7 @@ impl SynSent {
     }
 
     /// The control block that the peer's SYN makes possible.
-    pub(crate) fn into_tcb(&mut self, env: &Env, segment: &Segment, now: Instant) -> Tcb {
+    pub(crate) fn open(&mut self, env: &Env, segment: &Segment, now: Instant) -> Tcb {
         let opening = Opening {
             iss: self.iss,
             queue: core::mem::replace(&mut self.queue, SendQueue::new(self.iss + 1)),

@@ -298,13 +298,6 @@ impl Tcb {
         self.reply = Some(Box::new(reset));
     }
 
-    /// Owes an acknowledgement to a segment that may be forged, at most one per interval.
-    pub(crate) fn challenge(&mut self, env: &mut Env, now: Instant) {
-        // RFC 5961 §3.2, §4.2, §5.2.
-        let interval = env.config.challenge_interval;
-        env.challenge.request(now, interval);
-    }
-
     /// Starts the retransmission timer if something is outstanding and it does not run.
     pub(crate) fn start_retransmit_timer(&self, env: &mut Env, now: Instant) {
         // RFC 6298 §5.1.

@@ -163,10 +163,10 @@ impl Tcb {
         let with_fin = self.snd.fin == Fin::Sent && range.end.gt(self.snd.queue.end());
         let mut flags = Flags::ACK;
         if with_fin {
-            flags = flags | Flags::FIN;
+            flags |= Flags::FIN;
         }
         if !payload.is_empty() && range.end.ge(self.snd.queue.push_end()) {
-            flags = flags | Flags::PSH;
+            flags |= Flags::PSH;
         }
         env.counters.bytes_retransmitted = env
             .counters
@@ -196,7 +196,7 @@ impl Tcb {
         let mut flags = Flags::ACK;
         if payload.is_empty() {
             // EV-X-14: nothing but the FIN waits.
-            flags = flags | Flags::FIN;
+            flags |= Flags::FIN;
         }
         if seq == self.snd.nxt {
             self.snd.probe_outstanding = true;
@@ -227,12 +227,12 @@ impl Tcb {
         // RFC 9293 §3.9.1.2 MUST-61, SHLD-27: on the last segment of what was written, or of a
         // burst, but never on what the application holds back.
         if (is_last && !self.snd.cork) || len > u32::from(mss) {
-            flags = flags | Flags::PSH;
+            flags |= Flags::PSH;
         }
         // EV-X-15: the FIN rides along if the window has room for it.
         let fin = is_last && self.snd.fin_waits() && offer.usable > len;
         if fin {
-            flags = flags | Flags::FIN;
+            flags |= Flags::FIN;
             self.snd.fin = Fin::Sent;
         }
         self.sent_new(
@@ -353,7 +353,7 @@ impl Tcb {
         self.snd.nxt = range.end;
         self.snd.probe_outstanding = false;
         self.snd.override_due = false;
-        if len % u32::from(mss.max(1)) != 0 {
+        if !len.is_multiple_of(u32::from(mss.max(1))) {
             self.snd.small_end = range.end;
         }
         self.snd.last_sent = now;

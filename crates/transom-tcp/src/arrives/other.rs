@@ -118,7 +118,7 @@ fn before_the_first_timestamps(
             // PAWS-1: acknowledged. Bare acknowledgements are reordered often; only they are
             // throttled, so that a peer that resends data learns at once that it has arrived.
             if segment.is_empty() || segment.has(Flags::SYN) {
-                tcb.challenge(env, now);
+                env.request_challenge(now);
             } else {
                 tcb.rcv.ack_now();
             }
@@ -229,7 +229,7 @@ fn unacceptable(
     // Only as far back as the peer could have sent.
     let is_old = end.le(nxt) && nxt.since(segment.seq) <= 1 << 30;
     if segment.has(Flags::SYN) {
-        tcb.challenge(env, now);
+        env.request_challenge(now);
         return Err(Discard::SynChallenged);
     }
     // EV-Q-10: the acknowledgement of a segment at the left edge counts, so that two sides that
@@ -239,7 +239,7 @@ fn unacceptable(
         take_acknowledgement(tcb, env, now, segment);
     }
     if !is_old {
-        tcb.challenge(env, now);
+        env.request_challenge(now);
         return Err(Discard::OutOfWindow);
     }
     if segment.has(Flags::FIN) && tcb.phase == Phase::TimeWait {
@@ -249,7 +249,7 @@ fn unacceptable(
     }
     if segment.is_empty() {
         // A keep-alive without data, or an old acknowledgement.
-        tcb.challenge(env, now);
+        env.request_challenge(now);
         let probe = segment.seq == nxt - 1;
         return Err(if probe {
             Discard::KeepAliveProbe
@@ -287,12 +287,7 @@ fn take_acknowledgement(tcb: &mut Tcb, env: &mut Env, now: Instant, segment: &Se
 }
 
 /// Second: RST.
-fn second_rst(
-    tcb: &mut Tcb,
-    env: &mut Env,
-    now: Instant,
-    segment: &Segment,
-) -> Result<(), Discard> {
+fn second_rst(tcb: &Tcb, env: &mut Env, now: Instant, segment: &Segment) -> Result<(), Discard> {
     if !segment.has(Flags::RST) {
         return Ok(());
     }
@@ -309,7 +304,7 @@ fn second_rst(
     // RFC 5961 §3.2 BLIND-1: exactly RCV.NXT, else a challenge. A peer that lost our
     // acknowledgements resets at the end of what it has sent: the edge of a SACK block (EV-T-5).
     if segment.seq != tcb.rcv.nxt() && !extended {
-        tcb.challenge(env, now);
+        env.request_challenge(now);
         return Err(Discard::ResetChallenged);
     }
     let refused = tcb.phase == Phase::SynReceived
@@ -329,12 +324,7 @@ fn second_rst(
 }
 
 /// Fourth: SYN.
-fn fourth_syn(
-    tcb: &mut Tcb,
-    env: &mut Env,
-    now: Instant,
-    segment: &Segment,
-) -> Result<(), Discard> {
+fn fourth_syn(tcb: &Tcb, env: &mut Env, now: Instant, segment: &Segment) -> Result<(), Discard> {
     if env.ended.is_some() || !segment.has(Flags::SYN) {
         return Ok(());
     }
@@ -342,7 +332,7 @@ fn fourth_syn(
         return Ok(());
     }
     // RFC 5961 §4.2 BLIND-2: whatever its sequence number.
-    tcb.challenge(env, now);
+    env.request_challenge(now);
     Err(Discard::SynChallenged)
 }
 
@@ -362,11 +352,11 @@ fn fifth_ack(tcb: &mut Tcb, env: &mut Env, now: Instant, segment: &Segment) -> R
             return Err(Discard::SynReceivedUnacceptableAck);
         }
     } else if ack.gt(tcb.snd.max_ack()) {
-        tcb.challenge(env, now);
+        env.request_challenge(now);
         return Err(Discard::AckOfUnsentData);
     } else if ack.lt(tcb.snd.una - tcb.snd.max_wnd) {
         // RFC 5961 §5.2 BLIND-3: older than any window that the peer ever offered.
-        tcb.challenge(env, now);
+        env.request_challenge(now);
         return Err(Discard::AckTooOld);
     }
     if let Some(timestamps) = segment.options.timestamps {
@@ -428,7 +418,7 @@ fn seventh_text(
         Phase::Established | Phase::FinWait1 | Phase::FinWait2
     ) {
         // EV-DA-1: after the peer's FIN there is nothing more to receive.
-        tcb.challenge(env, now);
+        env.request_challenge(now);
         return Err(Discard::DataAfterFin);
     }
     if let Some(fin) = tcb.rcv.fin {

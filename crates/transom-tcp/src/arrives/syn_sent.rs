@@ -95,7 +95,7 @@ fn fourth_syn(
     if !segment.has(Flags::SYN) {
         return Err(Discard::SynSentWithoutSyn);
     }
-    let mut tcb = syn_sent.into_tcb(env, segment, now);
+    let mut tcb = syn_sent.open(env, segment, now);
     if !acknowledges {
         // Simultaneous open (RFC 9293 Figure 7): our SYN again, with the acknowledgement of theirs.
         if let Some(handshake) = &mut tcb.handshake {

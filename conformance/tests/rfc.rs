@@ -1,6 +1,9 @@
 //! The build fails when the list of requirements and the code disagree.
 
-#![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a file that cannot be read fails the test"
+)]
 
 use std::collections::BTreeSet;
 

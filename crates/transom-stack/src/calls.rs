@@ -291,7 +291,8 @@ impl Stack {
             .connection(id)
             .ok_or(RecvError::StaleHandle)?
             .recv(now, max)?;
-        if data.is_some() {
+        // Neither "nothing there" nor the end of the stream makes anything due.
+        if data.as_ref().is_some_and(|data| !data.is_empty()) {
             self.settle(now, id.0);
         }
         Ok(data)
@@ -311,7 +312,7 @@ impl Stack {
             .connection(id)
             .ok_or(RecvError::StaleHandle)?
             .recv_into(now, out)?;
-        if taken.is_some() {
+        if taken.is_some_and(|taken| taken > 0) {
             self.settle(now, id.0);
         }
         Ok(taken)

@@ -1,0 +1,16 @@
+//! Our own stack as a host of a simulated network, in virtual time.
+//!
+//! [`Node`] joins a [`transom_stack::Stack`] to a [`transom_sim::World`]: frames and deadlines are the world's,
+//! everything that an application would call is the caller's. [`Journal`] keeps what a stack did, in the order in
+//! which it did it: frames in and out, changes of state, discards. Scenes (`transom demo`), properties over random
+//! networks and packet scripts are played on these two.
+//!
+//! No clock, socket or random source is in here: a scene with the same seed and secret runs the same way each time.
+
+#![forbid(unsafe_code)]
+
+mod journal;
+mod node;
+
+pub use journal::{Entry, Journal, What};
+pub use node::{Application, Node, instant};

@@ -19,6 +19,28 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a program over our own TCP and show every connection that it made
     Run(RunArgs),
+    /// Play a textbook case with two of our own stacks in virtual time, and draw it
+    Demo(DemoArgs),
+}
+
+/// `transom demo`
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The case to play, or "all"; without one the cases are listed
+    #[arg(value_name = "CASE")]
+    pub(crate) case: Option<String>,
+
+    /// The connection as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub(crate) ascii: bool,
+
+    /// Colours in the drawing
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
 }
 
 /// `transom run`

@@ -16,6 +16,7 @@ mod args;
 mod cmd;
 mod failure;
 mod sys;
+mod terminal;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub(crate) mod demo;
 pub(crate) mod run;
 
 use crate::args::{Cli, Command};
@@ -9,5 +10,6 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Demo(args) => demo::demo(&args),
     }
 }

@@ -1,16 +1,16 @@
 //! The report at the end of a run.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use transom_draw::text::{Options, diagram, table};
 use transom_flow::{Connection, Severity};
 
 use super::observe::Collected;
-use crate::args::{ColorChoice, DiagramChoice, RunArgs};
+use crate::args::{DiagramChoice, RunArgs};
 use crate::failure::Failure;
-use crate::sys;
+use crate::terminal;
 
 /// Where the report goes.
 pub(crate) enum Destination {
@@ -30,10 +30,6 @@ pub(crate) struct Report {
     options: Options,
 }
 
-/// Columns where there is no terminal to ask.
-const WIDTH: usize = 80;
-/// Columns beyond which lines are hard to follow.
-const WIDEST: usize = 132;
 /// Connections drawn without being asked for.
 const DRAWN: usize = 3;
 /// Connections drawn because something went wrong with them.
@@ -47,24 +43,14 @@ impl Report {
             None => Destination::Stderr,
             Some(path) => Destination::File(open_file(path)?),
         };
-        let terminal = matches!(destination, Destination::Stderr) && io::stderr().is_terminal();
-        let width = terminal.then(|| sys::columns(&io::stderr())).flatten();
-        let color = match args.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            // https://no-color.org
-            ColorChoice::Auto => {
-                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            }
-        };
-        let ascii = terminal && !is_utf8();
+        let stderr = io::stderr();
+        let stream = matches!(destination, Destination::Stderr).then_some(&stderr);
+        let options = terminal::options(stream, args.color);
         Ok(Self {
             destination,
             json: args.json,
             diagram: args.diagram,
-            options: Options::new(width.unwrap_or(WIDTH).min(WIDEST))
-                .color(color)
-                .ascii(ascii),
+            options,
         })
     }
 
@@ -147,17 +133,5 @@ fn open_file(path: &Path) -> Result<File, Failure> {
             "cannot write the report to {}: {error}; choose another with --report FILE",
             path.display()
         ))
-    })
-}
-
-/// Whether the locale says that the terminal understands UTF-8; without a locale we trust it to.
-fn is_utf8() -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .filter_map(std::env::var_os)
-        .find(|value| !value.is_empty());
-    set.is_none_or(|value| {
-        let value = value.to_string_lossy().to_ascii_lowercase();
-        value.contains("utf-8") || value.contains("utf8")
     })
 }

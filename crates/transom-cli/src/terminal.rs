@@ -1,0 +1,59 @@
+//! How wide, with which characters and in which colours to draw on a stream.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use transom_draw::text::Options;
+
+use crate::args::ColorChoice;
+use crate::failure::Failure;
+use crate::sys;
+
+/// Columns where there is no terminal to ask.
+const WIDTH: usize = 80;
+/// Columns beyond which lines are hard to follow.
+const WIDEST: usize = 132;
+
+/// The options for drawing on this stream, or for a file where there is none: a terminal's own width, or 80 columns;
+/// on a terminal colour, unless `NO_COLOR` is set, and only ASCII if the locale has no UTF-8.
+pub(crate) fn options<S: AsFd + IsTerminal>(stream: Option<&S>, color: ColorChoice) -> Options {
+    let terminal = stream.filter(|stream| stream.is_terminal());
+    let width = terminal.and_then(sys::columns).unwrap_or(WIDTH).min(WIDEST);
+    let colored = match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // https://no-color.org
+        ColorChoice::Auto => terminal.is_some() && variable("NO_COLOR").is_none(),
+    };
+    Options::new(width)
+        .ascii(terminal.is_some() && !is_utf8())
+        .color(colored)
+}
+
+/// Whether the locale says that the terminal understands UTF-8; without a locale we trust it to.
+fn is_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(variable);
+    locale.is_none_or(|name| {
+        let name = name.to_ascii_lowercase();
+        name.contains("utf-8") || name.contains("utf8")
+    })
+}
+
+/// A variable of the environment that is set to something.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
+}
+
+/// Writes to standard output. A reader that went away is no failure: it has seen what it wanted.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::doing("write to standard output", error))
+        }
+        _ => Ok(()),
+    }
+}

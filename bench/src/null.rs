@@ -1,0 +1,267 @@
+//! The ceiling: a "TCP" that does as little as a kernel peer lets it get away with.
+//!
+//! One connection at a time, in order only, no per-byte work: the payload is constant zero and the
+//! checksum is left to the kernel. What it reaches is what the device and the kernel's end can carry.
+
+use std::time::{Duration, Instant};
+
+use crate::net::{Roles, SOURCE};
+use crate::sys::{self, VNET_HEADER};
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+const WINDOW_SCALE: u8 = 10;
+const WINDOW: u32 = 8 << 20;
+
+#[derive(Default)]
+struct Connection {
+    open: bool,
+    peer_port: u16,
+    local_port: u16,
+    peer: [u8; 4],
+    local: [u8; 4],
+    snd_nxt: u32,
+    snd_una: u32,
+    rcv_nxt: u32,
+    snd_wnd: u32,
+    snd_scale: u8,
+    duplicates: u32,
+}
+
+struct Null {
+    fd: std::os::fd::OwnedFd,
+    vnet: bool,
+    mss: usize,
+    out: Vec<u8>,
+    connection: Connection,
+    progress: Instant,
+}
+
+pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
+    let fd = sys::open_tun(&roles.device, roles.vnet)?;
+    roles.ready()?;
+    let mss = roles.mtu - 40;
+    let mut null = Null {
+        fd,
+        vnet: roles.vnet,
+        mss,
+        out: vec![0; 70_000],
+        connection: Connection::default(),
+        progress: Instant::now(),
+    };
+    let mut buffer = vec![0u8; 70_000];
+    let ack_every = if roles.vnet { 4 } else { 32 };
+    loop {
+        let mut received = 0;
+        let mut owed = 0;
+        while received < 64 {
+            let Some(n) = sys::read(&null.fd, &mut buffer) else {
+                break;
+            };
+            received += 1;
+            let start = if roles.vnet { VNET_HEADER } else { 0 };
+            owed += null.handle(buffer.get(start..n).unwrap_or_default(), ack_every);
+            if owed >= ack_every {
+                null.emit(ACK, &[], 0, null.connection.snd_nxt);
+                owed = 0;
+            }
+        }
+        if owed > 0 {
+            null.emit(ACK, &[], 0, null.connection.snd_nxt);
+        }
+        let sent = null.send();
+        if received == 0 && sent == 0 {
+            sys::wait_readable(&null.fd, 100_000);
+        }
+    }
+}
+
+impl Null {
+    /// Takes one packet; says how much closer the next acknowledgement is.
+    fn handle(&mut self, packet: &[u8], ack_every: usize) -> usize {
+        if packet.len() < 40 || packet[0] >> 4 != 4 || packet[9] != 6 {
+            return 0;
+        }
+        let be16 = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+        let be32 = |at: usize| u32::from(be16(at)) << 16 | u32::from(be16(at + 2));
+        let total = usize::from(be16(2));
+        let total = if total == 0 { packet.len() } else { total };
+        let offset = usize::from(packet[32] >> 4) * 4;
+        let length = total.saturating_sub(20 + offset);
+        let (seq, ack, flags, window) = (be32(24), be32(28), packet[33], u32::from(be16(34)));
+        if flags & SYN != 0 {
+            let options = packet.get(40..20 + offset).unwrap_or_default();
+            self.connection = Connection {
+                peer_port: be16(20),
+                local_port: be16(22),
+                peer: [packet[12], packet[13], packet[14], packet[15]],
+                local: [packet[16], packet[17], packet[18], packet[19]],
+                snd_nxt: 1000,
+                snd_una: 1001,
+                rcv_nxt: seq.wrapping_add(1),
+                snd_wnd: window,
+                snd_scale: window_scale(options),
+                ..Connection::default()
+            };
+            let mss = (self.mss as u16).to_be_bytes();
+            self.emit(
+                SYN | ACK,
+                &[2, 4, mss[0], mss[1], 1, 3, 3, WINDOW_SCALE],
+                0,
+                1000,
+            );
+            self.connection.snd_nxt = 1001;
+            return 0;
+        }
+        let c = &mut self.connection;
+        if be16(20) != c.peer_port || be16(22) != c.local_port {
+            return 0;
+        }
+        if flags & RST != 0 {
+            c.open = false;
+            return 0;
+        }
+        c.open = true;
+        c.snd_wnd = window << c.snd_scale;
+        let advance = ack.wrapping_sub(c.snd_una) as i32;
+        if advance > 0 {
+            c.snd_una = ack;
+            if (c.snd_nxt.wrapping_sub(ack) as i32) < 0 {
+                c.snd_nxt = ack;
+            }
+            c.duplicates = 0;
+            self.progress = Instant::now();
+        } else if advance == 0 && length == 0 && c.snd_nxt != c.snd_una {
+            c.duplicates += 1;
+        }
+        let mut closer = 0;
+        if length > 0 {
+            if seq == c.rcv_nxt {
+                c.rcv_nxt = c.rcv_nxt.wrapping_add(length as u32);
+                closer = 1;
+            } else {
+                closer = ack_every;
+            }
+        }
+        if flags & FIN != 0 {
+            c.rcv_nxt = c.rcv_nxt.wrapping_add(1);
+            c.open = false;
+            let seq = c.snd_nxt;
+            self.emit(FIN | ACK, &[], 0, seq);
+        }
+        closer
+    }
+
+    /// Sends what the window allows, at most sixteen super-segments at a time.
+    fn send(&mut self) -> usize {
+        let largest = if self.vnet {
+            (65_535 - 40) / self.mss * self.mss
+        } else {
+            self.mss
+        };
+        if !self.connection.open || self.connection.local_port != SOURCE {
+            return 0;
+        }
+        let stuck = self.progress.elapsed() > Duration::from_millis(200);
+        if self.connection.duplicates > 3 || stuck {
+            self.connection.snd_nxt = self.connection.snd_una;
+            self.connection.duplicates = 0;
+            self.progress = Instant::now();
+        }
+        for sent in 0..16 {
+            let c = &self.connection;
+            let flight = c.snd_nxt.wrapping_sub(c.snd_una);
+            let limit = c.snd_wnd.min(WINDOW);
+            let n = (limit.saturating_sub(flight) as usize).min(largest);
+            if n == 0 || (n < self.mss && flight > 0) {
+                return sent;
+            }
+            let seq = c.snd_nxt;
+            if !self.emit(ACK, &[], n, seq) {
+                return sent;
+            }
+            self.connection.snd_nxt = seq.wrapping_add(n as u32);
+        }
+        16
+    }
+
+    fn emit(&mut self, flags: u8, options: &[u8], length: usize, seq: u32) -> bool {
+        let start = if self.vnet { VNET_HEADER } else { 0 };
+        let header = 20 + options.len();
+        let total = 20 + header + length;
+        let c = &self.connection;
+        let ip = &mut self.out[start..start + 20 + header];
+        ip[..20].fill(0);
+        ip[0] = 0x45;
+        ip[2..4].copy_from_slice(&(total as u16).to_be_bytes());
+        ip[6] = 0x40;
+        ip[8..10].copy_from_slice(&[64, 6]);
+        ip[12..16].copy_from_slice(&c.local);
+        ip[16..20].copy_from_slice(&c.peer);
+        let checksum = !fold(sum(0, &ip[..20]));
+        ip[10..12].copy_from_slice(&checksum.to_be_bytes());
+        let pseudo = sum(sum(6 + (header + length) as u32, &c.local), &c.peer);
+        let window = if flags & SYN != 0 {
+            65_535
+        } else {
+            (WINDOW >> WINDOW_SCALE) as u16
+        };
+        let tcp = &mut ip[20..];
+        tcp[0..2].copy_from_slice(&c.local_port.to_be_bytes());
+        tcp[2..4].copy_from_slice(&c.peer_port.to_be_bytes());
+        tcp[4..8].copy_from_slice(&seq.to_be_bytes());
+        tcp[8..12].copy_from_slice(&c.rcv_nxt.to_be_bytes());
+        tcp[12] = ((header / 4) as u8) << 4;
+        tcp[13] = flags;
+        tcp[14..16].copy_from_slice(&window.to_be_bytes());
+        tcp[16..20].fill(0);
+        tcp[20..].copy_from_slice(options);
+        if self.vnet {
+            tcp[16..18].copy_from_slice(&fold(pseudo).to_be_bytes());
+            let vnet = &mut self.out[..VNET_HEADER];
+            vnet.fill(0);
+            vnet[0] = 1;
+            if length > self.mss {
+                vnet[1] = 1;
+                vnet[2..4].copy_from_slice(&((20 + header) as u16).to_ne_bytes());
+                vnet[4..6].copy_from_slice(&(self.mss as u16).to_ne_bytes());
+            }
+            vnet[6..8].copy_from_slice(&20u16.to_ne_bytes());
+            vnet[8..10].copy_from_slice(&16u16.to_ne_bytes());
+        } else {
+            // The payload is zero and adds nothing to the sum.
+            let checksum = !fold(sum(pseudo, tcp));
+            tcp[16..18].copy_from_slice(&checksum.to_be_bytes());
+        }
+        let sent = sys::write(&self.fd, &self.out[..start + total]);
+        self.out[start + 40..start + 20 + header].fill(0);
+        sent
+    }
+}
+
+fn window_scale(mut options: &[u8]) -> u8 {
+    while let Some(kind) = options.first() {
+        match (kind, options.get(1)) {
+            (0, _) | (2.., None) => break,
+            (1, _) => options = &options[1..],
+            (3, Some(3)) => return options.get(2).copied().unwrap_or(0),
+            (_, Some(&n)) => options = options.get(usize::from(n.max(2))..).unwrap_or_default(),
+        }
+    }
+    0
+}
+
+pub(crate) fn sum(start: u32, data: &[u8]) -> u32 {
+    data.chunks(2).fold(start, |sum, pair| {
+        sum + (u32::from(pair[0]) << 8) + pair.get(1).map_or(0, |byte| u32::from(*byte))
+    })
+}
+
+pub(crate) fn fold(mut sum: u32) -> u16 {
+    while sum >> 16 != 0 {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}

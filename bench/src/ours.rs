@@ -1,0 +1,212 @@
+//! Our own stack: behind the TUN device through the library, and two of them in memory.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncWriteExt;
+use transom::TcpListener;
+use transom_device::Tun;
+use transom_stack::tcp::{Config, Instant as StackInstant};
+use transom_stack::wire::{Capabilities, RxChecksum, RxFrame, TxFrame};
+use transom_stack::{
+    ConnId, ConnectOptions, ListenOn, ListenOptions, ListenerId, RouteTarget, Stack, StackConfig,
+};
+
+use crate::memory::{Load, Transfer};
+use crate::net::{Roles, SINK, SOURCE, STACK};
+
+/// Serves both ports through tokio sockets on one thread.
+pub(crate) fn serve(roles: &Roles) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let fd = crate::sys::open_tun(&roles.device, roles.vnet)?;
+        let device = Tun::from_fd(fd, roles.mtu, roles.vnet)?;
+        let address = format!("{STACK}/24");
+        let stack = transom::Stack::builder().address(address.as_str()).device(device).spawn()?;
+        let source = TcpListener::bind(&stack, (STACK, SOURCE)).await?;
+        let sink = TcpListener::bind(&stack, (STACK, SINK)).await?;
+        roles.ready()?;
+        let data = Bytes::from(vec![0u8; 1 << 20]);
+        loop {
+            tokio::select! {
+                accepted = source.accept() => {
+                    let (stream, _) = accepted?;
+                    let data = data.clone();
+                    tokio::spawn(async move { while stream.send_bytes(data.clone()).await.is_ok() {} });
+                }
+                accepted = sink.accept() => {
+                    let (mut stream, _) = accepted?;
+                    tokio::spawn(async move {
+                        while stream.recv_chunk(usize::MAX).await.is_ok_and(|chunk| !chunk.is_empty()) {}
+                        // The peer may be gone already.
+                        drop(stream.shutdown().await);
+                    });
+                }
+            }
+        }
+    })
+}
+
+/// Two stacks, frames handed from one to the other, the application copying in and out.
+pub(crate) fn in_memory(load: Load) -> io::Result<Transfer> {
+    let mut ends = Ends::new(load)?;
+    let data = vec![1u8; 65_536];
+    let mut application = vec![0u8; 65_536];
+    let mut received = 0;
+    let started = Instant::now();
+    while received < load.bytes {
+        ends.now = StackInstant::from_origin(started.elapsed() + Duration::from_secs(1));
+        let now = ends.now;
+        while ends
+            .client
+            .tcp_send_slice(now, ends.sender, &data)
+            .map_err(io::Error::other)?
+            > 0
+        {}
+        let moved = ends.exchange();
+        if let Some(receiver) = ends.receiver() {
+            while let Ok(Some(n @ 1..)) = ends.server.tcp_recv_into(now, receiver, &mut application)
+            {
+                received += n;
+            }
+        }
+        if !moved {
+            ends.tick();
+        }
+    }
+    Ok(Transfer {
+        bytes: received,
+        elapsed: started.elapsed(),
+    })
+}
+
+struct Ends {
+    client: Stack,
+    server: Stack,
+    sender: ConnId,
+    listener: ListenerId,
+    accepted: Option<ConnId>,
+    now: StackInstant,
+    buffer: BytesMut,
+}
+
+impl Ends {
+    fn new(load: Load) -> io::Result<Self> {
+        let now = StackInstant::from_origin(Duration::from_secs(1));
+        let make = |address: &str, secret: u8| -> io::Result<Stack> {
+            let mut capabilities = Capabilities::ip(load.mtu);
+            // As in the other stack's run without checksums: somebody else computes them.
+            capabilities.tx_checksum = !load.checksums;
+            let tcp = Config::default()
+                .send_buffer(load.buffer)
+                .recv_buffer(load.buffer)
+                .nodelay(true);
+            let mut stack = Stack::new(
+                StackConfig::default().tcp(tcp),
+                capabilities,
+                [secret; 32],
+                now,
+            );
+            stack.add_address(address.parse().map_err(io::Error::other)?);
+            stack.add_route(
+                "0.0.0.0/0".parse().map_err(io::Error::other)?,
+                RouteTarget::OnLink,
+            );
+            Ok(stack)
+        };
+        let (mut client, mut server) = (make("10.0.0.1/24", 1)?, make("10.0.0.2/24", 2)?);
+        let address = "10.0.0.2:80".parse().map_err(io::Error::other)?;
+        let listener = server
+            .tcp_listen(ListenOptions::new(ListenOn::Address(address)))
+            .map_err(io::Error::other)?;
+        let sender = client
+            .tcp_connect(now, ConnectOptions::new(address))
+            .map_err(io::Error::other)?;
+        let mut ends = Self {
+            client,
+            server,
+            sender,
+            listener,
+            accepted: None,
+            now,
+            buffer: BytesMut::new(),
+        };
+        ends.exchange();
+        Ok(ends)
+    }
+
+    fn receiver(&mut self) -> Option<ConnId> {
+        self.accepted = self
+            .accepted
+            .or_else(|| self.server.tcp_accept(self.listener));
+        self.accepted
+    }
+
+    /// Carries frames until neither side has one; says whether there were any.
+    fn exchange(&mut self) -> bool {
+        let mut moved = false;
+        loop {
+            let there = carry(
+                self.now,
+                &mut self.client,
+                &mut self.server,
+                &mut self.buffer,
+            );
+            let back = carry(
+                self.now,
+                &mut self.server,
+                &mut self.client,
+                &mut self.buffer,
+            );
+            if there + back == 0 {
+                return moved;
+            }
+            moved = true;
+        }
+    }
+
+    fn tick(&mut self) {
+        for stack in [&mut self.client, &mut self.server] {
+            stack.handle_timeout(self.now);
+            while stack.poll_event().is_some() {}
+        }
+    }
+}
+
+/// Moves at most sixteen frames, each copied into one piece as a device would.
+fn carry(now: StackInstant, from: &mut Stack, to: &mut Stack, buffer: &mut BytesMut) -> usize {
+    let mut frames: VecDeque<TxFrame> = VecDeque::new();
+    while frames.len() < 16 {
+        let Some(frame) = from.poll_transmit(now) else {
+            break;
+        };
+        frames.push_back(frame);
+    }
+    let count = frames.len();
+    for frame in frames {
+        buffer.reserve(frame.len().max(1 << 18));
+        buffer.extend_from_slice(frame.headers.as_slice());
+        frame
+            .payload
+            .chunks()
+            .for_each(|chunk| buffer.extend_from_slice(chunk));
+        let data = buffer.split().freeze();
+        let checksum = match frame.offload {
+            transom_stack::wire::TxOffload::None => RxChecksum::Unverified,
+            _ => RxChecksum::Valid,
+        };
+        to.handle_frame(
+            now,
+            RxFrame {
+                data,
+                checksum,
+                gso_size: 0,
+            },
+        );
+    }
+    count
+}

@@ -1,0 +1,102 @@
+//! The system calls of the benchmarks.
+#![expect(
+    unsafe_code,
+    reason = "system calls without a safe wrapper among our dependencies"
+)]
+
+use std::ffi::{c_int, c_long, c_ulong};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+const TUNSETIFF: c_ulong = 0x4004_54ca;
+const TUNSETOFFLOAD: c_ulong = 0x4004_54d0;
+const IFF_TUN: i16 = 0x0001;
+const IFF_NO_PI: i16 = 0x1000;
+const IFF_VNET_HDR: i16 = 0x4000;
+/// `TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6`.
+const OFFLOADS: c_ulong = 7;
+
+/// Length of the virtio header in front of every packet of a TUN device with offload.
+pub(crate) const VNET_HEADER: usize = 10;
+
+fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Opens (and creates) a non-blocking TUN device, with checksum and segmentation offload if `vnet`.
+pub(crate) fn open_tun(name: &str, vnet: bool) -> io::Result<OwnedFd> {
+    // SAFETY: the path is a NUL-terminated constant; the result is checked before use.
+    let fd = unsafe {
+        let fd = check(libc::open(
+            c"/dev/net/tun".as_ptr(),
+            libc::O_RDWR | libc::O_NONBLOCK,
+        ))?;
+        OwnedFd::from_raw_fd(fd)
+    };
+    // struct ifreq: 16 bytes of name, then the flags; 40 bytes long.
+    let mut request = [0u8; 40];
+    request[..name.len().min(15)].copy_from_slice(&name.as_bytes()[..name.len().min(15)]);
+    let flags = IFF_TUN | IFF_NO_PI | if vnet { IFF_VNET_HDR } else { 0 };
+    request[16..18].copy_from_slice(&flags.to_ne_bytes());
+    // SAFETY: `request` is as long as struct ifreq and lives across the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) })?;
+    if vnet {
+        // SAFETY: this request takes its argument by value.
+        check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD, OFFLOADS) })?;
+    }
+    Ok(fd)
+}
+
+/// Reads one packet; `None` when there is none.
+pub(crate) fn read(fd: &OwnedFd, buffer: &mut [u8]) -> Option<usize> {
+    // SAFETY: the pointer and the length are those of a live slice.
+    let n = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(n).ok().filter(|n| *n > 0)
+}
+
+/// Writes one packet; false when the device did not take it.
+pub(crate) fn write(fd: &OwnedFd, packet: &[u8]) -> bool {
+    // SAFETY: the pointer and the length are those of a live slice.
+    unsafe { libc::write(fd.as_raw_fd(), packet.as_ptr().cast(), packet.len()) > 0 }
+}
+
+/// Waits until the descriptor is readable, at most `microseconds`.
+pub(crate) fn wait_readable(fd: &impl AsRawFd, microseconds: u64) {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let time = libc::timespec {
+        tv_sec: (microseconds / 1_000_000) as libc::time_t,
+        tv_nsec: ((microseconds % 1_000_000) * 1000) as c_long,
+    };
+    // SAFETY: one live pollfd, one live timespec, no signal mask.
+    unsafe { libc::ppoll(&raw mut poll, 1, &raw const time, std::ptr::null()) };
+}
+
+/// Moves this process into a network namespace of its own, which ends with it and its children.
+pub(crate) fn own_network() -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// Binds this process to one processor.
+pub(crate) fn pin(cpu: usize) {
+    // SAFETY: a zeroed cpu_set_t is an empty set; the size given is its own.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
+    }
+}
+
+/// Asks the kernel to end this process when its parent ends.
+pub(crate) fn die_with_parent() {
+    // SAFETY: no pointers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}

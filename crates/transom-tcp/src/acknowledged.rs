@@ -147,7 +147,9 @@ impl Tcb {
         // when what was acknowledged had been sent twice (RTO-6). TS-9: only if SND.UNA moved.
         let rtt = match outcome.rtt_sample {
             Some(sent_at) => Some(segment.received.duration_since(sent_at)),
-            None if advance > 0 => self.timestamp_rtt(env, segment),
+            None if advance > 0 => outcome
+                .resent_at
+                .and_then(|sent| self.timestamp_rtt(env, segment, sent)),
             None => None,
         }?;
         if advance > 0 {

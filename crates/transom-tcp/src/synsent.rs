@@ -23,6 +23,8 @@ pub(crate) struct SynSent {
     pub(crate) transmissions: u8,
     /// When the first SYN was sent.
     pub(crate) sent_at: Instant,
+    /// When the last one was.
+    pub(crate) last_sent: Instant,
     /// A reset for a segment of some other connection.
     pub(crate) reply: Option<Box<Transmit>>,
     /// `send` took less than it was given.
@@ -40,6 +42,7 @@ impl SynSent {
             syn_owed: true,
             transmissions: 0,
             sent_at: now,
+            last_sent: now,
             reply: None,
             wants_writable: false,
             cork: false,
@@ -56,7 +59,7 @@ impl SynSent {
             handshake: Handshake {
                 syn_ack_owed: false,
                 transmissions: self.transmissions,
-                sent_at: self.sent_at,
+                last_sent: self.last_sent,
                 passive: false,
             },
             offered: u32::from(crate::recv::window::syn_window(&env.config)),

@@ -61,8 +61,8 @@ pub(crate) struct Handshake {
     pub(crate) syn_ack_owed: bool,
     /// SYNs and SYN-ACKs sent.
     pub(crate) transmissions: u8,
-    /// When the first of them was sent.
-    pub(crate) sent_at: Instant,
+    /// When the last of them was sent.
+    pub(crate) last_sent: Instant,
     /// The connection came from a listener.
     pub(crate) passive: bool,
 }
@@ -222,16 +222,21 @@ impl Tcb {
         segment: &Segment,
     ) -> Option<core::time::Duration> {
         if handshake.transmissions <= 1 {
-            return Some(segment.received.duration_since(handshake.sent_at));
+            return Some(segment.received.duration_since(handshake.last_sent));
         }
-        self.timestamp_rtt(env, segment)
+        self.timestamp_rtt(env, segment, handshake.last_sent)
     }
 
-    /// The round trip that the timestamp echo shows.
+    /// The round trip that the timestamp echo shows of something that was last sent at `sent`.
+    ///
+    /// An older echo is no measurement (RFC 8985 §6.2 step 1): when only the acknowledgement was
+    /// lost, the peer finds the repetition outside its window and echoes what it heard before,
+    /// which makes a round trip of the whole timeout.
     pub(crate) fn timestamp_rtt(
         &self,
         env: &Env,
         segment: &Segment,
+        sent: Instant,
     ) -> Option<core::time::Duration> {
         let echo = segment
             .options
@@ -239,7 +244,8 @@ impl Tcb {
             .filter(|_| self.negotiated.timestamps)?
             .ecr;
         // TS-15: an echo of nothing, or of the future, is no measurement.
-        if echo == 0 {
+        let is_stale = Seq::new(echo).lt(Seq::new(env.ts_val(sent)));
+        if echo == 0 || is_stale {
             return None;
         }
         let ticks = env.ts_val(segment.received).wrapping_sub(echo);

@@ -32,6 +32,7 @@ impl SynSent {
         if self.transmissions == 0 {
             self.sent_at = now;
         }
+        self.last_sent = now;
         self.transmissions = self.transmissions.saturating_add(1);
         env.timers.start(Timer::Retransmit, now + self.rtt.rto());
         Some(Transmit {
@@ -94,9 +95,7 @@ impl Tcb {
         if !core::mem::take(&mut handshake.syn_ack_owed) {
             return None;
         }
-        if handshake.transmissions == 0 {
-            handshake.sent_at = now;
-        }
+        handshake.last_sent = now;
         handshake.transmissions = handshake.transmissions.saturating_add(1);
         self.start_retransmit_timer(env, now);
         self.rcv.on_ack_sent();

@@ -16,7 +16,11 @@ use transom_tcp::congestion::Algorithm;
 /// ESTABLISHED with segments of 1000 octets, Reno, and an application that wrote `octets`.
 fn sending(options: &str, octets: usize) -> E {
     let mut e = Setup::default()
-        .config(|config| config.congestion(Algorithm::Reno))
+        .config(|config| {
+            config
+                .congestion(Algorithm::Reno)
+                .timestamps(options.contains("TS"))
+        })
         .peer(options)
         .established();
     e.write(octets);
@@ -159,6 +163,30 @@ fn req_rto_8_and_cc_3_the_timer_restarts_and_doubles_and_one_segment_goes() {
     // 5.2: stopped when everything is acknowledged.
     let _ = e.lt(". 1:1 ack 3001");
     assert_eq!(e.next_deadline(), None);
+}
+
+#[test]
+fn req_rto_6_and_rto_10_a_stale_echo_measures_nothing_and_the_backoff_stays() {
+    // The segment arrived, its acknowledgement was lost. The repetition is outside the peer's
+    // window, so the peer's echo is still that of the first: not a round trip of a whole second.
+    let ten_ms = 1_000_010_u64;
+    let mut e = sending(&format!("mss 1000,TS val 1 ecr {}", ten_ms - 10), 1000);
+    let rto = e.conn.info().rto;
+    data(&mut e, &[(1, 989), (989, 1001)]);
+    e.wait(rto);
+    data(&mut e, &[(1, 989)]);
+    e.wait(ms(10));
+    let _ = e.lt(&format!(". 1:1 ack 989 <TS val 2 ecr {ten_ms}>"));
+    let info = e.conn.info();
+    assert_eq!((info.srtt, info.rto), (Some(ms(10)), rto * 2));
+    // An echo of a repetition is a measurement, and ends the backoff.
+    data(&mut e, &[(989, 1001)]);
+    e.wait(ms(10));
+    let echo = ten_ms + 10 + rto.as_millis() as u64;
+    let _ = e.lt(&format!(". 1:1 ack 1001 <TS val 3 ecr {echo}>"));
+    let info = e.conn.info();
+    assert!(info.rto <= rto, "{:?}", info.rto);
+    assert_eq!(info.srtt, Some(ms(10)));
 }
 
 #[test]

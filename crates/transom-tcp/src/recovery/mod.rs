@@ -250,8 +250,9 @@ impl Recovery {
         outcome.delivered = acked.delivered.saturating_add(sacked.delivered);
         // RFC 6298 §3 RTO-6 (Karn): a cumulative acknowledgement that covers anything sent twice
         // may have been held up by it, so it measures nothing. A SACK block measures for itself.
-        let cumulative = acked.sent_once.filter(|_| !acked.resent);
+        let cumulative = acked.sent_once.filter(|_| acked.resent_at.is_none());
         outcome.rtt_sample = cumulative.max(sacked.sent_once);
+        outcome.resent_at = acked.resent_at;
         self.count_duplicate(input, advanced, sacked.delivered > 0);
         if advanced {
             self.check_reneging(&mut outcome);

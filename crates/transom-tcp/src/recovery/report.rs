@@ -34,6 +34,9 @@ pub struct AckOutcome {
     pub delivered: u32,
     /// When the newest of these octets was sent, if that is unambiguous (Karn).
     pub rtt_sample: Option<Instant>,
+    /// When the newest of the octets sent more than once was last sent: a timestamp echo from
+    /// before that is no measurement either.
+    pub resent_at: Option<Instant>,
     /// A congestion episode begins: tell the controller (`on_loss`) before sending.
     pub entered_recovery: bool,
     /// The episode is over: tell the controller (`on_recovery_exit`). May be true together with

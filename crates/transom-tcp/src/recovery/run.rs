@@ -95,8 +95,8 @@ pub(super) struct Covered {
     pub(super) delivered: u32,
     /// When the newest run that was sent exactly once (and not SACKed before) was sent.
     pub(super) sent_once: Option<Instant>,
-    /// Some of it had been sent more than once.
-    pub(super) resent: bool,
+    /// When the newest run that was sent more than once (and not SACKed before) was last sent.
+    pub(super) resent_at: Option<Instant>,
 }
 
 impl Covered {
@@ -107,7 +107,7 @@ impl Covered {
         }
         self.delivered += run.len();
         if run.transmissions > 1 {
-            self.resent = true;
+            self.resent_at = self.resent_at.max(Some(run.sent));
         } else {
             self.sent_once = self.sent_once.max(Some(run.sent));
         }

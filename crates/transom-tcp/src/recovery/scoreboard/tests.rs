@@ -190,9 +190,9 @@ fn only_what_was_sent_once_measures_time() {
     board.append(start + 2000, at(20));
     board.resend(range(start, 0, 1000), at(30));
     let covered = board.ack_to(start + 1000);
-    assert_eq!((covered.sent_once, covered.resent), (None, true));
+    assert_eq!((covered.sent_once, covered.resent_at), (None, Some(at(30))));
     let covered = board.sack(range(start, 1500, 2000));
-    assert_eq!((covered.sent_once, covered.resent), (Some(at(20)), false));
+    assert_eq!((covered.sent_once, covered.resent_at), (Some(at(20)), None));
     let covered = board.ack_to(start + 2000);
     assert_eq!((covered.octets, covered.delivered), (1000, 500));
 }
@@ -325,7 +325,7 @@ proptest! {
                     let once = fresh.iter().any(|o| o.transmissions == 1);
                     // Merged SACKed runs remember only that some of them was sent again: after
                     // reneging a measurement may be missed, never wrongly taken.
-                    prop_assert!(covered.resent == resent || (forgot && covered.resent));
+                    prop_assert!(covered.resent_at.is_some() == resent || (forgot && !resent));
                     prop_assert!(covered.sent_once.is_some() == once || (forgot && once));
                 }
                 Step::Sack(from, more) => {

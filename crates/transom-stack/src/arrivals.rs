@@ -122,7 +122,7 @@ impl Stack {
                 {
                     return Err(arrival.dropped(transom_tcp::Discard::TimeWaitOldSyn));
                 }
-                self.endpoints.remove_time_wait(key);
+                self.end_time_wait(now, key);
                 self.arrives_at_listener(now, arrival, Some(min_iss))
             }
         }
@@ -247,9 +247,6 @@ impl Stack {
             .add_connection(tuple, connection, holder, self.host.epoch, flow_label)
             .ok_or(Discard::ConnectionLimit)?;
         self.observer.counters.passive_opens += 1;
-        let pair = (tuple.local(), tuple.remote());
-        self.observer
-            .state(now, pair, State::Listen, State::SynReceived);
         self.settle(now, key);
         Ok(key)
     }

@@ -94,9 +94,6 @@ impl Stack {
             )
             .ok_or(ConnectError::ConnectionLimit)?;
         self.observer.counters.active_opens += 1;
-        let pair = (tuple.local(), tuple.remote());
-        self.observer
-            .state(now, pair, State::Closed, State::SynSent);
         self.settle(now, key);
         Ok(ConnId(key))
     }
@@ -171,7 +168,7 @@ impl Stack {
                     .reusable(now, tuple)
                     .ok_or(ConnectError::AddressInUse)?;
                 if let Some(key) = self.endpoints.tenants.time_waits.key_at(index) {
-                    self.endpoints.remove_time_wait(key);
+                    self.end_time_wait(now, key);
                 }
                 Ok(Some(min_iss))
             }

@@ -1,6 +1,6 @@
 //! Deadlines of connections, of TIME-WAIT and of SYNs that wait.
 
-use transom_tcp::Instant;
+use transom_tcp::{Instant, State};
 
 use crate::discard::Discard;
 use crate::observer::Dropped;
@@ -48,10 +48,18 @@ impl Stack {
                 .arm(&mut slot.armed, deadline, Owner::TimeWait(key));
             return;
         }
-        let (local, peer) = (slot.tuple.local(), slot.tuple.remote());
+        self.end_time_wait(now, key);
+    }
+
+    /// TIME-WAIT is over: in time, or because the tuple is taken over.
+    pub(crate) fn end_time_wait(&mut self, now: Instant, key: SlabKey) {
+        let Some(slot) = self.endpoints.tenants.time_waits.get(key) else {
+            return;
+        };
+        let pair = (slot.tuple.local(), slot.tuple.remote());
         self.endpoints.remove_time_wait(key);
-        let (from, to) = (transom_tcp::State::TimeWait, transom_tcp::State::Closed);
-        self.observer.state(now, (local, peer), from, to);
+        self.observer
+            .state(now, pair, State::TimeWait, State::Closed);
     }
 
     pub(crate) fn incoming_timeout(&mut self, now: Instant, at: Instant, key: SlabKey) {

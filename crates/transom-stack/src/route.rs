@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn source_scope_follows_the_destination() {
+    fn req_ip6_14_source_scope_follows_the_destination() {
         let mut routes = Routes::default();
         routes.add_address(cidr("fe80::1", 64));
         routes.add_address(cidr("2001:db8::1", 64));

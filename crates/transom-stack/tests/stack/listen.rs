@@ -258,7 +258,7 @@ fn req_ev_u_2_closing_a_listener_resets_its_children() {
 }
 
 #[test]
-fn an_embryo_that_is_reset_leaves_no_trace() {
+fn req_synf_9_an_embryo_leaves_no_trace_when_it_is_reset_or_never_answered() {
     let (mut stack, listener) = listening();
     one_tcp(&exchange(&mut stack, at(0), to_us(SYN).bytes()));
     exchange(&mut stack, at(0), to_us(RST).seq(1001).bytes());

@@ -249,7 +249,7 @@ fn req_must_56_the_same_over_ipv6() {
 }
 
 #[test]
-fn req_icmpa_3_and_ev_s_11_hard_errors_end_an_attempt_to_connect() {
+fn req_icmpa_3_and_ev_s_11_and_shld_26_hard_errors_end_an_attempt_to_connect() {
     for code in [2, 3, 13] {
         let mut stack = stack();
         let id = connect(&mut stack, "10.0.0.2:80").unwrap();
@@ -293,7 +293,7 @@ fn req_icmpa_7_errors_about_an_embryo() {
 }
 
 #[test]
-fn req_must_48_dscp_is_on_every_segment() {
+fn req_must_48_and_shld_21_and_shld_22_dscp_is_on_every_segment_and_can_change() {
     let mut stack = stack();
     let config = tcp::Config::default().dscp(46);
     let options = ConnectOptions::new(socket("10.0.0.2:80")).config(config);

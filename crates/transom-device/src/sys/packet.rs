@@ -50,6 +50,10 @@ pub(crate) fn open(name: &str, index: i32, capture: Capture) -> io::Result<Owned
     }
     set_receive_buffer(&fd).map_err(|error| fail("enlarge the receive buffer", error))?;
     bind(&fd, index).map_err(|error| fail("bind a packet socket", error))?;
+    // An interface that is still down leaves an error behind, which reading takes away. The socket
+    // works as soon as the interface is up.
+    let _: libc::c_int = option(&fd, libc::SOL_SOCKET, libc::SO_ERROR)
+        .map_err(|error| fail("look for errors", error))?;
     Ok(fd)
 }
 

@@ -76,6 +76,10 @@ fn a_pair_can_be_handed_on() {
         let fd = PacketSocket::open_pair("ours0", "theirs0")
             .unwrap()
             .into_fd();
+        // The interfaces are down yet, which is no error.
+        let mut early = PacketSocket::open_pair("ours0", "theirs0").unwrap();
+        let nothing = early.recv(&mut Vec::new(), 1).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock, "{nothing}");
         // The socket's namespace counts, not that of the thread: it may be another one.
         let other = text(PacketSocket::from_pair_fd(
             fd.try_clone().unwrap(),

@@ -124,6 +124,9 @@ fn is_super(segments: &[Segment], mss: usize) {
 /// `in_order` says whether the device keeps the order in which the kernel sends.
 fn all_traffic(wire: &mut Wire, ends: Ends, in_order: bool) {
     let mss = if ends.ours.is_ipv4() { 1460 } else { 1440 };
+    if ends.ours.is_ipv6() {
+        wire.settle_ipv6();
+    }
     udp_goes_both_ways(wire, ends);
     kernel_receives(wire, ends, 0, 1);
     let (segments, disorder) = kernel_sends(wire, ends);
@@ -223,6 +226,9 @@ fn delayed_traffic(wire: Wire, ends: Ends) {
             "{:?}",
             start.elapsed()
         );
+    }
+    if ends.ours.is_ipv6() {
+        wire.settle_ipv6();
     }
     udp_goes_both_ways(&mut wire, ends);
     let (segments, _) = kernel_sends(&mut wire, ends);

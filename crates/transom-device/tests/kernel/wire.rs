@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use transom_device::{Device, PacketSocket, Readiness, Tun, TunOptions};
 use transom_wire::ethernet::{EtherType, Header as EthernetHeader, MacAddr};
 use transom_wire::frame::{HeaderBuf, Medium, Payload, RxChecksum, RxFrame, TxFrame, TxOffload};
+use transom_wire::icmpv6;
 use transom_wire::ip::{Packet, Protocol, ipv4, ipv6};
 
 use super::namespace::run;
@@ -198,6 +199,43 @@ impl Wire {
                 Err(error) => panic!("{error}"),
             }
             self.received.extend(out);
+        }
+    }
+
+    /// Waits until the kernel answers to its IPv6 address, which it sets up in the background and
+    /// until then ignores.
+    pub(crate) fn settle_ipv6(&mut self) {
+        let (IpAddr::V6(ours), IpAddr::V6(kernel)) = (V6.ours, V6.kernel) else {
+            panic!("{V6:?} is not IPv6")
+        };
+        let request = icmpv6::Message::EchoRequest {
+            id: 1,
+            seq: 1,
+            data: b"",
+        };
+        let mut bytes = vec![0; request.len()];
+        request.emit(&mut bytes, ours, kernel);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(
+                Instant::now() < deadline,
+                "the kernel's IPv6 address stays silent"
+            );
+            self.send(
+                V6,
+                Protocol::ICMPV6,
+                &bytes,
+                Payload::new(),
+                TxOffload::None,
+            );
+            self.wait(PollFlags::POLLIN);
+            let mut out = Vec::new();
+            let _ = self.device.recv(&mut out, 64);
+            let link = self.link_header_len();
+            let mut answers = out.iter().filter_map(|frame| Received::new(frame, link));
+            if answers.any(|answer| answer.is_from(V6)) {
+                return;
+            }
         }
     }
 

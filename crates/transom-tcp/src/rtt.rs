@@ -70,37 +70,53 @@ struct Smoothed {
     rttvar: u64,
 }
 
-/// A measurement that is the least of its time.
+/// A measurement, in nanoseconds, that is the least of its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Minimum {
-    rtt: Duration,
+    rtt: u64,
     at: Instant,
+}
+
+/// [`RttConfig`] in nanoseconds: half the size, of which every connection has one.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    min_rto: u64,
+    max_rto: u64,
+    variance_floor: u64,
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// RFC 6298 state of one connection.
 #[derive(Clone, Debug)]
 pub struct RttEstimator {
-    config: RttConfig,
+    bounds: Bounds,
     smoothed: Option<Smoothed>,
-    latest: Option<Duration>,
     /// The least measurement of the window, and the least of its second half, which takes over
     /// when the first expires.
     min: Option<[Minimum; 2]>,
     backoff: u32,
     /// Timeout before the first measurement; raised by [`Self::on_syn_timeout`].
-    unmeasured_rto: Duration,
+    unmeasured_rto: u64,
 }
 
 impl RttEstimator {
     /// Nothing measured yet.
-    pub const fn new(config: RttConfig) -> Self {
+    pub fn new(config: RttConfig) -> Self {
+        let min_rto = nanos(config.min_rto);
         Self {
-            config,
+            bounds: Bounds {
+                min_rto,
+                // A contradictory configuration must not panic.
+                max_rto: nanos(config.max_rto).max(min_rto),
+                variance_floor: nanos(config.variance_floor),
+            },
             smoothed: None,
-            latest: None,
             min: None,
             backoff: 0,
-            unmeasured_rto: config.initial_rto,
+            unmeasured_rto: nanos(config.initial_rto),
         }
     }
 
@@ -115,14 +131,9 @@ impl RttEstimator {
             .map_or(Duration::ZERO, |s| Duration::from_nanos(s.rttvar))
     }
 
-    /// The newest measurement.
-    pub const fn latest(&self) -> Option<Duration> {
-        self.latest
-    }
-
     /// The least measurement of about the last five minutes.
     pub fn min_rtt(&self) -> Option<Duration> {
-        self.min.map(|[least, _]| least.rtt)
+        self.min.map(|[least, _]| Duration::from_nanos(least.rtt))
     }
 
     /// How often the timeout was doubled.
@@ -132,30 +143,28 @@ impl RttEstimator {
 
     /// The retransmission timeout, doubled as often as [`Self::backoff`] says, within its bounds.
     pub fn rto(&self) -> Duration {
-        let base = self.base_rto();
-        let factor = 1_u32.checked_shl(self.backoff).unwrap_or(u32::MAX);
         // RFC 6298 §5.5: each expiry doubles the timeout; §2.5: a maximum may be placed on it.
-        base.saturating_mul(factor)
-            .clamp(self.config.min_rto, self.longest())
+        let factor = 1_u64.checked_shl(self.backoff).unwrap_or(u64::MAX);
+        let base = self.clamp(self.base());
+        Duration::from_nanos(self.clamp(base.saturating_mul(factor)))
     }
 
     /// The timeout without backoff.
     pub fn base_rto(&self) -> Duration {
-        let Some(Smoothed { srtt, rttvar }) = self.smoothed else {
-            return self
-                .unmeasured_rto
-                .clamp(self.config.min_rto, self.longest());
-        };
-        // RFC 6298 §2.3: RTO = SRTT + max(G, 4·RTTVAR).
-        let variance = Duration::from_nanos(rttvar.saturating_mul(4));
-        Duration::from_nanos(srtt)
-            .saturating_add(variance.max(self.config.variance_floor))
-            .clamp(self.config.min_rto, self.longest())
+        Duration::from_nanos(self.clamp(self.base()))
     }
 
-    /// The maximum, never below the minimum (a contradictory configuration must not panic).
-    fn longest(&self) -> Duration {
-        self.config.max_rto.max(self.config.min_rto)
+    fn base(&self) -> u64 {
+        let Some(Smoothed { srtt, rttvar }) = self.smoothed else {
+            return self.unmeasured_rto;
+        };
+        // RFC 6298 §2.3: RTO = SRTT + max(G, 4·RTTVAR).
+        let variance = rttvar.saturating_mul(4);
+        srtt.saturating_add(variance.max(self.bounds.variance_floor))
+    }
+
+    fn clamp(&self, rto: u64) -> u64 {
+        rto.clamp(self.bounds.min_rto, self.bounds.max_rto)
     }
 
     /// A round trip was measured.
@@ -167,9 +176,7 @@ impl RttEstimator {
     /// Takes back any backoff (RFC 6298 §5, last paragraph: once there is a new measurement, the
     /// timeout is computed from it).
     pub fn on_sample(&mut self, now: Instant, rtt: Duration, flight_segments: u32) {
-        let sample = u64::try_from(rtt.as_nanos())
-            .unwrap_or(u64::MAX)
-            .min(u64::MAX >> 4);
+        let sample = nanos(rtt).min(u64::MAX >> 4);
         // RFC 7323 §G: with one sample per ACK the history must still span whole round trips, so
         // alpha and beta are divided by the samples expected per flight: ceil(flight / 2).
         let expected = u64::from(flight_segments.div_ceil(2).max(1));
@@ -185,9 +192,8 @@ impl RttEstimator {
                 srtt: toward(srtt, sample, expected.saturating_mul(8)),
             },
         });
-        self.latest = Some(rtt);
         self.backoff = 0;
-        self.update_min(now, rtt);
+        self.update_min(now, sample);
     }
 
     /// The retransmission timer expired: the timeout doubles.
@@ -209,7 +215,7 @@ impl RttEstimator {
     /// the handshake gave no measurement.
     pub fn on_syn_timeout(&mut self) {
         self.backoff = 0;
-        self.unmeasured_rto = self.unmeasured_rto.max(Duration::from_secs(3));
+        self.unmeasured_rto = self.unmeasured_rto.max(nanos(Duration::from_secs(3)));
     }
 
     /// Forgets the measurements but not the bounds (the path changed, RFC 6298 §5 note).
@@ -219,7 +225,7 @@ impl RttEstimator {
     }
 
     /// Two-stage windowed minimum: the runner-up is restarted every half window.
-    fn update_min(&mut self, now: Instant, rtt: Duration) {
+    fn update_min(&mut self, now: Instant, rtt: u64) {
         let new = Minimum { rtt, at: now };
         self.min = Some(match self.min {
             Some([least, _]) if rtt <= least.rtt => [new, new],

@@ -118,7 +118,7 @@ const fn arrow(from: State, cause: &'static str, to: State) -> Transition {
 }
 
 /// RFC 9293 Figure 5, completed by the prose of §3.10 (resets, aborts, time-outs).
-pub const TRANSITIONS: [Transition; 31] = {
+pub const TRANSITIONS: [Transition; 30] = {
     use State::{
         CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynReceived,
         SynSent, TimeWait,
@@ -155,10 +155,7 @@ pub const TRANSITIONS: [Transition; 31] = {
         arrow(TimeWait, "ABORT", Closed),
         // RFC 9293 §3.6.1 MAY-2: a new SYN reopens the pair of sockets.
         arrow(TimeWait, "rcv acceptable SYN / snd SYN,ACK", SynReceived),
-        // RFC 9293 §3.10.7.4 step 8: a FIN that comes with the acknowledgement of our SYN passes
-        // through ESTABLISHED; a close asked for in SYN-RECEIVED passes through FIN-WAIT-1.
         arrow(Listen, "ABORT", Closed),
-        arrow(SynReceived, "rcv FIN / snd ACK", CloseWait),
         arrow(Closed, "rcv SYN at a listener / snd SYN,ACK", SynReceived),
     ]
 };

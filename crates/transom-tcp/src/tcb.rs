@@ -307,7 +307,9 @@ impl Tcb {
     /// Starts the retransmission timer if something is outstanding and it does not run.
     pub(crate) fn start_retransmit_timer(&self, env: &mut Env, now: Instant) {
         // RFC 6298 §5.1.
-        env.timers.start(Timer::Retransmit, now + self.rtt.rto());
+        if !env.timers.is_set(Timer::Retransmit) {
+            env.timers.set(Timer::Retransmit, now + self.rtt.rto());
+        }
     }
 
     /// Something new was acknowledged, or everything.

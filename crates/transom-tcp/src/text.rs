@@ -28,10 +28,13 @@ impl Tcb {
             .counters
             .bytes_received
             .saturating_add(u64::from(inserted.advanced));
-        let (sack, rto) = (self.negotiated.sack, self.rtt.base_rto());
-        let promptness = self
-            .rcv
-            .owe_ack(&inserted, pieces, &env.config, rto, sack, now);
+        let sack = self.negotiated.sack;
+        // After a pause the peer may be in slow start again.
+        let idle = now.duration_since(self.rcv.last_data_at);
+        if idle > env.config.rto_min && idle > self.rtt.base_rto() {
+            self.rcv.quick_acks = env.config.quick_acks;
+        }
+        let promptness = self.rcv.owe_ack(&inserted, pieces, sack, now);
         match promptness {
             Promptness::Now => env.timers.stop(Timer::DelayedAck),
             // RFC 9293 §3.8.6.3 MUST-40; runs from the first segment that waits.

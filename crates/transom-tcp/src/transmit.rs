@@ -254,10 +254,12 @@ impl Tcb {
 
     /// RFC 5681 §4.1: a window that was not used for a while says nothing about the path.
     fn restart_after_idle(&mut self, env: &Env, now: Instant) {
+        if self.snd.in_flight() > 0 || env.counters.bytes_sent == 0 {
+            return;
+        }
         let idle = now.duration_since(self.snd.last_sent);
         let rto = self.rtt.rto();
-        let has_sent = env.counters.bytes_sent > 0;
-        if has_sent && self.snd.in_flight() == 0 && idle > rto {
+        if idle > rto {
             self.congestion.on_idle_restart(now, idle, rto);
             self.snd.last_sent = now;
         }

@@ -461,11 +461,16 @@ fn eighth_fin(
     tcb.rcv.ack_now();
     env.events.push(Event::PeerFinished);
     match tcb.phase {
-        Phase::SynReceived | Phase::Established => tcb.enter(env, Phase::CloseWait, now),
+        Phase::Established => tcb.enter(env, Phase::CloseWait, now),
         // Our FIN is not acknowledged, or step five would have left this state.
         Phase::FinWait1 => tcb.enter(env, Phase::Closing, now),
         Phase::FinWait2 => tcb.enter(env, Phase::TimeWait, now),
-        Phase::CloseWait | Phase::Closing | Phase::LastAck | Phase::TimeWait => {}
+        // SYN-RECEIVED was left in step five as well.
+        Phase::SynReceived
+        | Phase::CloseWait
+        | Phase::Closing
+        | Phase::LastAck
+        | Phase::TimeWait => {}
     }
     Ok(())
 }

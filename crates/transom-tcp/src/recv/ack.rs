@@ -6,7 +6,6 @@
 use core::time::Duration;
 
 use super::{Inserted, Receiver};
-use crate::config::Config;
 use crate::time::Instant;
 
 /// RMSS before a segment was seen, as Linux: small enough that a peer with a small MSS is
@@ -52,12 +51,9 @@ impl Receiver {
         &mut self,
         inserted: &Inserted,
         pieces: u32,
-        config: &Config,
-        rto: Duration,
         sack: bool,
         now: Instant,
     ) -> Promptness {
-        let idle = now.duration_since(self.last_data_at);
         self.last_data_at = now;
         if inserted.advanced == 0 {
             self.owe_duplicates(pieces, sack);
@@ -68,10 +64,6 @@ impl Receiver {
             || inserted.out_of_order
             || inserted.duplicate.is_some()
             || inserted.dropped_for_memory;
-        // After a pause the peer may be in slow start again.
-        if idle > rto {
-            self.quick_acks = config.quick_acks;
-        }
         let quick = self.quick_acks > 0;
         self.quick_acks = self
             .quick_acks

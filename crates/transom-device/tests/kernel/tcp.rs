@@ -18,6 +18,8 @@ pub(crate) struct Segment {
     pub(crate) ack: Seq,
     pub(crate) flags: Flags,
     pub(crate) payload: Bytes,
+    pub(crate) window: u16,
+    pub(crate) options: Options,
     pub(crate) gso_size: u16,
     pub(crate) frame_len: usize,
 }
@@ -29,6 +31,9 @@ pub(crate) struct Connection<'a> {
     port: u16,
     snd_nxt: Seq,
     rcv_nxt: Seq,
+    /// What the kernel is ready to take beyond what it has acknowledged, and how it scales it.
+    snd_wnd: usize,
+    snd_wnd_scale: u8,
 }
 
 const OUR_PORT: u16 = 4000;
@@ -48,6 +53,8 @@ impl<'a> Connection<'a> {
             port,
             snd_nxt,
             rcv_nxt,
+            snd_wnd: 0,
+            snd_wnd_scale: 0,
         };
         connection.send(Flags::SYN, Payload::new());
         connection.snd_nxt += 1;
@@ -55,6 +62,8 @@ impl<'a> Connection<'a> {
         assert_eq!(answer.flags, Flags::SYN | Flags::ACK);
         assert_eq!(answer.ack, connection.snd_nxt);
         connection.rcv_nxt = answer.seq + 1;
+        connection.snd_wnd = answer.window.into();
+        connection.snd_wnd_scale = answer.options.window_scale.unwrap();
         connection.send(Flags::ACK, Payload::new());
         listener.set_nonblocking(true).unwrap();
         let (stream, _) = connection
@@ -128,19 +137,29 @@ impl<'a> Connection<'a> {
             .recv(ends, |received| segment(received, ends, port))
     }
 
-    /// Sends `data` in frames of `pieces` slices each, waiting for what is sent to be acknowledged.
+    /// Sends `data` in frames of up to `frame_len` bytes in `pieces` slices each, as far as the kernel's
+    /// window allows, waiting for each to be acknowledged.
     pub(crate) fn send_all(&mut self, data: &Bytes, frame_len: usize, pieces: usize) {
         let mut rest = data.clone();
         while !rest.is_empty() {
-            let mut part = rest.split_to(frame_len.min(rest.len()));
+            while self.snd_wnd < self.mss() {
+                self.recv_ack();
+            }
+            let mut part = rest.split_to(frame_len.min(self.snd_wnd).min(rest.len()));
             let size = part.len().div_ceil(pieces);
             let mut payload = Payload::new();
             while !part.is_empty() {
                 payload.push(part.split_to(size.min(part.len())));
             }
             self.send(Flags::ACK | Flags::PSH, payload);
-            while self.recv().ack != self.snd_nxt {}
+            while self.recv_ack() != self.snd_nxt {}
         }
+    }
+
+    fn recv_ack(&mut self) -> Seq {
+        let segment = self.recv();
+        self.snd_wnd = usize::from(segment.window) << self.snd_wnd_scale;
+        segment.ack
     }
 
     /// Receives until the kernel's FIN, acknowledging everything, and gives the segments in order of
@@ -199,6 +218,8 @@ fn segment(received: &Received, ends: Ends, port: u16) -> Option<Segment> {
         ack: view.ack(),
         flags: view.flags(),
         payload: Bytes::copy_from_slice(view.payload()),
+        window: view.window(),
+        options: view.options().0,
         gso_size: received.gso_size,
         frame_len: received.bytes.len(),
     })

@@ -22,7 +22,7 @@ const MAX_FLOWS: usize = 4096;
 /// DNS queries on their way at once.
 const MAX_QUERIES: usize = 256;
 /// Datagrams of a flow that wait for the host's socket.
-const WAITING: usize = 64;
+const WAITING: usize = 512;
 /// A flow ends after this time without a datagram. RFC 4787 REQ-5 asks a NAT for two minutes.
 const IDLE: Duration = Duration::from_secs(120);
 /// Longest datagram.

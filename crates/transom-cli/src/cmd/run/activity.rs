@@ -19,7 +19,7 @@ pub(crate) struct Activity(watch::Sender<Counts>);
 #[derive(Debug)]
 pub(crate) struct Counted {
     activity: Activity,
-    delivered: bool,
+    carries: bool,
 }
 
 impl Activity {
@@ -28,15 +28,14 @@ impl Activity {
         Self(watch::Sender::new(Counts::default()))
     }
 
-    /// Counts a connection that may bring data of the program.
+    /// Counts a connection, which carries nothing yet.
     pub(crate) fn begin(&self) -> Counted {
         self.0.send_modify(|counts| {
             counts.open += 1;
-            counts.undelivered += 1;
         });
         Counted {
             activity: self.clone(),
-            delivered: false,
+            carries: false,
         }
     }
 
@@ -53,10 +52,20 @@ impl Activity {
 }
 
 impl Counted {
+    /// The program may send from now on.
+    pub(crate) fn carries(&mut self) {
+        if !self.carries {
+            self.carries = true;
+            self.activity
+                .0
+                .send_modify(|counts| counts.undelivered += 1);
+        }
+    }
+
     /// All that the program sent has been handed on.
     pub(crate) fn delivered(&mut self) {
-        if !self.delivered {
-            self.delivered = true;
+        if self.carries {
+            self.carries = false;
             self.activity
                 .0
                 .send_modify(|counts| counts.undelivered -= 1);
@@ -79,7 +88,16 @@ mod tests {
     async fn a_connection_counts_until_it_is_dropped() {
         let activity = Activity::new();
         let mut one = activity.begin();
-        let two = activity.begin();
+        let mut two = activity.begin();
+        assert_eq!(
+            activity.counts(),
+            Counts {
+                open: 2,
+                undelivered: 0
+            }
+        );
+        one.carries();
+        two.carries();
         assert_eq!(
             activity.counts(),
             Counts {

@@ -97,7 +97,7 @@ impl Legs {
     }
 
     /// Leg B is open: opens leg A and joins them.
-    async fn join(&self, attempt: Incoming, server: TcpStream, mut leg: Leg, counted: Counted) {
+    async fn join(&self, attempt: Incoming, server: TcpStream, mut leg: Leg, mut counted: Counted) {
         let took = leg.opened.as_ref().copied().unwrap_or_default();
         // Our relay decides what is sent when; a second Nagle behind the program's own would
         // only hold segments back.
@@ -111,6 +111,7 @@ impl Legs {
             self.observer.note(Seen::Leg(leg));
             return;
         };
+        counted.carries();
         let server = Outer {
             stream: server,
             counted: Mutex::new(counted),
@@ -133,7 +134,7 @@ impl Legs {
         client: TcpStream,
         server: transom::TcpStream,
         from: SocketAddr,
-        counted: Counted,
+        mut counted: Counted,
     ) {
         let (Ok(seen_from), Ok(program)) = (server.local_addr(), server.peer_addr()) else {
             return;
@@ -151,6 +152,7 @@ impl Legs {
         };
         let text = format!("leg B: {from} connected to the published port");
         self.observer.remark(seen_from, program, text);
+        counted.carries();
         let client = Outer {
             stream: client,
             counted: Mutex::new(counted),

@@ -3,9 +3,12 @@
 use super::cell;
 use super::paint::Glyphs;
 
-/// Columns before the label and, at least, after it.
+/// Columns before the label, where there is room, and at least after it.
 const LEAD: usize = 4;
+const LEAD_NARROW: usize = 1;
 const TAIL: usize = 1;
+/// Arrows below this many columns are narrow.
+const NARROW: usize = 30;
 /// Columns that a lost segment does not get across.
 const LOST_GAP: usize = 6;
 
@@ -40,14 +43,15 @@ pub(super) fn arrow(
         (_, false) => glyphs.left,
     };
     // The head, and two blanks around the label.
-    let room = columns.saturating_sub(LEAD + TAIL + gap + 3);
+    let lead = if columns < NARROW { LEAD_NARROW } else { LEAD };
+    let room = columns.saturating_sub(lead + TAIL + gap + 3);
     let label = cell::cut(label, room, glyphs.more);
-    let used = LEAD + 1 + cell::width(&label) + 1 + 1 + gap;
+    let used = lead + 1 + cell::width(&label) + 1 + 1 + gap;
     let rest = columns.saturating_sub(used);
     let repeated = |n: usize| std::iter::repeat_n(dash, n);
     let mut drawn = String::new();
     if to_right {
-        drawn.extend(repeated(LEAD));
+        drawn.extend(repeated(lead));
         drawn.push(' ');
         drawn.push_str(&label);
         drawn.push(' ');
@@ -57,7 +61,7 @@ pub(super) fn arrow(
     } else {
         drawn.extend(std::iter::repeat_n(' ', gap));
         drawn.push(head);
-        drawn.extend(repeated(LEAD - 1));
+        drawn.extend(repeated(lead - 1));
         drawn.push(' ');
         drawn.push_str(&label);
         drawn.push(' ');

@@ -72,10 +72,10 @@ fn remark(segment: &Segment) -> Option<String> {
 
 const fn again(cause: Cause) -> &'static str {
     match cause {
-        Cause::Timeout => "again (timeout)",
-        Cause::FastRetransmit => "again (fast)",
-        Cause::TailLossProbe => "again (probe)",
-        Cause::AlreadyAcknowledged => "again (was acked)",
+        Cause::Timeout => "again, RTO",
+        Cause::FastRetransmit => "again, fast",
+        Cause::TailLossProbe => "again, probe",
+        Cause::AlreadyAcknowledged => "again, acked",
         _ => "again",
     }
 }

@@ -9,7 +9,7 @@ use transom_flow::{Basis, ClosedBy, Connection, End, Process};
 /// Blanks between columns where there is room; otherwise one.
 const GAP: usize = 2;
 /// Columns of a host or program that is cut.
-const TO_MIN: usize = 16;
+const TO_MIN: usize = 12;
 const PROCESS_MIN: usize = 8;
 
 /// One column of the table.

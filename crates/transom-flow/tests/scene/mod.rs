@@ -440,3 +440,25 @@ pub fn assert_account(script: &str, expected: &str) {
     let account = account(scene.connection());
     assert_eq!(trimmed(&account), trimmed(expected), "\n{account}\n");
 }
+
+/// Removes the indentation that all lines share, and what is blank around them.
+pub fn flush_left(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .skip_while(|line| line.trim().is_empty())
+        .map(str::trim_end)
+        .collect();
+    let indents = lines.iter().filter(|line| !line.is_empty());
+    let indent = indents
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let cut = |line: &&str| line.get(indent..).unwrap_or("").to_owned();
+    lines
+        .iter()
+        .map(cut)
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim_end()
+        .to_owned()
+}

@@ -1,0 +1,406 @@
+//! Drawings of whole connections, compared with what they should look like.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+#[path = "../../transom-flow/tests/scene/mod.rs"]
+mod scene;
+
+use scene::{flush_left, play};
+use transom_draw::text::{Options, diagram};
+
+/// Plays a script and compares its drawing; the indentation of the expected text does not count.
+#[track_caller]
+fn assert_drawn(options: Options, script: &str, expected: &str) {
+    let scene = play(script);
+    let drawn = diagram(scene.connection(), &options);
+    assert_eq!(drawn.trim_end(), flush_left(expected), "\n{drawn}\n");
+}
+
+#[test]
+fn the_capture_of_a_browser_closed_late_by_its_server() {
+    assert_drawn(
+        Options::default(),
+        "
+        0     process client curl 4242
+        0     > S
+        9     < SA
+        9.1   > A
+        9.3   > PA 'GET /http.txt HTTP/1.1'
+        18    < A
+        20    < PA 'HTTP/1.1 200 OK'
+        220   > A
+        5020  < FA
+        5020.1 > A
+        9100  > FA
+        9109  < A
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80  curl[4242]
+               time  client                                                server
+                     CLOSED                                                LISTEN
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
+           9.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+           9.100 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
+           9.300 ms                ──── PSH,ACK  22 B  GET /http.txt … ─▶
+          18.000 ms                ◀─── ACK ─────────────────────────────
+          20.000 ms                ◀─── PSH,ACK  15 B  HTTP/1.1 200 OK ──
+         220.000 ms                ──── ACK ────────────────────────────▶
+        5020.000 ms  CLOSE-WAIT    ◀─── FIN,ACK ─────────────────────────  FIN-WAIT-1
+        5020.100 ms                ──── ACK ────────────────────────────▶  FIN-WAIT-2
+        9100.000 ms  LAST-ACK      ──── FIN,ACK ────────────────────────▶  TIME-WAIT
+        9109.000 ms  CLOSED        ◀─── ACK ─────────────────────────────
+         A normal close: the server finished first and sent FIN; curl acknowledged it
+         and sent its own FIN 4.1 s later. In between curl's end was in CLOSE-WAIT: its
+         application had not closed yet. The server's end stays in TIME-WAIT (60 s on
+         Linux), as the active closer must (RFC 9293 §3.6.1).
+         States are inferred from the packets.
+        ",
+    );
+}
+
+#[test]
+fn a_lost_reset_is_drawn_as_lost() {
+    assert_drawn(
+        Options::default(),
+        "
+        0     > S
+        1     < SA
+        1.1   > A
+        2     < RA lost
+        3     > PA len=1448
+        4     < R lost
+        203   > PA len=1448 seq=1
+        204   < R
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                LISTEN
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
+           1.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+           1.100 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
+           2.000 ms                      ✕─── RST,ACK  lost ─────────────  CLOSED
+           3.000 ms                ──── PSH,ACK  1.4 KiB ───────────────▶
+           4.000 ms                      ✕─── RST  lost  again ──────────
+         203.000 ms                ──── PSH,ACK  1.4 KiB  again, RTO ───▶
+         204.000 ms  CLOSED        ◀─── RST  again ──────────────────────
+         Reset by the server after 2.0 ms, in the middle of the conversation, in
+         ESTABLISHED. A reset ends both directions at once, and what was not yet read or
+         sent is lost: the application aborted, or closed with data unread (RFC 9293
+         §3.6.1, §3.10.5). The reset was lost: the client did not learn of it and sent 2
+         segments more; each was answered with a reset again (3 in all) until one
+         arrived (RFC 9293 §3.5.2).
+         The client sent 1 of 4 segments again (RFC 6298, RFC 5681).
+         2 segments of the server were lost on the way.
+         States are inferred from the packets.
+        ",
+    );
+}
+
+#[test]
+fn both_legs_of_a_run() {
+    assert_drawn(
+        Options::default(),
+        "
+        -0.1  process client curl 4242
+        0     > S
+        0.01  note leg B: connecting to 93.184.216.34:80 through the host
+        11.1  note leg B: connected after 11.09 ms, mss 1460, rtt 11.0 ms, congestion control cubic
+        11.15 state server LISTEN SYN-RECEIVED
+        11.2  < SA
+        11.26 > A
+        11.26 state server SYN-RECEIVED ESTABLISHED
+        11.3  sample client ESTABLISHED
+        11.4  > PA 'GET / HTTP/1.1'
+        36    > FA
+        36    state server ESTABLISHED CLOSE-WAIT
+        36.05 < A
+        48    state server CLOSE-WAIT LAST-ACK
+        48    < FA
+        48.1  > A
+        48.1  state server LAST-ACK CLOSED
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80  curl[4242]
+               time  client                                                server
+                     CLOSED?                                               LISTEN
+           0.000 ms  SYN-SENT?     ──── SYN  mss 1460 sack ts ws 7 ─────▶
+           0.010 ms                · leg B: connecting to 93.184.216.34:80 through the
+                                     host
+          11.100 ms                · leg B: connected after 11.09 ms, mss 1460, rtt 11.0
+                                     ms, congestion control cubic
+          11.200 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──  SYN-RECEIVED
+          11.260 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
+          11.400 ms                ──── PSH,ACK  14 B  GET / HTTP/1.1 ──▶
+          36.000 ms  FIN-WAIT-1?   ──── FIN,ACK ────────────────────────▶  CLOSE-WAIT
+          36.050 ms  FIN-WAIT-2?   ◀─── ACK ─────────────────────────────
+          48.000 ms  TIME-WAIT?    ◀─── FIN,ACK ─────────────────────────  LAST-ACK
+          48.100 ms                ──── ACK ────────────────────────────▶  CLOSED
+         A normal close: curl finished first and sent FIN; the server acknowledged it
+         and sent its own FIN 12 ms later. curl's end stays in TIME-WAIT (60 s on
+         Linux), as the active closer must (RFC 9293 §3.6.1).
+         ? inferred from the packets; states without it were read from the TCP itself.
+        ",
+    );
+}
+
+#[test]
+fn segments_that_cross_get_a_row_for_their_arrival() {
+    assert_drawn(
+        Options::default(),
+        "
+        0     > S arrives=10
+        0     < S arrives=10
+        10    > SA seq=0 arrives=20
+        10    < SA seq=0 arrives=20
+        30    > PA len=5 arrives=40
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                CLOSED
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶
+           0.000 ms                ◀─── SYN  mss 1460 sack ts ws 7 ──────  SYN-SENT
+          10.000 ms                · SYN arrives                           SYN-RECEIVED
+          10.000 ms  SYN-RECEIVED  ──── SYN,ACK  mss 1460 sack ts ws 7 ─▶
+          10.000 ms                ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+          20.000 ms                · SYN,ACK arrives                       ESTABLISHED
+          20.000 ms  ESTABLISHED   · SYN,ACK arrives
+          30.000 ms                ──── PSH,ACK  5 B ───────────────────▶
+         Still open at the end: neither end has closed.
+         A simultaneous open: both ends sent SYN, and one connection came of it (RFC
+         9293 §3.5, Figure 7).
+         States are inferred from the packets.
+        ",
+    );
+}
+
+#[test]
+fn an_unknown_state_is_a_question_mark_and_icmp_an_arrow() {
+    assert_drawn(
+        Options::default(),
+        "
+        0     > S
+        1000  > S seq=0
+        1003  icmp client host-unreachable
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                ?
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶
+        1000.000 ms                ──── SYN  again, RTO ────────────────▶
+        1003.000 ms  CLOSED        ◀─── ICMP host unreachable ───────────
+         Unreachable: 10.0.2.2 reported \"host unreachable\", so the client gave up its
+         attempt (RFC 1122 §4.2.3.9, RFC 5461).
+         States are inferred from the packets.
+        ",
+    );
+}
+
+#[test]
+fn ascii_only() {
+    assert_drawn(
+        Options::default().ascii(true),
+        "
+        0     > S
+        9     < SA
+        9.1   > A
+        9.3   > PA 'HTTP/1.1 200 状態 µ'
+        10    < A lost
+        11    < PA len=1000
+        11.95 > FA
+        12    < FA lost
+        212   < FA seq=1001
+        ",
+        "
+        #1  10.0.2.100:43210 -> 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                LISTEN
+           0.000 ms  SYN-SENT      ---- SYN  mss 1460 sack ts ws 7 ----->  SYN-RECEIVED
+           9.000 ms  ESTABLISHED   <--- SYN,ACK  mss 1460 sack ts ws 7 --
+           9.100 ms                ---- ACK ---------------------------->  ESTABLISHED
+           9.300 ms                ---- PSH,ACK  22 B  HTTP/1.1 200 .. ->
+          10.000 ms                      x--- ACK  lost -----------------
+          11.000 ms                <--- PSH,ACK  1000 B -----------------
+          11.950 ms  FIN-WAIT-1    ---- FIN,ACK ------------------------>  CLOSE-WAIT
+          12.000 ms                      x--- FIN,ACK  lost -------------  LAST-ACK
+         212.000 ms  TIME-WAIT     <--- FIN,ACK  again, RTO -------------
+         A normal close: the client finished first and sent FIN; the server answered
+         with ACK and its own FIN in one segment 50 us later. The acknowledgement of the
+         server's FIN was not seen.
+         2 segments of the server were lost on the way.
+         The server sent 1 of 5 segments again (RFC 6298, RFC 5681).
+         States are inferred from the packets.
+        ",
+    );
+}
+
+#[test]
+fn a_narrow_screen() {
+    assert_drawn(
+        Options::new(60),
+        "
+        0     > S
+        9     < SA
+        9.1   > A
+        9.3   > PA 'GET /a/very/long/path HTTP/1.1'
+        18    < PA len=10
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                            server
+                     CLOSED                            LISTEN
+           0.000 ms  SYN-SENT      ─ SYN  mss 146… ─▶  SYN-RECEIVED
+           9.000 ms  ESTABLISHED   ◀ SYN,ACK  mss… ──
+           9.100 ms                ─ ACK ───────────▶  ESTABLISHED
+           9.300 ms                ─ PSH,ACK  30 … ─▶
+          18.000 ms                ◀ PSH,ACK  10 B ──
+         Still open at the end: neither end has closed.
+         States are inferred from the packets.
+        ",
+    );
+}
+
+#[test]
+fn characters_of_two_columns() {
+    assert_drawn(
+        Options::default(),
+        "
+        0     > S
+        9     < SA
+        9.1   > A
+        9.2   > PA '状態'
+        9.3   > PA 'GET /状態確認状態確認 HTTP/1.1'
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                LISTEN
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
+           9.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+           9.100 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
+           9.200 ms                ──── PSH,ACK  6 B ───────────────────▶
+           9.300 ms                ──── PSH,ACK  38 B  GET /状態確認… ──▶
+         Still open at the end: neither end has closed.
+         States are inferred from the packets.
+        ",
+    );
+}
+
+#[test]
+fn a_wide_screen() {
+    assert_drawn(
+        Options::new(110),
+        "
+        0     > S
+        9     < SA
+        9.1   > A
+        9.3   > PA 'GET /a/long/path/that/does/not/fit/eighty HTTP/1.1'
+        18    < RA
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                                              server
+                     CLOSED                                                                              LISTEN
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ───────────────────────────────────▶  SYN-RECEIVED
+           9.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ────────────────────────────────
+           9.100 ms                ──── ACK ──────────────────────────────────────────────────────────▶  ESTABLISHED
+           9.300 ms                ──── PSH,ACK  50 B  GET /a/long/path/that/does/not/fit/eighty HT… ─▶
+          18.000 ms  CLOSED        ◀─── RST,ACK ───────────────────────────────────────────────────────  CLOSED
+         Reset by the server after 18 ms, in the middle of the conversation, in ESTABLISHED. A reset ends both
+         directions at once, and what was not yet read or sent is lost: the application aborted, or closed with data
+         unread (RFC 9293 §3.6.1, §3.10.5).
+         States are inferred from the packets.
+        ",
+    );
+}
+
+#[test]
+fn colour_is_drawn_only_when_asked_for() {
+    assert_drawn(
+        Options::default().color(true),
+        "
+        0     > S
+        9     < SA
+        9.1   > A
+        9.3   > PA len=100 lost
+        300   > PA len=100 seq=1
+        310   < RA
+        ",
+        "
+        \x1b[1m#1  10.0.2.100:43210 → 93.184.216.34:80\x1b[0m
+        \x1b[2m       time\x1b[0m  \x1b[2mclient                                                \x1b[0m\x1b[2mserver\x1b[0m
+                     CLOSED                                                LISTEN
+        \x1b[2m   0.000 ms\x1b[0m  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
+        \x1b[2m   9.000 ms\x1b[0m  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+        \x1b[2m   9.100 ms\x1b[0m                ──── ACK ────────────────────────────▶  ESTABLISHED
+        \x1b[2m   9.300 ms\x1b[0m                \x1b[1;35m──── PSH,ACK  100 B  lost ─────✕\x1b[0m
+        \x1b[2m 300.000 ms\x1b[0m                \x1b[33m──── PSH,ACK  100 B  again, RTO ─────▶\x1b[0m
+        \x1b[2m 310.000 ms\x1b[0m  CLOSED        \x1b[1;35m◀─── RST,ACK ─────────────────────────\x1b[0m  CLOSED
+        \x1b[1;35m Reset by the server after 310 ms, in the middle of the conversation, in\x1b[0m
+        \x1b[1;35m ESTABLISHED. A reset ends both directions at once, and what was not yet read or\x1b[0m
+        \x1b[1;35m sent is lost: the application aborted, or closed with data unread (RFC 9293\x1b[0m
+        \x1b[1;35m §3.6.1, §3.10.5).\x1b[0m
+         1 segment of the client was lost on the way.
+         The client sent 1 of 4 segments again (RFC 6298, RFC 5681).
+        \x1b[2m States are inferred from the packets.\x1b[0m
+        ",
+    );
+}
+
+#[test]
+fn bulk_data_is_folded_unless_every_step_is_wanted() {
+    let mut script = String::from("0 > S\n1 < SA\n1.1 > A\n2 > PA 'GET /big HTTP/1.1'\n");
+    let mut tenths = 30;
+    let mut next = || {
+        tenths += 1;
+        f64::from(tenths - 1) / 10.0
+    };
+    for round in 0..200 {
+        script.push_str(&format!("{} < A len=1448\n", next()));
+        if round % 2 == 1 {
+            script.push_str(&format!("{} > A\n", next()));
+        }
+    }
+    script.push_str("33 < FA\n34 > FA\n35 < A");
+    assert_drawn(
+        Options::default().legend(false),
+        &script,
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                LISTEN
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
+           1.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+           1.100 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
+           2.000 ms                ──── PSH,ACK  17 B  GET /big HTTP/… ─▶
+           3.000 ms                ◀─── ACK  1.4 KiB ────────────────────
+           3.100 ms                ◀─── ACK  1.4 KiB ────────────────────
+           3.200 ms                ──── ACK ────────────────────────────▶
+           3.300 ms                ┄┄┄┄ 98 segments ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄▶
+          32.700 ms                ◀┄┄┄ 197 segments  279 KiB ┄┄┄┄┄┄┄┄┄┄┄
+          32.800 ms                ◀─── ACK  1.4 KiB ────────────────────
+          32.900 ms                ──── ACK ────────────────────────────▶
+          33.000 ms  CLOSE-WAIT    ◀─── FIN,ACK ─────────────────────────  FIN-WAIT-1
+          34.000 ms  LAST-ACK      ──── FIN,ACK ────────────────────────▶  TIME-WAIT
+          35.000 ms  CLOSED        ◀─── ACK ─────────────────────────────
+         A normal close: the server finished first and sent FIN; the client answered
+         with ACK and its own FIN in one segment 1.0 ms later. The server's end stays in
+         TIME-WAIT (60 s on Linux), as the active closer must (RFC 9293 §3.6.1).
+        ",
+    );
+    let scene = play("0 > S\n1 < SA\n1.1 > A\n2 > PA 'GET / HTTP/1.1'");
+    let rows = |fold| {
+        diagram(scene.connection(), &Options::default().fold(fold))
+            .lines()
+            .count()
+    };
+    assert_eq!(
+        rows(true),
+        rows(false),
+        "short runs are drawn in full either way"
+    );
+    let long = play(&script);
+    let drawn = diagram(long.connection(), &Options::default().fold(false));
+    assert!(drawn.lines().count() > 120, "{drawn}");
+}

@@ -40,6 +40,23 @@ const TIMEOUTS_AT_ONCE: usize = 1024;
 /// `poll_timeout` when to come back. Time must not run backwards. While anything is owed `poll_timeout` says
 /// "now", so a caller who forgets to drain loses time and nothing else.
 ///
+/// ```
+/// use transom_stack::tcp::{Instant, State};
+/// use transom_stack::wire::Capabilities;
+/// use transom_stack::{ConnectOptions, Stack, StackConfig};
+///
+/// let now = Instant::ORIGIN;
+/// let mut stack = Stack::new(StackConfig::default(), Capabilities::ip(1500), [7; 32], now);
+/// stack.add_address("10.0.0.1/24".parse()?);
+/// let id = stack.tcp_connect(now, ConnectOptions::new("10.0.0.2:80".parse()?))?;
+/// let syn = stack.poll_transmit(now).ok_or("a SYN is owed")?;
+/// assert_eq!(syn.len(), 20 + 40);
+/// assert!(stack.poll_transmit(now).is_none());
+/// assert_eq!(stack.tcp_state(id), Some(State::SynSent));
+/// assert!(stack.poll_timeout(now).is_some(), "the SYN will be sent again");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// There is no loopback interface: a connection to an own address has no route.
 #[derive(Debug)]
 pub struct Stack {

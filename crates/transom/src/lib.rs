@@ -59,6 +59,7 @@ mod stack;
 mod table;
 mod tcp;
 mod udp;
+mod wait;
 mod waiters;
 
 pub use address::ToSocketAddr;

@@ -1,9 +1,8 @@
 //! A mutex whose every lock says what it is for.
 //!
 //! All sockets of a stack share one lock. When something holds it for too long, the first question
-//! is who; with the feature `lock-tracking` each hold that lasts longer than
-//! [`LONG_HOLD`](tracking::LONG_HOLD) is reported through `tracing`, with its purpose. Without the
-//! feature the purpose costs nothing.
+//! is who; with the feature `lock-tracking` each hold that lasts longer than a millisecond is
+//! reported through `tracing`, with its purpose. Without the feature the purpose costs nothing.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex as StdMutex, MutexGuard as StdGuard, PoisonError, TryLockError};

@@ -33,7 +33,8 @@ use crate::error::device_gone;
 use crate::mutex::{Mutex, MutexGuard};
 use crate::port::Port;
 use crate::table::Table;
-use crate::waiters::{Interest, WaitKey, WaitKeys, Waiters};
+use crate::wait::WaitFor;
+use crate::waiters::{Interest, WaitKeys, Waiters};
 
 /// Frames taken from the stack at a time.
 const BATCH: usize = 32;
@@ -105,7 +106,7 @@ impl Inner {
         }
     }
 
-    fn waiters(&mut self, place: Place) -> Option<&mut Waiters> {
+    pub(crate) fn waiters(&mut self, place: Place) -> Option<&mut Waiters> {
         match place {
             Place::Connection(id) => self.connections.get_mut((id.index(), id.generation())),
             Place::Listener(id) => self.listeners.get_mut((id.index(), id.generation())),
@@ -253,7 +254,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Somebody owes frames and found the device locked.
     missed: AtomicBool,
-    keys: WaitKeys,
+    pub(crate) keys: WaitKeys,
 }
 
 impl Shared {
@@ -312,28 +313,6 @@ impl Shared {
         }
         self.settle(inner, now, Caller::Socket);
         result
-    }
-
-    /// As [`poll_act`](Self::poll_act), as a future with a place of its own among the waiters.
-    pub(crate) fn wait<R, F>(
-        &self,
-        purpose: &'static str,
-        place: Place,
-        interest: Interest,
-        act: F,
-    ) -> Wait<'_, F>
-    where
-        F: FnMut(&mut Inner, Instant) -> Poll<io::Result<R>> + Unpin,
-    {
-        Wait {
-            shared: self,
-            purpose,
-            place,
-            interest,
-            key: self.keys.next(),
-            noted: false,
-            act,
-        }
     }
 
     /// Wakes those who waited for what has happened, and gives the device what is owed.
@@ -452,57 +431,4 @@ pub(crate) struct Settled {
     pub(crate) blocked: bool,
     /// Nothing is owed any more, or somebody else sends it.
     pub(crate) complete: bool,
-}
-
-/// What a task waits for, and where it is noted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WaitFor {
-    pub(crate) place: Place,
-    pub(crate) interest: Interest,
-    pub(crate) key: WaitKey,
-}
-
-/// See [`Shared::wait`].
-#[derive(Debug)]
-pub(crate) struct Wait<'a, F> {
-    shared: &'a Shared,
-    purpose: &'static str,
-    place: Place,
-    interest: Interest,
-    key: WaitKey,
-    /// A waker was noted, and may be still.
-    noted: bool,
-    act: F,
-}
-
-impl<R, F> Future for Wait<'_, F>
-where
-    F: FnMut(&mut Inner, Instant) -> Poll<io::Result<R>> + Unpin,
-{
-    type Output = io::Result<R>;
-
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let wait = WaitFor {
-            place: this.place,
-            interest: this.interest,
-            key: this.key,
-        };
-        let result = this
-            .shared
-            .poll_act(cx, this.purpose, wait, |inner, now| (this.act)(inner, now));
-        this.noted |= result.is_pending();
-        result
-    }
-}
-
-impl<F> Drop for Wait<'_, F> {
-    fn drop(&mut self) {
-        if self.noted {
-            let mut inner = self.shared.inner.lock("stop waiting");
-            if let Some(waiters) = inner.waiters(self.place) {
-                waiters.remove(self.key);
-            }
-        }
-    }
 }

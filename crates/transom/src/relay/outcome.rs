@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// One of the two peers of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The first argument of [`relay`](crate::relay).
+    /// The first argument of [`relay()`](crate::relay()).
     Client,
     /// The second.
     Server,

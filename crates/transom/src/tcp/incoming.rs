@@ -9,8 +9,9 @@ use transom_stack::{IncomingId, ListenOn, ListenOptions, ListenerId, SynInfo, Un
 use super::TcpStream;
 use super::listener::{listen, unlisten};
 use crate::error;
-use crate::shared::{Inner, Place, WaitFor};
+use crate::shared::{Inner, Place};
 use crate::stack::Stack;
+use crate::wait::WaitFor;
 use crate::waiters::{Interest, WaitKey, Waiters};
 
 /// Connection attempts, each with its SYN-ACK withheld; see [`Stack::incoming`].

@@ -1,10 +1,11 @@
 //! Reading and writing a connection.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 use transom_stack::ConnId;
@@ -12,7 +13,8 @@ use transom_stack::tcp::Instant;
 
 use super::TcpStream;
 use crate::error;
-use crate::shared::{Inner, Place, WaitFor};
+use crate::shared::{Inner, Place};
+use crate::wait::WaitFor;
 use crate::waiters::{Interest, WaitKey};
 
 /// Chunks taken from the stack under one lock.
@@ -290,7 +292,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock`, `BrokenPipe` after `shutdown`, or why the connection failed.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let mut data = self.copy_for_sending(buf);
+        let mut data = self.copy_for_sending(iter::once(buf));
         self.stack.shared().act("try to write", |inner, now| {
             self.now_or_blocked(inner, |inner| write(inner, now, self.id, buf, &mut data))
         })
@@ -301,8 +303,11 @@ impl TcpStream {
     /// # Errors
     /// As [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut data = self.copy_for_sending(slices(bufs));
         self.stack.shared().act("try to write", |inner, now| {
-            self.now_or_blocked(inner, |inner| write_vectored(inner, now, self.id, bufs))
+            self.now_or_blocked(inner, |inner| {
+                write_vectored(inner, now, self.id, bufs, &mut data)
+            })
         })
     }
 
@@ -332,18 +337,25 @@ impl TcpStream {
         Poll::Ready(Ok(count))
     }
 
-    /// The part of `buf` that can be sent now, copied, if it is large enough to be copied without
-    /// holding the lock.
-    fn copy_for_sending(&self, buf: &[u8]) -> Bytes {
-        if buf.len() < COPY_UNLOCKED {
+    /// The part of `bufs` that can be sent now, copied into one, if it is large enough to be copied
+    /// without holding the lock.
+    fn copy_for_sending<'a>(&self, bufs: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes {
+        let len: usize = bufs.clone().map(<[u8]>::len).sum();
+        if len < COPY_UNLOCKED {
             return Bytes::new();
         }
         let room = self.stack.shared().look("room to send", |inner| {
             let connection = inner.stack.tcp_connection(self.id);
             connection.map_or(0, |connection| connection.send_capacity())
         });
-        let count = room.min(COPY_MOST).min(buf.len());
-        Bytes::copy_from_slice(buf.get(..count).unwrap_or_default())
+        let mut left = room.min(COPY_MOST).min(len);
+        let mut copy = BytesMut::with_capacity(left);
+        for buf in bufs {
+            let part = buf.get(..left).unwrap_or(buf);
+            copy.extend_from_slice(part);
+            left -= part.len();
+        }
+        copy.freeze()
     }
 
     pub(super) fn poll_write_slice(
@@ -351,7 +363,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut data = self.copy_for_sending(buf);
+        let mut data = self.copy_for_sending(iter::once(buf));
         self.poll_output(cx, "write", |inner, now| {
             write(inner, now, self.id, buf, &mut data)
         })
@@ -362,8 +374,9 @@ impl TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut data = self.copy_for_sending(slices(bufs));
         self.poll_output(cx, "write", |inner, now| {
-            write_vectored(inner, now, self.id, bufs)
+            write_vectored(inner, now, self.id, bufs, &mut data)
         })
     }
 
@@ -397,30 +410,31 @@ fn write(
     }
 }
 
+/// As [`write()`], from several buffers.
 fn write_vectored(
     inner: &mut Inner,
     now: Instant,
     id: ConnId,
     bufs: &[IoSlice<'_>],
+    copied: &mut Bytes,
 ) -> Poll<io::Result<usize>> {
+    if !copied.is_empty() {
+        return send(inner, now, id, copied);
+    }
     let mut total = 0;
-    for buf in bufs {
-        let buf: &[u8] = buf;
-        let mut nothing = Bytes::new();
-        for piece in buf.chunks(COPY_UNLOCKED) {
-            match write(inner, now, id, piece, &mut nothing) {
-                Poll::Ready(Ok(count)) => {
-                    total += count;
-                    if count < piece.len() {
-                        return Poll::Ready(Ok(total));
-                    }
-                }
-                _ if total > 0 => return Poll::Ready(Ok(total)),
-                other => return other,
-            }
+    for buf in slices(bufs) {
+        match write(inner, now, id, buf, copied) {
+            Poll::Ready(Ok(count)) if count == buf.len() => total += count,
+            Poll::Ready(Ok(count)) => return Poll::Ready(Ok(total + count)),
+            _ if total > 0 => break,
+            other => return other,
         }
     }
     Poll::Ready(Ok(total))
+}
+
+fn slices<'a>(bufs: &'a [IoSlice<'_>]) -> impl Iterator<Item = &'a [u8]> + Clone {
+    bufs.iter().map(|buf| &**buf)
 }
 
 fn peek(inner: &Inner, id: ConnId, buf: &mut [u8]) -> Poll<io::Result<usize>> {

@@ -9,8 +9,9 @@ use transom_stack::{ListenError, ListenOn, ListenOptions, ListenerId};
 use super::TcpStream;
 use crate::address::ToSocketAddr;
 use crate::error;
-use crate::shared::{Inner, Place, WaitFor};
+use crate::shared::{Inner, Place};
 use crate::stack::Stack;
+use crate::wait::WaitFor;
 use crate::waiters::{Interest, WaitKey, Waiters};
 
 /// A listening socket, as `tokio::net::TcpListener` is one of the kernel's.

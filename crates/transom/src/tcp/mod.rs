@@ -3,6 +3,7 @@
 mod incoming;
 mod io;
 mod listener;
+mod options;
 mod split;
 mod split_owned;
 mod stream;

@@ -10,8 +10,9 @@ use transom_stack::{DatagramOptions, UdpId, UdpOn, Unreachable};
 
 use super::socket::{bind, unbind};
 use crate::error;
-use crate::shared::{Inner, Place, WaitFor};
+use crate::shared::{Inner, Place};
 use crate::stack::Stack;
+use crate::wait::WaitFor;
 use crate::waiters::{Interest, WaitKey};
 
 /// Datagrams to every address and port for which there is no socket of its own; see

@@ -11,8 +11,9 @@ use transom_stack::{DatagramOptions, UdpId, UdpOn};
 
 use crate::address::ToSocketAddr;
 use crate::error;
-use crate::shared::{Inner, Place, WaitFor};
+use crate::shared::{Inner, Place};
 use crate::stack::Stack;
+use crate::wait::WaitFor;
 use crate::waiters::{Interest, WaitKey, Waiters};
 
 /// A UDP socket, as `tokio::net::UdpSocket` is one of the kernel's.

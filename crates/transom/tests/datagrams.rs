@@ -1,5 +1,12 @@
 //! UDP sockets, datagrams to any port, and pings.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends on any surprise"
+)]
+
 mod wire;
 
 use std::io::ErrorKind;

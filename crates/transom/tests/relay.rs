@@ -2,6 +2,13 @@
 //!
 //! Every case runs with all four pairs of legs: a stack of ours or the kernel's on either side.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends on any surprise"
+)]
+
 mod wire;
 
 use std::io::{self, ErrorKind};

@@ -2,6 +2,13 @@
 //!
 //! They need root or user namespaces, `unshare` and `ip`; the TUN tests also `/dev/net/tun`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends on any surprise"
+)]
+
 mod namespace;
 #[path = "../wire/mod.rs"]
 mod wire;

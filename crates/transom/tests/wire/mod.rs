@@ -1,5 +1,11 @@
 //! Two hosts on one wire, and data to send over it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends on any surprise"
+)]
 
 use std::io;
 use std::net::SocketAddr;

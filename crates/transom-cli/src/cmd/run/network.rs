@@ -23,7 +23,7 @@ use super::echo::Pings;
 use super::legs::Legs;
 use super::link::PointToPoint;
 use super::observe::{Collected, Collector, Looker, Observer, Seen, Tape};
-use super::plan::{Addresses, INTERFACE_MAC, PEER_MAC, Plan};
+use super::plan::{Addresses, INTERFACE_MAC, PEER_INTERFACE, PEER_MAC, Plan};
 use super::processes::{Inside, Owners};
 use super::publish::{Door, Published};
 use super::udp::Datagrams;
@@ -204,7 +204,7 @@ fn start_stack(
     let device: Box<dyn Device> = if kind == "tun" {
         Box::new(Tun::from_fd(device, mtu, true)?)
     } else {
-        let socket = PacketSocket::from_fd(device, mtu)?;
+        let socket = PacketSocket::from_pair_fd(device, mtu, PEER_INTERFACE)?;
         Box::new(PointToPoint::new(socket, PEER_MAC, INTERFACE_MAC))
     };
     let config = StackConfig::default()

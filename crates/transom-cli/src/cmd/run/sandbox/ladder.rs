@@ -67,9 +67,9 @@ fn make_veth(plan: &Plan, netlink: &mut Netlink) -> io::Result<Made> {
     netlink.add_veth((INTERFACE, INTERFACE_MAC), (PEER_INTERFACE, PEER_MAC))?;
     let index = if_nametoindex(INTERFACE)?;
     sysctl::quiet_peer(PEER_INTERFACE);
-    // A packet socket bound to an interface that is down starts with an error.
+    // The pair carries nothing until both ends are up; the other comes up with its addresses.
     netlink.bring_up(if_nametoindex(PEER_INTERFACE)?, Some(plan.mtu), false)?;
-    let descriptor = transom_device::PacketSocket::open(PEER_INTERFACE)?.into_fd();
+    let descriptor = transom_device::PacketSocket::open_pair(PEER_INTERFACE, INTERFACE)?.into_fd();
     Ok(Made {
         kind: "veth",
         descriptor,

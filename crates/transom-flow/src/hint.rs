@@ -52,6 +52,10 @@ fn first_line(data: &[u8]) -> Option<Box<str>> {
 fn banner(data: &[u8]) -> Option<Box<str>> {
     let head = data.get(..LINE_MAX).unwrap_or(data);
     let end = head.iter().position(|b| matches!(b, b'\r' | b'\n'));
+    if end.is_none() && data.len() > LINE_MAX {
+        // Text that goes on and on is a file, not a greeting.
+        return None;
+    }
     let line = head.get(..end.unwrap_or(head.len()))?;
     let is_text = |b: &u8| b.is_ascii_graphic() || *b == b' ' || *b == b'\t';
     (line.len() >= 2 && line.iter().all(is_text))
@@ -132,6 +136,7 @@ mod tests {
         );
         assert_eq!(hint(b"\x00\x01binary", true), None);
         assert_eq!(hint(b"", true), None);
+        assert_eq!(hint(&[b'x'; 200], true), None);
     }
 
     #[test]

@@ -240,3 +240,22 @@ fn a_close_that_waits_for_its_fin_has_a_row_of_its_own() {
         ",
     );
 }
+
+#[test]
+fn an_abort_is_told_with_the_state_before_it() {
+    let scene = play(
+        "
+        0     > S
+        1     < SA
+        1.1   > A
+        1.1   state server SYN-RECEIVED ESTABLISHED
+        10    < PA len=100
+        20    state server ESTABLISHED CLOSED
+        20    < RA
+        ",
+    );
+    let ending = scene.connection().verdict().ending.text;
+    let expected =
+        "Reset by the server after 20 ms, in the middle of the conversation, in ESTABLISHED.";
+    assert!(ending.starts_with(expected), "{ending}");
+}

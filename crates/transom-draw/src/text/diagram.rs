@@ -20,7 +20,9 @@ const STATE: usize = 13;
 const RUN_HEAD: usize = 3;
 const RUN_TAIL: usize = 2;
 /// A run is worth folding from this many steps on.
-const RUN_MIN: usize = RUN_HEAD + RUN_TAIL + 3;
+const RUN_MIN: usize = RUN_HEAD + RUN_TAIL + 6;
+/// From this duplicate ACK in a row on, they only say again what the first three said.
+const DUPLICATES_TOLD: u32 = 4;
 
 /// Draws a connection: a title, the steps with both ends' states, and the verdict.
 ///
@@ -51,8 +53,8 @@ enum Row<'a> {
 /// Whether the step may be drawn as part of a count, given the states before it.
 fn is_dull(step: &Step, before: Ends<EndState>) -> bool {
     let is_bulk = matches!(&step.what, What::Segment(s) if s.hint.is_none()
-        && matches!(s.meaning, Meaning::Data | Meaning::Ack | Meaning::DuplicateAck(_)
-            | Meaning::WindowUpdate | Meaning::OutOfOrder | Meaning::DataAfterGap)
+        && matches!(s.meaning, Meaning::Data | Meaning::Ack | Meaning::WindowUpdate | Meaning::OutOfOrder
+            | Meaning::DataAfterGap | Meaning::DuplicateAck(DUPLICATES_TOLD..))
         && s.fate != Fate::Lost);
     is_bulk
         && End::BOTH

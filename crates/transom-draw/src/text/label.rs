@@ -101,7 +101,7 @@ pub(super) fn label(segment: &Segment, options: &Options) -> String {
         .filter(|_| !is_repeat)
         .map(syn_options);
     parts.extend(offered.filter(|words| !words.is_empty()));
-    if let Some(hint) = &segment.hint {
+    if let Some(hint) = segment.hint.as_ref().filter(|_| !is_repeat) {
         parts.push(cell::escaped(hint, !options.unicode).into_owned());
     }
     parts.join("  ")

@@ -3,7 +3,8 @@
 use super::{Finding, Severity, closed_by, first_fin};
 use crate::connection::Connection;
 use crate::milestones::{FinSeen, ResetSeen};
-use crate::model::{ClosedBy, End};
+use crate::model::{ClosedBy, End, EndState};
+use crate::truth::SAME_MOMENT;
 use crate::words::{bytes, count, duration, times};
 use core::time::Duration;
 use transom_tcp::State;
@@ -119,7 +120,11 @@ fn unreachable(connection: &Connection) -> Finding {
 /// What the connection was doing when the reset came.
 fn stage(connection: &Connection, end: End, reset: &ResetSeen) -> String {
     let m = &connection.milestones;
-    let own = reset.before[end];
+    // A TCP that aborts is in CLOSED when its reset leaves; what counts is the state before.
+    let aborted = m.vanished[end].filter(|v| {
+        reset.before[end].is_any(&[State::Closed]) && v.time.abs_diff(reset.time) <= SAME_MOMENT
+    });
+    let own = aborted.map_or(reset.before[end], |v| EndState::observed(v.from));
     let has_data = connection.totals.client.bytes + connection.totals.server.bytes > 0;
     let peer_finished = m.fins[end.other()].is_some_and(|fin| fin.frame < reset.frame);
     let finished = m.fins[end].is_some_and(|fin| fin.frame < reset.frame);

@@ -282,6 +282,7 @@ impl Tcb {
             max_payload: u32::try_from(max_payload).unwrap_or(u32::MAX),
             max_wnd: self.snd.max_wnd,
             window: saturate(window),
+            per_millisecond: saturate(self.per_millisecond(cwnd)),
             in_flight: self.snd.in_flight(),
             small_unacked: self.snd.small_end.gt(self.snd.una),
             nodelay: env.config.nodelay,
@@ -290,6 +291,14 @@ impl Tcb {
             override_due: self.snd.override_due,
             may_defer: !in_recovery,
         }
+    }
+
+    /// Octets that a millisecond carries at twice the rate of one window per round trip, as Linux
+    /// sizes its super-segments.
+    fn per_millisecond(&self, cwnd: u64) -> u64 {
+        let micros = self.rtt.srtt().map_or(0, |srtt| srtt.as_micros());
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX).max(1);
+        cwnd.saturating_mul(2000) / micros
     }
 
     /// Starts what will end the waiting, where no acknowledgement will.

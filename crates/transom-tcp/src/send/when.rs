@@ -20,6 +20,8 @@ pub(crate) struct Offer {
     pub(crate) max_wnd: u32,
     /// The smaller of congestion window and peer's window.
     pub(crate) window: u32,
+    /// What a millisecond carries at the current rate: no super-segment is worth waiting longer.
+    pub(crate) per_millisecond: u32,
     /// Sent and not acknowledged.
     pub(crate) in_flight: u32,
     /// A segment that was not full is still unacknowledged.
@@ -117,7 +119,10 @@ fn full_segments(offer: &Offer, allowed: u32) -> Verdict {
     // With super-segments, a burst of a few segments per acknowledgement would stay that small for
     // ever. Wait until a third of the window is free, as Linux's TSO deferral does: then two
     // thirds are in flight, and their acknowledgements are on the way.
-    let worth_it = limit.min(offer.window / 3);
+    // On a slow path, where a third of the window is many milliseconds, two segments are enough.
+    let worth_it = limit
+        .min(offer.window / 3)
+        .min(offer.per_millisecond.max(mss * 2));
     if offer.may_defer && full < worth_it && full < unsent && offer.in_flight >= mss * 2 {
         return Verdict::Hold(Hold::Congestion);
     }
@@ -137,6 +142,7 @@ mod tests {
         max_payload: 1000,
         max_wnd: 100_000,
         window: 100_000,
+        per_millisecond: 100_000,
         in_flight: 0,
         small_unacked: false,
         nodelay: false,
@@ -284,6 +290,11 @@ mod tests {
             ..OPEN
         };
         assert_eq!(decide(&offer), Verdict::Hold(Hold::Congestion));
+        let slow = Offer {
+            per_millisecond: 1500,
+            ..offer
+        };
+        assert_eq!(decide(&slow), Verdict::Send(2000));
         let free = Offer {
             cwnd_room: 10_000,
             in_flight: 20_000,

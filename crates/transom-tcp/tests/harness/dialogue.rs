@@ -214,7 +214,7 @@ impl E {
     /// As `lt`, within a batch: nothing is sent yet.
     pub fn lt_unanswered(&mut self, line: &str) {
         let segment = self.segment(line);
-        self.lt_segment_unanswered(&segment);
+        self.lt_segment_unanswered(&segment).ok();
     }
 
     /// The segment that a line of the peer's means.
@@ -225,13 +225,14 @@ impl E {
     }
 
     pub fn lt_segment(&mut self, segment: &Segment) -> Result<(), Discard> {
-        self.lt_segment_unanswered(segment);
+        self.lt_segment_unanswered(segment).ok();
         self.drain();
         self.last
     }
 
-    pub fn lt_segment_unanswered(&mut self, segment: &Segment) {
+    pub fn lt_segment_unanswered(&mut self, segment: &Segment) -> Result<(), Discard> {
         self.last = self.conn.handle_segment(self.now, segment);
+        self.last
     }
 
     /// Takes everything that the connection wants to send.

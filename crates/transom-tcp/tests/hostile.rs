@@ -14,9 +14,11 @@ use bytes::Bytes;
 use harness::dialogue::{E, Setup};
 use harness::pair::{Pair, Passage};
 use harness::{ms, secs, stream};
-use transom_tcp::{Config, Event, KeepAlive, Linger, State};
+use transom_tcp::{
+    Config, Connection, Event, Identity, Instant, KeepAlive, Linger, Path, Segment, State, Transmit,
+};
 use transom_wire::tcp::{Flags, Timestamps};
-use transom_wire::{Seq, SeqRange};
+use transom_wire::{Payload, Seq, SeqRange};
 
 /// A small generator: the same seed gives the same test.
 struct Random(u64);
@@ -548,18 +550,70 @@ fn req_sec_zwp_4_a_slow_reader_and_a_slow_writer_hold_bounded_memory() {
 
 #[test]
 fn req_sec_seq_2_more_than_four_gigabytes() {
-    let mut config = Config::default();
-    config.recv_buffer_initial = config.recv_buffer;
-    let mut pair = Pair::new(config);
-    pair.delay = std::time::Duration::from_micros(50);
-    pair.checks = false;
-    pair.sides[0].max_payload = 65_000;
-    pair.sides[1].max_payload = 65_000;
-    pair.sides[0].to_write = (1 << 32) + (1 << 31) + 12_345;
-    pair.run(secs(1000));
-    assert_eq!(pair.sides[1].read, (1 << 32) + (1 << 31) + 12_345);
-    let counters = pair.sides[0].conn().info().counters;
-    assert_eq!(counters.bytes_acked, (1 << 32) + (1 << 31) + 12_345);
+    // The same memory over and over, and no path in between.
+    let total = (1_u64 << 32) + (1 << 31);
+    let data = Bytes::from(vec![7; 1 << 20]);
+    let config = Config::default().recv_buffer(16 << 20);
+    let mut now = harness::start();
+    let (mut a, mut b) = opened(config, now);
+    let (mut written, mut read) = (0, 0);
+    while read < total {
+        now += std::time::Duration::from_micros(100);
+        while written < total {
+            let taken = a.send(now, data.clone()).unwrap() as u64;
+            if taken == 0 {
+                break;
+            }
+            written += taken;
+        }
+        let before = read;
+        while let Some(transmit) = a.poll_transmit(now, 65_000) {
+            b.handle_segment(now, &shared(&transmit, now)).unwrap();
+        }
+        while let Ok(Some(piece)) = b.recv(now, usize::MAX) {
+            read += piece.len() as u64;
+        }
+        while let Some(transmit) = b.poll_transmit(now, 65_000) {
+            a.handle_segment(now, &shared(&transmit, now)).unwrap();
+        }
+        while a.poll_event().or_else(|| b.poll_event()).is_some() {}
+        assert!(read > before || written < total, "no progress at {read}");
+    }
+    assert_eq!(read, written);
+    assert_eq!(a.info().counters.bytes_acked, written);
+    assert_eq!(a.info().counters.retransmissions, 0);
+}
+
+/// Two connections, past the handshake.
+fn opened(config: Config, now: Instant) -> (Connection, Connection) {
+    let identity = Identity::new(Seq::new(u32::MAX - 99), 5);
+    let path = Path::new(1500, 20);
+    let mut a = Connection::connect(config.clone(), path, identity, now);
+    let syn = shared(&a.poll_transmit(now, 0).unwrap(), now);
+    let mut b = Connection::accept(config, path, identity, &syn, now).unwrap();
+    let syn_ack = shared(&b.poll_transmit(now, 0).unwrap(), now);
+    a.handle_segment(now, &syn_ack).unwrap();
+    let ack = shared(&a.poll_transmit(now, 0).unwrap(), now);
+    b.handle_segment(now, &ack).unwrap();
+    (a, b)
+}
+
+/// As `arriving`, without a copy when the payload is in one piece.
+fn shared(transmit: &Transmit, now: Instant) -> Segment {
+    let mut chunks = transmit.payload.chunks();
+    let whole = chunks
+        .next()
+        .filter(|chunk| chunk.len() == transmit.payload.len())
+        .cloned();
+    let payload = whole.unwrap_or_else(|| transmit.payload.to_vec().into());
+    let bare = Transmit {
+        payload: Payload::default(),
+        ..transmit.clone()
+    };
+    Segment {
+        payload,
+        ..harness::pair::arriving(&bare, now)
+    }
 }
 
 /// One run over a bad path; the trace of everything sent.

@@ -65,13 +65,16 @@ impl Recovery {
             if acked >= mss {
                 self.inflation += mss;
             }
+            self.limit_inflation();
             outcome.newly_lost += self.lose_first(input.mss);
             self.forced = true;
             outcome.restart_rto = !self.had_partial_ack;
             self.had_partial_ack = true;
         } else if input.is_duplicate {
             // RFC 5681 §3.2 step 4 NR-3: each further duplicate says that one segment left.
-            self.inflation += mss;
+            // SEC-ACK-6: no more than was in flight when SND.UNA last moved; what was sent since is
+            // answered a round trip later. Forged duplicates thus gain one window at most.
+            self.inflation = (self.inflation + mss).min(self.inflation_limit);
         }
     }
 
@@ -111,7 +114,14 @@ impl Recovery {
         } else {
             // RFC 6582 §3.2 step 2 NR-2: cwnd = ssthresh + 3·SMSS for the segments that left.
             self.inflation = i64::from(self.dup_thresh) * i64::from(input.mss);
+            self.limit_inflation();
         }
+    }
+
+    /// Every octet outstanding now may cause a duplicate.
+    fn limit_inflation(&mut self) {
+        let outstanding = i64::try_from(self.board.outstanding()).unwrap_or(i64::MAX);
+        self.inflation_limit = self.inflation.saturating_add(outstanding);
     }
 
     /// Holds the first segment for lost; gives the octets newly so.

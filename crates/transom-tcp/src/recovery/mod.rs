@@ -54,6 +54,8 @@ pub struct Recovery {
     limited_sent: u32,
     /// NewReno's inflation of cwnd (RFC 6582): may be negative after a partial acknowledgement.
     inflation: i64,
+    /// How far duplicates may raise it before SND.UNA moves.
+    inflation_limit: i64,
     /// The next retransmission goes out whatever pipe says.
     forced: bool,
     had_partial_ack: bool,
@@ -83,6 +85,7 @@ impl Recovery {
             dup_acks: 0,
             limited_sent: 0,
             inflation: 0,
+            inflation_limit: 0,
             forced: false,
             had_partial_ack: false,
             high_rxt: iss,

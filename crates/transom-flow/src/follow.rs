@@ -57,6 +57,7 @@ impl Connection {
         // A change of state just before a segment of the same end is shown on the segment's row.
         self.steps
             .take_trailing_state(from, seen.time, truth::SAME_MOMENT);
+        self.arrive_late_fin(from, segment, seen.time);
         let index = self.steps.next_index();
         let meaning = self.meaning_of(from, segment, seen.time);
         let is_first_data = self.milestones.first_data[from].is_none();
@@ -223,6 +224,33 @@ impl Connection {
         if let Some(since) = changed {
             self.restate(from, since);
         }
+    }
+
+    /// A FIN that acknowledges the other end's FIN, which was taken not to have arrived: it came in
+    /// between, and the sender was in CLOSE-WAIT for a while.
+    fn arrive_late_fin(&mut self, to: End, segment: &Dissected<'_>, time: Duration) {
+        let peer = to.other();
+        let covers = segment
+            .ack
+            .zip(self.lanes[peer].fin)
+            .is_some_and(|(ack, fin)| ack.gt(fin));
+        let index = self.steps.next_index();
+        let state = self.inferred_at(to, index);
+        if !covers
+            || !segment.flags.contains(Flags::FIN)
+            || state != Some(State::Established)
+            || self.truth[to].is_some()
+        {
+            return;
+        }
+        self.facts[to].fin_received = Some(index);
+        let change = StateChange {
+            end: to,
+            from: state,
+            to: State::CloseWait,
+            arrival_of: self.milestones.fins[peer].map(|fin| fin.frame),
+        };
+        self.push_step(time, What::State(change));
     }
 
     /// Two SYN,ACKs or two FINs crossed on their way: the one seen first arrives after the one seen

@@ -318,3 +318,35 @@ fn data_after_the_other_end_closed_is_answered_with_reset() {
         ",
     );
 }
+
+#[test]
+fn a_fin_that_crosses_an_acknowledgement_still_leads_through_close_wait() {
+    assert_account(
+        "
+        0     > S
+        1     < SA
+        1.1   > A
+        10    < PA len=100
+        10.1  < FA
+        10.15 > A ack=101
+        11    > FA
+        11.1  < A
+        ",
+        "
+                                                    CLOSED        LISTEN
+        > SYN syn                                   SYN-SENT      SYN-RECEIVED
+        < SYN,ACK syn_ack                           ESTABLISHED   SYN-RECEIVED
+        > ACK handshake_ack                         ESTABLISHED   ESTABLISHED
+        < PSH,ACK data 100                          ESTABLISHED   ESTABLISHED
+        < FIN,ACK fin                               ESTABLISHED   FIN-WAIT-1
+        > ACK ack                                   ESTABLISHED   FIN-WAIT-1
+        client CLOSE-WAIT by frame 5                CLOSE-WAIT    FIN-WAIT-1
+        > FIN,ACK fin                               LAST-ACK      TIME-WAIT
+        < ACK ack                                   CLOSED        TIME-WAIT
+        server_fin: normal_close
+        A normal close: the server finished first and sent FIN; the client answered with ACK and
+        its own FIN in one segment 900 µs later. The server's end stays in TIME-WAIT (60 s on
+        Linux), as the active closer must (RFC 9293 §3.6.1).
+        ",
+    );
+}

@@ -264,7 +264,7 @@ fn after_close(connection: &Connection, first: End, second: &FinSeen) -> String 
         );
     }
     let state = connection.states()[first];
-    if second.acknowledged.is_none() {
+    if second.acknowledged.is_none() && connection.is_finished() {
         return format!(
             " The acknowledgement of {}'s FIN was not seen.",
             name(connection, first.other())

@@ -21,7 +21,7 @@ impl Tcb {
     pub(crate) fn on_ack(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
         let was_window = self.snd.wnd;
         let is_duplicate = self.is_duplicate(segment);
-        if self.snd.syn_outstanding() {
+        if self.syn_outstanding() {
             self.syn_acknowledged(env, now, segment);
         } else if segment.ack.ge(self.snd.una) {
             self.update_window(segment);
@@ -72,7 +72,7 @@ impl Tcb {
     fn syn_acknowledged(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
         let wnd = self.scaled_window(segment);
         self.snd.set_window(wnd, segment.seq, segment.ack);
-        self.snd.una = self.snd.iss + 1;
+        self.snd.advance(self.snd.iss + 1);
         self.establish(env, now, segment);
     }
 
@@ -122,7 +122,7 @@ impl Tcb {
             mss: u32::from(mss),
         });
         if advance > 0 {
-            self.snd.una = segment.ack;
+            self.snd.advance(segment.ack);
             let freed = self.snd.queue.ack_to(segment.ack);
             env.counters.bytes_acked = env.counters.bytes_acked.saturating_add(freed as u64);
         }

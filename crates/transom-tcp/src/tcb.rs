@@ -174,6 +174,13 @@ impl Tcb {
         env.timers.set(Timer::TimeWait, now + env.config.time_wait);
     }
 
+    /// Our SYN is not acknowledged.
+    ///
+    /// SND.UNA = ISS would not do: after four gibioctets that is so again.
+    pub(crate) const fn syn_outstanding(&self) -> bool {
+        self.handshake.is_some()
+    }
+
     /// The application has closed: nobody reads, nobody can be told.
     pub(crate) fn is_orphan(&self) -> bool {
         self.rcv.reader == crate::recv::Reader::Gone
@@ -198,6 +205,8 @@ impl Tcb {
             self.congestion = env.config.congestion.build(mss, mss, now);
         }
         self.snd.retries = 0;
+        // RFC 9293 §3.9.1.1 MUST-21: the limit has been kept; it counts again when data waits.
+        env.timers.stop(Timer::User);
         self.restart_retransmit_timer(env, now);
         if let Some(keep_alive) = env.config.keep_alive {
             env.timers.set(Timer::KeepAlive, now + keep_alive.idle);

@@ -46,6 +46,7 @@ impl Tcb {
             if self.rcv.reader == Reader::Shut {
                 // EV-X-19: acknowledged and thrown away.
                 self.rcv.queue.clear_readable();
+                self.rcv.forget_read_urgent();
                 env.count_discard(Discard::DataAfterShutdown);
             } else {
                 env.events.push(Event::Readable);

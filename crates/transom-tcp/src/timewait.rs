@@ -115,7 +115,9 @@ impl TimeWait {
         }
         let in_window =
             segment.seq == self.rcv_nxt || segment.seq.in_window(self.rcv_nxt, self.rcv_wnd);
-        if segment.is_empty() && in_window && !self.is_old(segment) {
+        // EV-T-12: an acknowledgement of what was never sent is answered.
+        let of_unsent = segment.has(Flags::ACK) && segment.ack.gt(self.snd_nxt);
+        if segment.is_empty() && in_window && !of_unsent && !self.is_old(segment) {
             return TimeWaitReply::Drop(Discard::TimeWaitOldSegment);
         }
         // TW-9: anything else is old.

@@ -62,6 +62,7 @@ impl Tcb {
         if let Some(reset) = self.reply.take() {
             return Some(*reset);
         }
+        let max_payload = self.most_at_once(max_payload);
         if let Some(syn_ack) = self.syn_ack(env, now) {
             return Some(syn_ack);
         }
@@ -88,6 +89,13 @@ impl Tcb {
             }
         }
         self.acknowledgement(env, now)
+    }
+
+    /// What the device may cut: nothing, where the pieces would have to differ.
+    fn most_at_once(&self, max_payload: usize) -> usize {
+        // RFC 9293 §3.8.5 MUST-62: the urgent pointer counts from each segment's own number.
+        let urgent = self.snd.up.is_some_and(|up| up.gt(self.snd.una));
+        if urgent { 0 } else { max_payload }
     }
 
     fn syn_ack(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {

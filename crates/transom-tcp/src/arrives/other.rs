@@ -148,7 +148,7 @@ fn first_sequence_number(
         };
     }
     if segment.has(Flags::SYN) && segment.seq == tcb.rcv.irs && tcb.phase == Phase::SynReceived {
-        return peers_own_syn(tcb, segment);
+        return peers_own_syn(tcb, arrival);
     }
     let (seq, len) = (segment.seq, segment.len());
     let acceptable = match (len, wnd) {
@@ -192,10 +192,11 @@ fn note_duplicate(tcb: &mut Tcb, arrival: &Arrival<'_>, nxt: Seq) {
 }
 
 /// SYN-RECEIVED: the peer's SYN once more, alone or with the acknowledgement of ours.
-fn peers_own_syn(tcb: &mut Tcb, segment: &Segment) -> Result<(), Discard> {
-    if segment.has(Flags::ACK) {
+fn peers_own_syn(tcb: &mut Tcb, arrival: &mut Arrival<'_>) -> Result<(), Discard> {
+    if arrival.segment.has(Flags::ACK) {
         // A simultaneous open (RFC 9293 Figure 7). Read literally, step 1 would reject this
         // SYN-ACK, because its sequence number lies left of the window (EV-SO-2).
+        arrival.trim_right(tcb.rcv.acceptable_end(tcb.negotiated.rcv_shift()));
         return Ok(());
     }
     if let Some(handshake) = &mut tcb.handshake {
@@ -345,7 +346,7 @@ fn fifth_ack(tcb: &mut Tcb, env: &mut Env, now: Instant, segment: &Segment) -> R
         return Err(Discard::AckMissing);
     }
     let ack = segment.ack;
-    if tcb.snd.syn_outstanding() {
+    if tcb.syn_outstanding() {
         if !(ack.gt(tcb.snd.una) && ack.le(tcb.snd.nxt)) {
             // RFC 9293 §3.5.2 group 2: every unacceptable ACK before the handshake is complete.
             tcb.reply_with(bare_reset(ack, None));

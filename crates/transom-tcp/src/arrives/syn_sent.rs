@@ -15,6 +15,7 @@ use crate::state::State;
 use crate::synsent::SynSent;
 use crate::tcb::{Phase, Tcb};
 use crate::time::Instant;
+use crate::timer::Timer;
 
 /// A control block, and what became of the rest of the segment that made it possible.
 type Opened = (Tcb, Result<(), Discard>);
@@ -102,7 +103,8 @@ fn fourth_syn(
             handshake.syn_ack_owed = true;
         }
         env.enter(State::SynSent, State::SynReceived);
-        env.timers.stop_all();
+        // RFC 6298 §5.1: started anew with our SYN-ACK. The user timeout runs on.
+        env.timers.stop(Timer::Retransmit);
         return Ok((tcb, Ok(())));
     }
     env.enter(State::SynSent, State::Established);

@@ -124,6 +124,13 @@ impl Receiver {
             .map_or(0, |up| if up.gt(read) { up.since(read) } else { 0 })
     }
 
+    /// Forgets urgent data that has been read. A pointer left where it was would lie *ahead* once
+    /// half of the sequence space has passed.
+    pub(crate) fn forget_read_urgent(&mut self) {
+        let read = self.read_seq();
+        self.up = self.up.filter(|up| up.gt(read));
+    }
+
     /// RFC 7323 §5.3 R1: the timestamp is older than TS.Recent.
     pub(crate) fn is_old_timestamp(&self, ts_val: u32, now: Instant) -> bool {
         // RFC 7323 §5.2 TS-13: comparison is modulo 2^32. §5.5 PAWS-4: after 24 days TS.Recent is

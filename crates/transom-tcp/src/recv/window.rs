@@ -96,6 +96,7 @@ impl Receiver {
         srtt: Option<Duration>,
         now: Instant,
     ) {
+        self.forget_read_urgent();
         self.pace_read = self.pace_read.saturating_add(octets(len));
         let limit = octets(config.recv_buffer.min(MAX_WINDOW));
         if self.capacity >= limit {

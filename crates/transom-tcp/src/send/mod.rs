@@ -54,7 +54,6 @@ pub(crate) struct Sender {
     /// One octet, or the FIN, was sent at SND.NXT although the window is closed.
     pub(crate) probe_outstanding: bool,
     /// Window probes sent since the peer was last heard.
-    /// Window probes sent since the peer was last heard.
     pub(crate) probes: u8,
     /// Doublings of the probe interval since the window closed.
     pub(crate) persist_backoff: u8,
@@ -108,9 +107,15 @@ impl Sender {
         }
     }
 
-    /// Our SYN is not acknowledged.
-    pub(crate) fn syn_outstanding(&self) -> bool {
-        self.una == self.iss
+    /// SND.UNA moves to `una`.
+    ///
+    /// Marks that lie behind it come along: one that stayed where it is would lie *ahead* once half
+    /// of the sequence space has passed.
+    pub(crate) fn advance(&mut self, una: Seq) {
+        self.una = una;
+        self.small_end = self.small_end.max(una);
+        // Only "more than a segment ago" is asked of this one.
+        self.mss_since = self.mss_since.max(una - (1 << 30));
     }
 
     /// The number after everything that a peer may acknowledge.

@@ -21,6 +21,7 @@ mod sequence;
 mod text;
 mod time_wait;
 mod timestamps;
+mod wrap;
 
 use transom_tcp::State;
 

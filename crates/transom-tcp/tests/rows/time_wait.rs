@@ -220,3 +220,15 @@ fn req_ev_t_1_and_ev_t_3_out_of_window_in_time_wait_is_challenged_at_a_limited_r
     e.lt(line).unwrap_err();
     e.challenge();
 }
+
+#[test]
+fn req_ev_t_12_in_time_wait_an_acknowledgement_of_what_was_never_sent_is_answered() {
+    let (mut time_wait, e) = small();
+    let plain = answer(&mut time_wait, &e, ". 2:2 ack 2");
+    assert_eq!(plain, Err(Discard::TimeWaitOldSegment));
+    let answered = answer(&mut time_wait, &e, ". 2:2 ack 3").unwrap();
+    assert!(answered.starts_with(". 2:2 ack 2"), "{answered}");
+    // At a limited rate: it may be forged.
+    let again = answer(&mut time_wait, &e, ". 2:2 ack 3");
+    assert_eq!(again, Err(Discard::TimeWaitOldSegment));
+}

@@ -132,7 +132,10 @@ fn req_must_62_and_urg_1_each_urgent_segment_has_a_pointer_of_its_own() {
     for n in 0..5_i64 {
         let (start, end) = (1 + n * 1000, 1001 + n * 1000);
         let push = if n == 4 { "P" } else { "" };
-        e.gt(&format!("{push}U. {start}:{end} ack 1 urg {}", 5001 - start));
+        e.gt(&format!(
+            "{push}U. {start}:{end} ack 1 urg {}",
+            5001 - start
+        ));
     }
     e.silent();
     // Again in the same way when it got lost.

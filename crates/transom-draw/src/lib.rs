@@ -6,6 +6,22 @@
 //! - [`text::table`]: one line for each connection
 //! - [`text::diagram`]: every step of one connection, with both ends' states
 //! - [`json`]: everything, with stable names
+//!
+//! ```
+//! use transom_draw::text::{Options, diagram, table};
+//! use transom_flow::{Connection, Tracker};
+//!
+//! fn report(tracker: &Tracker) -> String {
+//!     let connections: Vec<&Connection> = tracker.connections().collect();
+//!     let options = Options::new(100).color(true);
+//!     let mut report = table(&connections, &options);
+//!     for connection in connections {
+//!         report.push_str(&diagram(connection, &options));
+//!     }
+//!     report
+//! }
+//! assert!(report(&Tracker::default()).contains("closed by"));
+//! ```
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 

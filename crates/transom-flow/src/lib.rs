@@ -13,6 +13,24 @@
 //! No clock, no file, no thread: times come with the frames, and [`pcapng::Writer`] writes to
 //! whatever it is given.
 //!
+//! ```
+//! use std::time::Duration;
+//! use transom_flow::{ClosedBy, Frame, Ignored, Limits, Tracker, wire::Medium};
+//!
+//! // A SYN to a port of 127.0.0.1 and the reset that refuses it.
+//! let syn = b"E\0\0(\0\0@\0@\x06\0\0\x7f\0\0\x01\x7f\0\0\x01\x80\0\0\x50\0\0\0\x09\0\0\0\0\x50\x02\xff\xff\0\0\0\0";
+//! let rst = b"E\0\0(\0\0@\0@\x06\0\0\x7f\0\0\x01\x7f\0\0\x01\0\x50\x80\0\0\0\0\0\0\0\0\x0a\x50\x14\0\0\0\0\0\0";
+//! let mut tracker = Tracker::new(Limits::default());
+//! tracker.frame(&Frame::new(Duration::ZERO, Medium::Ip, syn))?;
+//! tracker.frame(&Frame::new(Duration::from_micros(40), Medium::Ip, rst))?;
+//! tracker.finish();
+//! for connection in tracker.connections() {
+//!     assert_eq!(connection.closed_by(), ClosedBy::Refused);
+//!     assert!(connection.verdict().text().starts_with("Refused: nothing listens at 127.0.0.1:80"));
+//! }
+//! # Ok::<(), Ignored>(())
+//! ```
+//!
 //! Where what is:
 //! - `dissect`: bytes to segments; `ranges`, `lane`: sequence numbers of one direction
 //! - `facts`: facts to states; `follow`, `arrive`: segments to facts; `truth`: what overrides them

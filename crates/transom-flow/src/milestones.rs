@@ -108,7 +108,6 @@ impl Connection {
         let peer = from.other();
         let flags = segment.flags;
         let states = self.states();
-        let peer_fin = self.lanes[peer].fin;
         let answers_syn =
             states[peer].is_any(&[State::SynSent]) && self.milestones.heard[from] == 0;
         let m = &mut self.milestones;
@@ -137,6 +136,20 @@ impl Connection {
         } else {
             self.note_window(from, segment, seen);
         }
+        self.note_fin(from, segment, seen, meaning);
+        let m = &mut self.milestones;
+        if segment.len > 0 {
+            m.first_data[from].get_or_insert(seen.time);
+        }
+        if matches!(meaning, Meaning::WindowProbe) {
+            m.windows[peer].probes += 1;
+        }
+    }
+
+    fn note_fin(&mut self, from: End, segment: &Dissected<'_>, seen: Seen, meaning: Meaning) {
+        let peer = from.other();
+        let peer_fin = self.lanes[peer].fin;
+        let flags = segment.flags;
         let m = &mut self.milestones;
         let covers_fin = segment
             .ack
@@ -164,12 +177,6 @@ impl Connection {
                     });
                 }
             }
-        }
-        if segment.len > 0 {
-            m.first_data[from].get_or_insert(seen.time);
-        }
-        if matches!(meaning, Meaning::WindowProbe) {
-            m.windows[peer].probes += 1;
         }
     }
 

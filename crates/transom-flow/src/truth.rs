@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use transom_tcp::State;
+use transom_wire::tcp::Flags;
 
 /// Within this time a change of state and a segment count as one event.
 pub(crate) const SAME_MOMENT: Duration = Duration::from_millis(1);
@@ -76,7 +77,7 @@ impl Connection {
         let arrived = self.last_arrival[end]
             .filter(|(at, _)| *at == time)
             .map(|(_, frame)| frame);
-        if is_caused_by_arrival(from, to) && self.restate_newest(end, time, to, arrived) {
+        if is_caused_by_arrival(from, to) && self.restate_newest(end, time, (from, to), arrived) {
             return;
         }
         let change = StateChange {
@@ -107,7 +108,7 @@ impl Connection {
         &mut self,
         end: End,
         time: Duration,
-        to: State,
+        (from, to): (State, State),
         arrived: Option<u64>,
     ) -> bool {
         let Some(newest) = self.steps.newest_first_mut().next() else {
@@ -116,7 +117,11 @@ impl Connection {
         let What::Segment(segment) = &newest.what else {
             return false;
         };
+        // Only a reset takes an open connection to CLOSED; otherwise it is a call or a timer.
+        let is_possible =
+            to != State::Closed || from == State::LastAck || segment.flags.contains(Flags::RST);
         let is_cause = segment.from != end
+            && is_possible
             && match arrived {
                 Some(frame) => segment.frame == frame,
                 None => {

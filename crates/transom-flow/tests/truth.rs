@@ -259,3 +259,30 @@ fn an_abort_is_told_with_the_state_before_it() {
         "Reset by the server after 20 ms, in the middle of the conversation, in ESTABLISHED.";
     assert!(ending.starts_with(expected), "{ending}");
 }
+
+#[test]
+fn an_abort_right_after_data_came_belongs_to_the_reset() {
+    assert_account(
+        "
+        0     > S
+        1     < SA
+        1.1   > A
+        1.1   state server SYN-RECEIVED ESTABLISHED
+        10    > PA len=100
+        10.1  state server ESTABLISHED CLOSED
+        10.1  < RA
+        ",
+        "
+                                                    CLOSED        LISTEN
+        > SYN syn                                   SYN-SENT      SYN-RECEIVED
+        < SYN,ACK syn_ack                           ESTABLISHED   SYN-RECEIVED
+        > ACK handshake_ack                         ESTABLISHED   ESTABLISHED*
+        > PSH,ACK data 100                          ESTABLISHED   ESTABLISHED*
+        < RST,ACK reset                             CLOSED        CLOSED*
+        server_reset: reset_by_server
+        Reset by the server after 10 ms, in the middle of the conversation, in ESTABLISHED. A
+        reset ends both directions at once, and what was not yet read or sent is lost: the
+        application aborted, or closed with data unread (RFC 9293 §3.6.1, §3.10.5).
+        ",
+    );
+}

@@ -10,7 +10,8 @@ use crate::time::Instant;
 /// who learns from it whether two hosts talk and where their windows are (CVE-2016-5696).
 #[derive(Debug, Default)]
 pub(crate) struct Challenge {
-    last: Option<Instant>,
+    /// No other may follow before.
+    next: Instant,
     owed: bool,
 }
 
@@ -18,13 +19,10 @@ impl Challenge {
     /// Asks for a challenge ACK; gives false when the last one is too recent.
     pub(crate) fn request(&mut self, now: Instant, interval: Duration) -> bool {
         // RFC 5961 §7 BLIND-4: the rate is limited, and the limit can be tuned.
-        if self
-            .last
-            .is_some_and(|last| now.duration_since(last) < interval)
-        {
+        if now < self.next {
             return false;
         }
-        self.last = Some(now);
+        self.next = now + interval;
         self.owed = true;
         true
     }

@@ -10,6 +10,7 @@ use crate::config::{Config, Identity, Path};
 use crate::discard::Discard;
 use crate::env::{Ended, Env};
 use crate::event::{CloseReason, Event, PathError};
+use crate::info::ConnectionInfo;
 use crate::path;
 use crate::recv::RecvQueue;
 use crate::segment::{Segment, Transmit};
@@ -70,6 +71,8 @@ pub(crate) struct Closed {
     pub(crate) peer_finished: bool,
     /// The reset to be sent.
     pub(crate) reset: Option<Box<Transmit>>,
+    /// What was known at the end.
+    pub(crate) last: Box<ConnectionInfo>,
 }
 
 impl Connection {
@@ -364,6 +367,7 @@ impl Connection {
             return;
         };
         let from = self.state();
+        let last = Box::new(self.info());
         let (unread, peer_finished) = match &mut self.block {
             Block::Tcb(tcb) => {
                 let mut queue =
@@ -383,6 +387,7 @@ impl Connection {
             unread,
             peer_finished,
             reset,
+            last,
         });
     }
 }

@@ -1,5 +1,6 @@
 //! What the application is told, in the order in which it happened.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::fmt;
 
@@ -127,7 +128,11 @@ impl fmt::Display for PathError {
 /// queue holds state changes and their companions, of which a connection has a handful.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    rare: VecDeque<Event>,
+    #[expect(
+        clippy::box_collection,
+        reason = "nearly always absent, and a quarter of the size"
+    )]
+    rare: Option<Box<VecDeque<Event>>>,
     soft_error: Option<PathError>,
     readable: bool,
     writable: bool,
@@ -144,18 +149,19 @@ impl Events {
             Event::RetransmittingExcessively => self.retransmitting = true,
             Event::SoftError(error) => self.soft_error = Some(error),
             Event::State { .. } | Event::Connected | Event::PeerFinished | Event::Closed(_) => {
-                self.rare.push_back(event)
+                self.rare.get_or_insert_default().push_back(event);
             }
         }
     }
 
     pub(crate) fn poll(&mut self) -> Option<Event> {
-        if let Some(event) = self.rare.pop_front() {
-            if self.rare.is_empty() {
+        if let Some(rare) = &mut self.rare {
+            let event = rare.pop_front();
+            if rare.is_empty() {
                 // An idle connection holds no memory for events.
-                self.rare = VecDeque::new();
+                self.rare = None;
             }
-            return Some(event);
+            return event;
         }
         if core::mem::take(&mut self.urgent) {
             return Some(Event::Urgent);

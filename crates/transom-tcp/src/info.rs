@@ -14,7 +14,7 @@ use crate::tcb::Tcb;
 
 /// What a connection knows, as plain values; named after RFC 9293 §3.3.1 and Linux's `tcp_info`.
 ///
-/// Before the handshake and after the end most values are zero.
+/// Before the handshake most values are zero; after the end they are those of the last moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
@@ -229,9 +229,14 @@ impl Connection {
                 ..info
             },
             Block::Tcb(tcb) => info.with_tcb(&self.env, tcb),
-            Block::Closed(_) => ConnectionInfo {
+            Block::Closed(closed) => ConnectionInfo {
+                state: State::Closed,
                 recv_queue: self.recv_queue(),
-                ..info
+                recv_out_of_order: 0,
+                send_queue: 0,
+                counters: self.env.counters,
+                last_discard: self.env.last_discard,
+                ..(*closed.last).clone()
             },
         }
     }

@@ -62,7 +62,7 @@ fn start(seed: u64, random: &mut Random) -> E {
             c.recv_buffer(buffer)
                 .quick_acks(2)
                 .keep_alive(keep_alive.then(KeepAlive::default))
-                .user_timeout((seed % 5 == 0).then(|| secs(30)))
+                .user_timeout(seed.is_multiple_of(5).then(|| secs(30)))
         })
         .peer(random.of(&[
             "mss 1000",
@@ -76,7 +76,7 @@ fn start(seed: u64, random: &mut Random) -> E {
 }
 
 /// A segment that aims at the places where mistakes are made.
-fn segment(e: &E, random: &mut Random) -> transom_tcp::Segment {
+fn segment(e: &E, random: &mut Random) -> Segment {
     let info = e.conn.info();
     let mut segment = e.segment("- 0:0");
     let near = |random: &mut Random, base: Seq, window: u32| {
@@ -140,7 +140,7 @@ fn step(e: &mut E, random: &mut Random) {
             e.conn.recv(e.now, random.of(&[1, 1000, usize::MAX])).ok();
         }
         12 => {
-            let deadline = e.next_deadline().unwrap_or(ms(10)).min(secs(100));
+            let deadline = e.next_deadline().unwrap_or_else(|| ms(10)).min(secs(100));
             e.now += deadline;
             e.conn.handle_timeout(e.now);
         }
@@ -228,7 +228,7 @@ fn check(e: &mut E, edge: &mut Option<Seq>, una: &mut Seq, seed: u64) {
 
 #[test]
 fn req_inv_1_and_inv_2_and_inv_5_and_inv_6_and_inv_7_and_inv_12_a_peer_that_does_anything() {
-    for seed in 1..6000_u64 {
+    for seed in 1..4000_u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut e = start(seed, &mut random);
         let mut edge = None;
@@ -617,7 +617,7 @@ fn shared(transmit: &Transmit, now: Instant) -> Segment {
 }
 
 /// One run over a bad path; the trace of everything sent.
-fn bad_path(seed: u64) -> (Vec<String>, (u64, u64)) {
+fn bad_path(seed: u64, tracing: bool) -> (Vec<String>, (u64, u64)) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut config = || {
         Config::default()
@@ -632,7 +632,7 @@ fn bad_path(seed: u64) -> (Vec<String>, (u64, u64)) {
     };
     let (client, server) = (config(), config());
     let mut pair = Pair::with(client, server);
-    pair.tracing = true;
+    pair.tracing = tracing;
     for side in 0..2 {
         pair.sides[side].to_write = random.below(60_000);
         pair.sides[side].max_payload = random.of(&[0, 0, 4000, 64_000]);
@@ -656,14 +656,14 @@ fn bad_path(seed: u64) -> (Vec<String>, (u64, u64)) {
 
 #[test]
 fn req_inv_3_and_inv_11_any_schedule_delivers_the_same_octets_and_ends() {
-    for seed in 1..1500 {
-        bad_path(seed);
+    for seed in 1..600 {
+        bad_path(seed, false);
     }
 }
 
 #[test]
 fn req_inv_8_the_same_seed_gives_the_same_segments() {
     for seed in [3, 14, 159] {
-        assert_eq!(bad_path(seed), bad_path(seed));
+        assert_eq!(bad_path(seed, true), bad_path(seed, true));
     }
 }

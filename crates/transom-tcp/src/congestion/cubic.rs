@@ -9,6 +9,7 @@
 //! W_est     += α_cubic · SMSS · acked / cwnd      α = 3·(1−β)/(1+β) = 9/17   (figure 4)
 //! ```
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use super::{AckInfo, Controller, LossInfo, LossKind, Phase, Window};
@@ -65,7 +66,7 @@ pub struct Cubic {
     growth_rest: u64,
     /// Last time the window was in use: until here the epoch's clock runs.
     last_used: Instant,
-    before_loss: Option<Saved>,
+    before_loss: Option<Box<Saved>>,
 }
 
 impl Cubic {
@@ -217,13 +218,15 @@ impl Controller for Cubic {
     }
 
     fn on_loss(&mut self, loss: &LossInfo) {
-        self.before_loss.get_or_insert(Saved {
-            cwnd: self.window.cwnd,
-            ssthresh: self.window.ssthresh,
-            cwnd_prior: self.cwnd_prior,
-            w_max: self.w_max,
-            epoch: self.epoch,
-        });
+        if self.before_loss.is_none() {
+            self.before_loss = Some(Box::new(Saved {
+                cwnd: self.window.cwnd,
+                ssthresh: self.window.ssthresh,
+                cwnd_prior: self.cwnd_prior,
+                w_max: self.w_max,
+                epoch: self.epoch,
+            }));
+        }
         self.window.change_mss(loss.mss);
         self.epoch = None;
         match loss.kind {

@@ -2,6 +2,8 @@
 
 use transom_wire::{Seq, SeqRange};
 
+use alloc::boxed::Box;
+
 use super::prr::Prr;
 use super::{AckInput, AckOutcome, Episode, Recovery};
 
@@ -110,7 +112,7 @@ impl Recovery {
                 .outstanding()
                 .saturating_sub(self.board.counters().sacked);
             let arrived = u64::from(outcome.newly_sacked) + u64::from(outcome.newly_acked);
-            self.prr = Some(Prr::new(in_flight.saturating_add(arrived)));
+            self.prr = Some(Box::new(Prr::new(in_flight.saturating_add(arrived))));
         } else {
             // RFC 6582 §3.2 step 2 NR-2: cwnd = ssthresh + 3·SMSS for the segments that left.
             self.inflation = i64::from(self.dup_thresh) * i64::from(input.mss);

@@ -19,6 +19,8 @@ mod resend;
 mod run;
 mod scoreboard;
 
+use alloc::boxed::Box;
+
 use prr::Prr;
 pub use report::{AckInput, AckOutcome, Retransmit, RetransmitCause, SendLimits, TimeoutOutcome};
 use run::Covered;
@@ -66,7 +68,7 @@ pub struct Recovery {
     /// SND.UNA at the last timeout.
     timeout_una: Option<Seq>,
     /// Set during fast recovery with SACK.
-    prr: Option<Prr>,
+    prr: Option<Box<Prr>>,
     retransmitted: u64,
 }
 

@@ -300,3 +300,10 @@ fn peek_leaves_what_it_shows() {
     assert_eq!(e.conn.recv(e.now, 100), Ok(Some(stream(4, 6))));
     assert_eq!(e.conn.peek(&mut out), Ok(None));
 }
+
+#[test]
+fn an_idle_connection_is_small() {
+    // With the congestion controller, the only thing on the heap, about 1.1 KiB.
+    let size = size_of::<transom_tcp::Connection>();
+    assert!(size <= 960, "{size}");
+}

@@ -188,7 +188,10 @@ fn carry(now: StackInstant, from: &mut Stack, to: &mut Stack, buffer: &mut Bytes
     }
     let count = frames.len();
     for frame in frames {
-        buffer.reserve(frame.len().max(1 << 18));
+        // A block for many frames, as a device's pool has; it is freed with the last of them.
+        if buffer.capacity() < frame.len() {
+            *buffer = BytesMut::with_capacity(1 << 20);
+        }
         buffer.extend_from_slice(frame.headers.as_slice());
         frame
             .payload

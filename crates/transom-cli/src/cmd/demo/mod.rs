@@ -61,7 +61,11 @@ fn list() -> String {
 }
 
 fn text(case: &Case, tracker: &Tracker, options: &Options) -> String {
-    let mut text = format!("\n{}: {}\n\n", case.name, case.title);
+    let mut text = String::from("\n");
+    for line in wrapped(&format!("{}: {}", case.name, case.title), options.width) {
+        let _ = writeln!(text, "{line}");
+    }
+    text.push('\n');
     for line in wrapped(case.about, options.width.saturating_sub(2)) {
         let _ = writeln!(text, "  {line}");
     }

@@ -71,7 +71,8 @@ impl Connection {
             Block::Tcb(tcb) => &mut tcb.snd.wants_writable,
             Block::Closed(closed) => return Err(SendError::Closed(closed.reason)),
         };
-        *wants_writable |= len > capacity;
+        // Also when the buffer is filled exactly: whoever asks then finds it full, and waits.
+        *wants_writable |= len >= capacity;
         Ok(len.min(capacity))
     }
 

@@ -83,6 +83,7 @@ impl Channel {
     /// See [`Device::recv`](crate::Device::recv).
     pub(crate) fn recv(&mut self, out: &mut Vec<RxFrame>, max: usize) -> io::Result<usize> {
         let mut count = 0;
+        let mut drained = false;
         // A frame that is refused also takes its turn, so that the loop is bounded.
         for _ in 0..max {
             match self.read_frame() {
@@ -91,7 +92,10 @@ impl Channel {
                     out.push(frame);
                     count += 1;
                 }
-                Err(Failure::Blocked) => break,
+                Err(Failure::Blocked) => {
+                    drained = true;
+                    break;
+                }
                 Err(Failure::Frame) => self.counters.recv_refused += 1,
                 Err(Failure::Device(_)) if count > 0 => break,
                 Err(Failure::Device(error)) => {
@@ -103,7 +107,9 @@ impl Channel {
                 }
             }
         }
-        if count == 0 && max > 0 {
+        // Only an empty device may say so: after refused frames there may be more, and nobody would
+        // be told of them.
+        if count == 0 && drained {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(count)

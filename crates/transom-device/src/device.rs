@@ -22,7 +22,8 @@ pub trait Device: Send {
     /// What the device carries and which work it takes over. Constant.
     fn capabilities(&self) -> Capabilities;
 
-    /// Appends up to `max` received frames to `out` and returns how many.
+    /// Appends up to `max` received frames to `out` and returns how many; 0 when those that came were
+    /// refused and there may be more.
     ///
     /// # Errors
     /// `WouldBlock` when there is none; anything else when the device is gone.

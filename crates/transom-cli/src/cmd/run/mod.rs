@@ -31,6 +31,7 @@ mod udp;
 mod watch;
 
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use crate::args::RunArgs;
 use crate::failure::{Failure, Outcome};
@@ -43,7 +44,7 @@ use self::network::{Network, Parts, Settings};
 use self::observe::Collected;
 use self::plan::Plan;
 use self::publish::Published;
-use self::report::Report;
+use self::report::{Facts, Report};
 use self::sandbox::Sandbox;
 use self::signals::Signals;
 
@@ -64,15 +65,24 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
     let sandbox = Sandbox::make(&plan, &mask, args.command.clone())?;
     sys::raise_descriptor_limit();
     let settings = Settings::new(&plan, host.nameservers(), published);
+    let (device, started) = (sandbox.kind.clone(), Instant::now());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::doing("start the runtime", error))?;
-    let ended = runtime.block_on(carry(&args, sandbox, settings, capture, signals));
+    let ended = runtime.block_on(carry(&args, sandbox, &settings, capture, signals));
     // Whatever still waits for the network waits in vain.
     runtime.shutdown_background();
     let (outcome, collected) = ended?;
-    report.write(&collected)?;
+    let facts = Facts {
+        command: &args.command,
+        outcome,
+        duration: started.elapsed(),
+        device: &device,
+        mtu: plan.mtu,
+        inside: settings.inside(),
+    };
+    report.write(&collected, &facts)?;
     Ok(outcome)
 }
 
@@ -80,7 +90,7 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
 async fn carry(
     args: &RunArgs,
     sandbox: Sandbox,
-    settings: Settings,
+    settings: &Settings,
     capture: Option<Capture>,
     signals: OwnedFd,
 ) -> Result<(Outcome, Collected), Failure> {
@@ -102,7 +112,7 @@ async fn carry(
         program,
         keeper: keeper.pid(),
     };
-    let network = match Network::start(&settings, parts, capture).await {
+    let network = match Network::start(settings, parts, capture).await {
         Ok(network) => network,
         Err(failure) => {
             drop(starter);

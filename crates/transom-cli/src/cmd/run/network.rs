@@ -53,6 +53,11 @@ impl Settings {
         }
     }
 
+    /// The addresses inside.
+    pub(crate) fn inside(&self) -> &[Addresses] {
+        &self.inside
+    }
+
     fn destinations(&self) -> Destinations {
         let unspecified = SocketAddr::from(([127, 0, 0, 1], super::host::DNS_PORT));
         let nameserver = self.nameservers.first().copied().unwrap_or(unspecified);

@@ -173,10 +173,15 @@ impl Collector {
             self.process(local, peer, process);
         }
         self.truth(time, local, peer, TruthEvent::Sample(socket.state));
-        let known = self.collected.sockets.len() < MAX_DETAILS;
-        if known || self.collected.sockets.contains_key(&(local, peer)) {
-            self.collected.sockets.insert((local, peer), socket);
+        let sockets = &mut self.collected.sockets;
+        let mut socket = socket;
+        if let Some(before) = sockets.get(&(local, peer)) {
+            // In TIME-WAIT the kernel has forgotten; what it last knew still holds.
+            socket.info = socket.info.or(before.info);
+        } else if sockets.len() >= MAX_DETAILS {
+            return;
         }
+        sockets.insert((local, peer), socket);
     }
 
     /// The state in the capture, and at the end what has become of the connection.

@@ -1,15 +1,20 @@
 //! The report at the end of a run.
 
+mod json;
+
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use transom_draw::text::{Options, diagram, table};
 use transom_flow::{Connection, Severity};
 
 use super::observe::Collected;
+use super::plan::Addresses;
 use crate::args::{DiagramChoice, RunArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::terminal;
 
 /// Where the report goes.
@@ -20,6 +25,22 @@ pub(crate) enum Destination {
     Stderr,
     /// Our stdout, or a file.
     File(File),
+}
+
+/// What the report says of the run as a whole.
+pub(crate) struct Facts<'a> {
+    /// What was run.
+    pub(crate) command: &'a [OsString],
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// How long it took.
+    pub(crate) duration: Duration,
+    /// "tun" or "veth".
+    pub(crate) device: &'a str,
+    /// MTU of the program's device, bytes.
+    pub(crate) mtu: u32,
+    /// The addresses inside.
+    pub(crate) inside: &'a [Addresses],
 }
 
 /// What the report looks like.
@@ -55,12 +76,25 @@ impl Report {
     }
 
     /// Writes it. Fails only where a file was asked for: a closed stderr reads no error either.
-    pub(crate) fn write(self, collected: &Collected) -> Result<(), Failure> {
-        let text = if self.json {
-            self.as_json(collected)
+    pub(crate) fn write(self, collected: &Collected, facts: &Facts<'_>) -> Result<(), Failure> {
+        let mut text = if self.json {
+            json::run(collected, facts)
         } else {
             self.as_text(collected)
         };
+        let spoken = matches!(self.destination, Destination::Stderr) && !self.json;
+        let mut aside = String::new();
+        // What went wrong is said even to those who want no report.
+        let notices = if matches!(self.destination, Destination::Nowhere) {
+            &[][..]
+        } else {
+            collected.notices.as_slice()
+        };
+        for notice in notices.iter().chain(&collected.capture_error) {
+            let to = if spoken { &mut text } else { &mut aside };
+            to.push_str(&format!("transom: {notice}\n"));
+        }
+        let _ = io::stderr().write_all(aside.as_bytes());
         match self.destination {
             Destination::Nowhere => Ok(()),
             Destination::Stderr => {
@@ -75,19 +109,14 @@ impl Report {
 
     fn as_text(&self, collected: &Collected) -> String {
         let connections: Vec<_> = collected.tracker.connections().collect();
-        let mut out = String::new();
         if connections.is_empty() {
-            out.push_str("\nNo TCP connection was made.\n");
-        } else {
-            out.push('\n');
-            out.push_str(&table(&connections, &self.options));
-            for connection in self.drawn(&connections) {
-                out.push('\n');
-                out.push_str(&diagram(connection, &self.options));
-            }
+            return "\nNo TCP connection was made.\n".to_owned();
         }
-        for notice in collected.notices.iter().chain(&collected.capture_error) {
-            out.push_str(&format!("transom: {notice}\n"));
+        let mut out = String::from("\n");
+        out.push_str(&table(&connections, &self.options));
+        for connection in self.drawn(&connections) {
+            out.push('\n');
+            out.push_str(&diagram(connection, &self.options));
         }
         out
     }
@@ -112,10 +141,6 @@ impl Report {
                 drawn
             }
         }
-    }
-
-    fn as_json(&self, _collected: &Collected) -> String {
-        String::new()
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use transom_sim::Impairment;
 
 /// TCP in user space that you can see through.
 #[derive(Debug, Parser)]
@@ -86,6 +87,10 @@ pub(crate) struct RunArgs {
     /// MTU of the program's device; default: that of the host's default route
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1280..=65535))]
     pub(crate) mtu: Option<u32>,
+
+    /// A bad link between the program and transom, such as loss=1%,delay=20ms,seed=7
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) fault: Option<Impairment>,
 
     /// Leave when the program ends, even if processes that it started still use the network
     #[arg(long)]

@@ -45,3 +45,38 @@ pub(crate) fn watch_readable(descriptor: OwnedFd) -> io::Result<AsyncFd<File>> {
     unsafe { AsyncFd::register_with_interest(File::from(descriptor), Interest::READABLE) }
         .map_err(io::Error::from)
 }
+
+/// Descriptors beyond the standard streams that whoever started us left open: they are meant for
+/// the program. To be called before this process opens any of its own.
+pub(crate) fn inherited() -> Vec<RawFd> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        // The listing's own descriptor is among them, but no longer when this is asked.
+        .collect::<Vec<RawFd>>()
+        .into_iter()
+        .filter(|&fd| fd > 2 && is_open(fd))
+        .collect()
+}
+
+fn is_open(fd: RawFd) -> bool {
+    // SAFETY: F_GETFD touches no memory.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+/// Lets go of what only the program should hold, so that whoever waits for the other end of a
+/// pipe waits for the program alone: its stdin and stdout, and the descriptors of [`inherited`].
+pub(crate) fn release(inherited: &[RawFd]) {
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        // Should this fail, we merely hold on to them.
+        let _ = nix::unistd::dup2_stdin(&null);
+        let _ = nix::unistd::dup2_stdout(&null);
+    }
+    for &fd in inherited {
+        // SAFETY: it was open before this process opened anything, hence nothing here owns it.
+        unsafe { libc::close(fd) };
+    }
+}

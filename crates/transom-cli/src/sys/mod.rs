@@ -11,7 +11,7 @@ mod process;
 mod signal;
 mod socket;
 
-pub(crate) use descriptor::{adopt, close_all_but, watch_readable};
+pub(crate) use descriptor::{adopt, close_all_but, inherited, release, watch_readable};
 pub(crate) use device::{attach_tun, columns};
 pub(crate) use process::{
     ChildState, Forked, exec, fork, fork_sibling, leave, process_descriptor,

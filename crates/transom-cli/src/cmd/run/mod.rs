@@ -50,6 +50,7 @@ use self::signals::Signals;
 
 /// Runs the program to its end.
 pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
+    let inherited = sys::inherited();
     let published = args
         .publish
         .iter()
@@ -63,8 +64,9 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
         .map_err(|error| Failure::doing("watch for signals", error))?;
     // Everything above and this happen with a single thread.
     let sandbox = Sandbox::make(&plan, &mask, args.command.clone())?;
+    sys::release(&inherited);
     sys::raise_descriptor_limit();
-    let settings = Settings::new(&plan, host.nameservers(), published);
+    let settings = Settings::new(&plan, host.nameservers(), published, args.fault.clone());
     let (device, started) = (sandbox.kind.clone(), Instant::now());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -13,7 +13,8 @@ use nix::unistd::Pid;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use transom::{EchoMode, RouteTarget, Stack, StackConfig};
-use transom_device::{Device, PacketSocket, Tun};
+use transom_device::{Device, Impaired, PacketSocket, Tun};
+use transom_sim::Impairment;
 
 use super::activity::Activity;
 use super::capture::Capture;
@@ -36,6 +37,7 @@ pub(crate) struct Settings {
     mtu: u32,
     nameservers: Vec<SocketAddr>,
     published: Vec<Published>,
+    fault: Option<Impairment>,
 }
 
 impl Settings {
@@ -44,12 +46,14 @@ impl Settings {
         plan: &Plan,
         nameservers: Vec<SocketAddr>,
         published: Vec<Published>,
+        fault: Option<Impairment>,
     ) -> Self {
         Self {
             inside: plan.families().copied().collect(),
             mtu: plan.mtu,
             nameservers,
             published,
+            fault,
         }
     }
 
@@ -211,6 +215,10 @@ fn start_stack(
     } else {
         let socket = PacketSocket::from_pair_fd(device, mtu, PEER_INTERFACE)?;
         Box::new(PointToPoint::new(socket, PEER_MAC, INTERFACE_MAC))
+    };
+    let device: Box<dyn Device> = match &settings.fault {
+        Some(fault) => Box::new(Impaired::both(device, fault.clone())),
+        None => device,
     };
     let config = StackConfig::default()
         .any_address(true)

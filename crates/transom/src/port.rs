@@ -70,6 +70,22 @@ pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(fd)
 }
 
+/// The descriptor has nothing new, but a device that delays frames may have some whose time has come.
+fn recv_late(port: &Mutex<Port>, frames: &mut Vec<RxFrame>, max: usize) -> Poll<io::Result<usize>> {
+    let mut port = port.lock("receive what is late");
+    let is_due = port
+        .device
+        .next_deadline()
+        .is_some_and(|at| at <= std::time::Instant::now());
+    if !is_due {
+        return Poll::Pending;
+    }
+    match port.device.recv(frames, max) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
 /// How the driver waits for the device.
 #[derive(Debug)]
 pub(crate) enum Readable {
@@ -102,7 +118,10 @@ impl Readable {
     ) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = match self {
-                Self::Fd(fd) => Some(ready!(fd.poll_read_ready(cx))?),
+                Self::Fd(fd) => match fd.poll_read_ready(cx)? {
+                    Poll::Ready(guard) => Some(guard),
+                    Poll::Pending => return recv_late(port, frames, max),
+                },
                 Self::Notify => None,
             };
             let mut port = port.lock("receive");

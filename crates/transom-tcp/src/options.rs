@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn req_mss_3_a_tiny_mss_is_raised() {
+    fn req_mss_3_and_lx_24_a_tiny_mss_is_raised() {
         let (config, path) = (Config::default(), Path::new(1500, 20));
         for mss in [0, 1, 8, 47] {
             let peer = Options {

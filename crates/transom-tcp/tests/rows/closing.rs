@@ -90,7 +90,7 @@ fn req_ev_x_8_a_fin_that_acknowledges_ours() {
 }
 
 #[test]
-fn req_ev_x_9_and_ev_o_8_and_lx_6_fin_wait_2_is_limited_only_without_a_reader() {
+fn req_ev_x_9_and_ev_o_8_and_lx_6_and_sec_fw2_1_fin_wait_2_is_limited_only_without_a_reader() {
     let mut e = E::state(State::FinWait2);
     e.wait(secs(100_000));
     e.is(State::FinWait2);

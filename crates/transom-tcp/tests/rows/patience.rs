@@ -284,3 +284,46 @@ fn req_must_18_and_must_19_repeated_timeouts_double_up_to_the_limit() {
     }
     assert_eq!(interval, secs(60));
 }
+
+#[test]
+fn req_rto_11_repeated_timeouts_keep_the_estimate() {
+    let mut e = E::established();
+    let before = e.conn.info();
+    e.write(1000);
+    e.wait(secs(30));
+    e.skip();
+    let after = e.conn.info();
+    assert!(after.backoff >= 5);
+    assert_eq!((after.srtt, after.rttvar), (before.srtt, before.rttvar));
+}
+
+#[test]
+fn req_lx_1_and_lx_2_and_lx_3_and_lx_7_the_defaults_are_what_they_are_said_to_be() {
+    let config = Config::default();
+    assert_eq!(config.rto_min, ms(200));
+    assert_eq!(config.rto_max, secs(60));
+    assert_eq!(config.rto_initial, secs(1));
+    let mut e = E::established();
+    e.write(100_000);
+    assert_eq!(e.snxt(), 1 + 10 * 1000);
+    // A round trip of 10 ms still means 200 ms of patience.
+    let rto = e.conn.info().rto;
+    assert!(rto >= ms(200) && rto <= ms(250), "{rto:?}");
+}
+
+#[test]
+fn req_cve_30_time_that_goes_backwards_does_no_harm() {
+    let mut e = E::established();
+    e.write(1000);
+    e.wait(secs(1));
+    e.skip();
+    e.now = crate::harness::start();
+    e.lt(". 1:1 ack 501").unwrap();
+    e.conn.handle_timeout(e.now);
+    e.write(500);
+    e.lt("P. 1:11 ack 1001").unwrap();
+    e.wait(secs(3));
+    e.skip();
+    e.read(10);
+    e.is(State::Established);
+}

@@ -1,5 +1,6 @@
 //! Sending: segment size, PSH, Nagle's algorithm, silly windows, cork, closed windows, path MTU.
 
+use transom_tcp::congestion::Algorithm;
 use transom_tcp::{Config, Path, PathError, State, TransmitKind};
 
 use crate::harness::dialogue::{E, Setup};
@@ -494,4 +495,62 @@ fn super_segments_are_whole_segments_within_the_windows() {
     let burst = e.next().unwrap();
     assert_eq!((burst.segment_size, burst.payload.len() % 1000), (1000, 0));
     assert!(burst.payload.len() >= 10_000);
+}
+
+#[test]
+fn req_may_18_the_congestion_controller_can_be_chosen() {
+    for (algorithm, name) in [(Algorithm::Reno, "reno"), (Algorithm::Cubic, "cubic")] {
+        let mut e = Setup::default()
+            .config(|c| c.congestion(algorithm))
+            .established();
+        assert_eq!(e.conn.info().congestion, name);
+        e.write(50_000);
+        e.skip();
+        e.lt(". 1:1 ack 10001").unwrap();
+        // Either begins with slow start.
+        assert_eq!(e.conn.info().cwnd, 20_000);
+    }
+}
+
+#[test]
+fn req_cve_20_an_mss_of_zero_still_transfers() {
+    let mut e = Setup::default().peer("mss 0").established();
+    e.write(1000);
+    let mut acked = 1;
+    while acked < 1001 {
+        e.skip();
+        let snxt = e.snxt();
+        assert!(snxt > acked, "no progress at {acked}");
+        acked = snxt;
+        e.lt(&format!(". 1:1 ack {acked}")).unwrap();
+    }
+    assert_eq!(e.conn.info().eff_snd_mss, 88);
+}
+
+#[test]
+fn req_drs_4_and_drs_5_the_window_grows_only_without_a_size_and_with_a_reader() {
+    let window_after = |config: fn(Config) -> Config, reads: bool| {
+        let setup = Setup::default().config(config).peer("mss 1000,wscale 0");
+        let mut e = setup.established();
+        let mut next = 1;
+        for _ in 0..200 {
+            let len = e.rwnd().min(1000);
+            if len > 0 {
+                e.lt(&format!("P. {next}:{} ack 1", next + len)).unwrap();
+                next += len;
+            }
+            if reads {
+                e.read_some(usize::MAX);
+            }
+            e.wait(ms(1));
+            e.skip();
+        }
+        e.rwnd() + e.conn.recv_queue() as i64
+    };
+    let grown = window_after(|c| c.recv_buffer_initial(10_000), true);
+    assert!(grown > 15_000, "{grown}");
+    let slow = window_after(|c| c.recv_buffer_initial(10_000), false);
+    assert!(slow <= 10_000 + 4096, "{slow}");
+    let fixed = window_after(|c| c.recv_buffer(10_000), true);
+    assert!(fixed <= 10_000, "{fixed}");
 }

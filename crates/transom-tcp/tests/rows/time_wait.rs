@@ -1,6 +1,8 @@
 //! TIME-WAIT: RFC 9293 §3.6.1, RFC 6191, RFC 1337; in the connection and in its small form.
 
-use transom_tcp::{CloseReason, Config, Discard, State, TimeWait, TimeWaitReply};
+use transom_tcp::{
+    CloseReason, Config, Connection, Discard, Identity, Path, State, TimeWait, TimeWaitReply,
+};
 
 use crate::harness::dialogue::{E, Setup};
 use crate::harness::notation::show;
@@ -87,7 +89,7 @@ fn the_small_form_keeps_the_deadline_and_waits_for_the_reader() {
 }
 
 #[test]
-fn req_tw_1_a_newer_timestamp_reopens() {
+fn req_tw_1_and_paws_7_a_newer_timestamp_reopens() {
     let (mut time_wait, e) = with_timestamps();
     let line = "S 500000000:500000000 <mss 1000,TS val 121 ecr 0>";
     assert_eq!(answer(&mut time_wait, &e, line).unwrap(), REOPEN);
@@ -231,4 +233,24 @@ fn req_ev_t_12_in_time_wait_an_acknowledgement_of_what_was_never_sent_is_answere
     // At a limited rate: it may be forged.
     let again = answer(&mut time_wait, &e, ". 2:2 ack 3");
     assert_eq!(again, Err(Discard::TimeWaitOldSegment));
+}
+
+#[test]
+fn req_tw_8_a_reopened_connection_inherits_nothing() {
+    let (mut time_wait, e) = with_timestamps();
+    // The old connection had timestamps; the new SYN offers SACK and scaling instead.
+    let syn = e.segment("S 500:500 <mss 700,sackOK,wscale 3>");
+    let TimeWaitReply::Reopen { min_iss } = time_wait.handle_segment(e.now, &syn) else {
+        panic!("not reopened")
+    };
+    let identity = Identity::new(min_iss + 1, 9);
+    let path = Path::new(1500, 20);
+    let conn = Connection::accept(Config::default(), path, identity, &syn, e.now).unwrap();
+    let info = conn.info();
+    assert_eq!(
+        (info.timestamps, info.sack, info.peer_mss),
+        (false, true, 700)
+    );
+    assert_eq!(info.srtt, None);
+    assert!(info.iss.gt(time_wait.min_iss()));
 }

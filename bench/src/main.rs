@@ -1,7 +1,8 @@
 //! Side-by-side benchmarks: `cargo run --release -p bench -- all`.
 //!
 //! - `all [--rounds N]`: every comparison; writes `bench/RESULTS.md`
-//! - `tun [--rounds N] [--only NAME]`, `memory [--rounds N] [--only NAME]`: one comparison, printed
+//! - `tun [--rounds N] [--only NAME]`, `memory [--rounds N] [--only NAME] [--mib N]`: one comparison, printed;
+//!   `valgrind --tool=callgrind bench memory --rounds 1 --only transom --mib 16` counts instructions
 //!
 //! Needs root (network namespaces, TUN).
 #![expect(
@@ -43,10 +44,11 @@ fn main() -> ExitCode {
         .and_then(|n| n.parse().ok())
         .unwrap_or(5);
     let only = option(&arguments, "--only").unwrap_or_default();
+    let mib = option(&arguments, "--mib").and_then(|n| n.parse().ok());
     let result = match arguments.first().map(String::as_str) {
         Some("all") => all(rounds),
         Some("tun") => tun(rounds, &only).map(|sections| show(&sections)),
-        Some("memory") => memory::compare(rounds, &only).map(|sections| show(&sections)),
+        Some("memory") => memory::compare(rounds, &only, mib).map(|sections| show(&sections)),
         Some("pair") => pair(&arguments),
         Some("node") => node(&arguments),
         _ => Err(io::Error::other(
@@ -84,7 +86,7 @@ fn option(arguments: &[String], name: &str) -> Option<String> {
 
 fn all(rounds: usize) -> io::Result<()> {
     let mut sections = tun(rounds, "")?;
-    sections.extend(memory::compare(rounds, "")?);
+    sections.extend(memory::compare(rounds, "", None)?);
     show(&sections);
     table::write(
         Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -28,7 +28,7 @@ pub(crate) struct Transfer {
 type Run = fn(Load) -> io::Result<Transfer>;
 
 /// The comparison in memory; the application copies 64 KiB in and out each time.
-pub(crate) fn compare(rounds: usize, only: &str) -> io::Result<Vec<Section>> {
+pub(crate) fn compare(rounds: usize, only: &str, mib: Option<usize>) -> io::Result<Vec<Section>> {
     let loads = [
         (
             "MTU 1500, checksums in software",
@@ -51,7 +51,8 @@ pub(crate) fn compare(rounds: usize, only: &str) -> io::Result<Vec<Section>> {
     ];
     let stacks: [(&str, Run); 2] = [("transom", ours::in_memory), ("smoltcp", smol::in_memory)];
     let mut sections = Vec::new();
-    for (title, load) in loads {
+    for (title, mut load) in loads {
+        load.bytes = mib.map_or(load.bytes, |mib| mib << 20);
         let chosen = || stacks.iter().filter(|stack| stack.0.contains(only));
         let mut rows: Vec<Row> = chosen()
             .map(|stack| Row {

@@ -135,7 +135,7 @@ impl Ends {
             now,
             buffer: BytesMut::new(),
         };
-        ends.exchange();
+        while ends.exchange() {}
         Ok(ends)
     }
 
@@ -146,27 +146,21 @@ impl Ends {
         self.accepted
     }
 
-    /// Carries frames until neither side has one; says whether there were any.
+    /// Carries a batch of frames each way; says whether there were any.
     fn exchange(&mut self) -> bool {
-        let mut moved = false;
-        loop {
-            let there = carry(
-                self.now,
-                &mut self.client,
-                &mut self.server,
-                &mut self.buffer,
-            );
-            let back = carry(
-                self.now,
-                &mut self.server,
-                &mut self.client,
-                &mut self.buffer,
-            );
-            if there + back == 0 {
-                return moved;
-            }
-            moved = true;
-        }
+        let there = carry(
+            self.now,
+            &mut self.client,
+            &mut self.server,
+            &mut self.buffer,
+        );
+        let back = carry(
+            self.now,
+            &mut self.server,
+            &mut self.client,
+            &mut self.buffer,
+        );
+        there + back > 0
     }
 
     fn tick(&mut self) {

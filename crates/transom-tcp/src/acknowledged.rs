@@ -21,6 +21,7 @@ impl Tcb {
     pub(crate) fn on_ack(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
         let was_window = self.snd.wnd;
         let is_duplicate = self.is_duplicate(segment);
+        let was_one = self.congestion.cwnd() <= u64::from(self.mss(env));
         if self.syn_outstanding() {
             self.syn_acknowledged(env, now, segment);
         } else if segment.ack.ge(self.snd.una) {
@@ -40,6 +41,14 @@ impl Tcb {
         }
         if self.snd.wnd > 0 {
             self.window_is_open(env, now, was_window == 0);
+        }
+        if advance > 0 {
+            self.ecn.hold = was_one && self.ecn.is_echo(segment);
+            if self.ecn.hold {
+                // RFC 3168 §6.1.2 ECN-9: a window of one segment cannot be reduced further, so that
+                // the next segment waits for the retransmission timer.
+                env.timers.set(Timer::Retransmit, now + self.rtt.rto());
+            }
         }
     }
 
@@ -127,7 +136,8 @@ impl Tcb {
             env.counters.bytes_acked = env.counters.bytes_acked.saturating_add(freed as u64);
         }
         let rtt = self.measure(env, now, segment, &outcome, advance, mss);
-        self.tell_congestion(now, &outcome, before, rtt, mss);
+        let echo = self.ecn.is_echo(segment);
+        self.tell_congestion(now, &outcome, before, rtt, mss, echo);
         if outcome.restart_rto && advance > 0 {
             self.restart_retransmit_timer(env, now);
         }
@@ -167,18 +177,33 @@ impl Tcb {
         before: u64,
         rtt: Option<Duration>,
         mss: u16,
+        echo: bool,
     ) {
-        if outcome.exited_recovery {
+        let echo_is_over = self.ecn.on_progress(self.snd.una);
+        if outcome.exited_recovery || echo_is_over {
             self.congestion
                 .on_recovery_exit(now, self.recovery.flight_size());
         }
         if outcome.entered_recovery {
+            // The window of an echo's episode has been reduced for this round trip already.
+            if !self.ecn.in_episode() {
+                self.congestion.on_loss(&LossInfo {
+                    now,
+                    kind: LossKind::FastRetransmit,
+                    flight_size: self.recovery.flight_size(),
+                    mss: u64::from(mss),
+                });
+            }
+            self.ecn.on_reduction(self.snd.nxt, false);
+        } else if echo && self.ecn.may_reduce() && !self.is_recovering() {
             self.congestion.on_loss(&LossInfo {
                 now,
-                kind: LossKind::FastRetransmit,
-                flight_size: self.recovery.flight_size(),
+                kind: LossKind::Ecn,
+                // What was in flight when the mark was made.
+                flight_size: self.recovery.flight_size() + u64::from(outcome.newly_acked),
                 mss: u64::from(mss),
             });
+            self.ecn.on_reduction(self.snd.nxt, true);
         }
         let ssthresh = self.congestion.ssthresh();
         if let Some(cwnd) = self
@@ -196,24 +221,31 @@ impl Tcb {
         let is_cwnd_limited = self.snd.cwnd_limited
             || (self.congestion.in_slow_start()
                 && self.congestion.cwnd() < 2 * self.snd.max_in_flight);
-        self.congestion.on_ack(&AckInfo {
-            now,
-            bytes_acked: u64::from(outcome.delivered),
-            bytes_in_flight_before: before,
-            bytes_in_flight: self.recovery.pipe(),
-            rtt,
-            srtt: self.rtt.srtt(),
-            min_rtt: self.rtt.min_rtt(),
-            is_cwnd_limited,
-            app_limited: self.snd.unsent() == 0,
-            round_end,
-            in_recovery: self.recovery.is_in_recovery(),
-        });
+        // RFC 3168 §6.1.2 ECN-7: an echo never lets the window grow.
+        if !echo {
+            self.congestion.on_ack(&AckInfo {
+                now,
+                bytes_acked: u64::from(outcome.delivered),
+                bytes_in_flight_before: before,
+                bytes_in_flight: self.recovery.pipe(),
+                rtt,
+                srtt: self.rtt.srtt(),
+                min_rtt: self.rtt.min_rtt(),
+                is_cwnd_limited,
+                app_limited: self.snd.unsent() == 0,
+                round_end,
+                in_recovery: self.recovery.is_in_recovery(),
+            });
+        }
         if round_end {
             self.snd.round_end = self.snd.nxt;
             self.snd.cwnd_limited = false;
             self.snd.max_in_flight = self.recovery.pipe();
         }
+    }
+
+    fn is_recovering(&self) -> bool {
+        self.recovery.is_in_recovery() || self.recovery.is_in_loss()
     }
 
     /// SND.UNA moved.

@@ -76,6 +76,8 @@ pub struct Config {
     /// Longest time that sender-side silly-window avoidance holds data. Default 200 ms
     /// (RFC 9293 §3.8.6.2.1: 0.1 to 1 s).
     pub sws_override: Duration,
+    /// Explicit congestion notification (RFC 3168). Default [`EcnUse::Accept`], as Linux.
+    pub ecn: EcnUse,
     /// Differentiated-services code point for every segment (6 bits). Default 0.
     pub dscp: u8,
     /// Report soft errors as events (RFC 9293 SHLD-20). Default true.
@@ -115,11 +117,23 @@ impl Default for Config {
             reset_at_sack_edge: true,
             cork_limit: Duration::from_millis(200),
             sws_override: Duration::from_millis(200),
+            ecn: EcnUse::Accept,
             dscp: 0,
             report_soft_errors: true,
             linger: Linger::Background,
         }
     }
+}
+
+/// Whether routers may mark our data instead of dropping it (RFC 3168).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EcnUse {
+    /// Never.
+    Off,
+    /// When the peer asks for it.
+    Accept,
+    /// Also ask for it, in the first SYN of an active open.
+    Request,
 }
 
 /// What `close` does with data that was not yet sent or acknowledged.
@@ -198,6 +212,7 @@ setters! {
     reset_at_sack_edge: bool,
     cork_limit: Duration,
     sws_override: Duration,
+    ecn: EcnUse,
     dscp: u8,
     report_soft_errors: bool,
     linger: Linger,

@@ -44,6 +44,8 @@ pub struct ConnectionInfo {
     pub timestamps: bool,
     /// Selective acknowledgements are in use.
     pub sack: bool,
+    /// Explicit congestion notification is in use for what we send.
+    pub ecn: bool,
     /// The shift that the peer applies to its window, when scaling is in use.
     pub snd_wind_shift: Option<u8>,
     /// The shift that we apply to ours.
@@ -121,6 +123,7 @@ impl ConnectionInfo {
             advertised_mss: env.path.advertised_mss(),
             timestamps: false,
             sack: false,
+            ecn: false,
             snd_wind_shift: None,
             rcv_wind_shift: None,
             cwnd: 0,
@@ -153,6 +156,7 @@ impl ConnectionInfo {
             recovery,
             congestion,
             rtt,
+            ecn,
             handshake: _,
             reply: _,
             probe_owed: _,
@@ -167,6 +171,7 @@ impl ConnectionInfo {
             advertised_mss: negotiated.advertised_mss,
             timestamps: negotiated.timestamps,
             sack: negotiated.sack,
+            ecn: ecn.is_capable(),
             snd_wind_shift: negotiated.shifts.map(|(snd, _)| snd),
             rcv_wind_shift: negotiated.shifts.map(|(_, rcv)| rcv),
             cwnd: congestion.cwnd(),

@@ -56,6 +56,7 @@ pub mod config;
 pub mod congestion;
 mod connection;
 mod discard;
+mod ecn;
 mod env;
 mod error;
 mod event;
@@ -78,7 +79,7 @@ mod timewait;
 mod transmit;
 
 pub use arrives::{closed, listen};
-pub use config::{Config, Identity, KeepAlive, Linger, Path};
+pub use config::{Config, EcnUse, Identity, KeepAlive, Linger, Path};
 pub use connection::Connection;
 pub use discard::Discard;
 pub use error::{CloseError, RecvError, SendError};

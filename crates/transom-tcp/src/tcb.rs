@@ -13,6 +13,7 @@ use transom_wire::{Seq, SeqRange};
 use crate::arrives::closed::bare_reset;
 use crate::config::Config;
 use crate::congestion::{self, Controller};
+use crate::ecn::EcnState;
 use crate::env::Env;
 use crate::event::{CloseReason, Event};
 use crate::options::Negotiated;
@@ -87,6 +88,7 @@ pub(crate) struct Tcb {
     pub(crate) recovery: Recovery,
     pub(crate) congestion: Box<dyn Controller>,
     pub(crate) rtt: RttEstimator,
+    pub(crate) ecn: EcnState,
     /// Present until our SYN is acknowledged.
     pub(crate) handshake: Option<Box<Handshake>>,
     /// A reset that does not end the connection: for a segment that belongs to another one.
@@ -131,6 +133,7 @@ impl Tcb {
                 .build(u64::from(mss), initial_window(env, mss), now),
             negotiated,
             rtt: opening.rtt,
+            ecn: EcnState::new(&env.config, &opening.handshake, syn),
             handshake: Some(Box::new(opening.handshake)),
             reply: None,
             probe_owed: false,

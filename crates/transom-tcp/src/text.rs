@@ -19,6 +19,10 @@ impl Tcb {
         now: Instant,
         arrival: &mut Arrival<'_>,
     ) -> Result<(), Discard> {
+        // RFC 3168 §6.1.5 ECN-6: only marks on what is accepted count.
+        if !arrival.payload.is_empty() && self.ecn.on_data(arrival.segment) {
+            self.rcv.ack_now();
+        }
         let payload = core::mem::take(&mut arrival.payload);
         let end = arrival.seq + crate::recv::window::octets(payload.len());
         let pieces = self.count_pieces(arrival.segment);

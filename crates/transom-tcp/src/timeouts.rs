@@ -95,6 +95,7 @@ impl Tcb {
             }
             handshake.syn_ack_owed = true;
         } else {
+            self.ecn.hold = false;
             if self.snd.in_flight() == 0 {
                 return;
             }
@@ -120,6 +121,7 @@ impl Tcb {
                 flight_size,
                 mss,
             });
+            self.ecn.on_reduction(self.snd.nxt, false);
         }
         env.counters.timeouts = env.counters.timeouts.wrapping_add(1);
         // RFC 6298 §5.5, §5.6.

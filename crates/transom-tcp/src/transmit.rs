@@ -7,6 +7,7 @@
 use transom_wire::tcp::{Flags, Options};
 use transom_wire::{Ecn, Payload, Seq, SeqRange};
 
+use crate::ecn;
 use crate::env::Env;
 use crate::options;
 use crate::recovery::{Retransmit, SendLimits};
@@ -33,12 +34,13 @@ impl SynSent {
             self.sent_at = now;
         }
         self.last_sent = now;
+        let flags = Flags::SYN | ecn::syn_flags(&env.config, self.transmissions);
         self.transmissions = self.transmissions.saturating_add(1);
         env.timers.start(Timer::Retransmit, now + self.rtt.rto());
         Some(Transmit {
             seq: self.iss,
             ack: Seq::default(),
-            flags: Flags::SYN,
+            flags,
             window: syn_window(&env.config),
             urgent: 0,
             options: options::syn(&env.config, &env.path, env.ts_val(now)),
@@ -111,7 +113,7 @@ impl Tcb {
         Some(Transmit {
             seq: self.snd.iss,
             ack: self.rcv.nxt(),
-            flags: Flags::SYN | Flags::ACK,
+            flags: Flags::SYN | Flags::ACK | self.ecn.syn_ack_flags(),
             window: syn_window(&env.config),
             urgent: 0,
             options: self.negotiated.syn_ack(timestamps),
@@ -217,6 +219,8 @@ impl Tcb {
             return None;
         }
         self.restart_after_idle(env, now);
+        // A device would repeat CWR on each piece, and the second could end a newer echo.
+        let max_payload = if self.ecn.owes_cwr() { 0 } else { max_payload };
         let (options, mss) = self.options(env, now);
         let offer = self.offer(env, mss, max_payload);
         let len = match decide(&offer) {
@@ -230,7 +234,7 @@ impl Tcb {
         let payload = self.snd.queue.slice(seq, len as usize);
         let end = seq + len;
         let is_last = end == self.snd.queue.end();
-        let mut flags = Flags::ACK;
+        let mut flags = Flags::ACK | self.ecn.take_cwr();
         // RFC 9293 §3.9.1.2 MUST-61, SHLD-27: on the last segment of what was written, or of a
         // burst, but never on what the application holds back.
         if (is_last && !self.snd.cork) || len > u32::from(mss) {
@@ -280,6 +284,9 @@ impl Tcb {
         // RFC 3042: two segments more for the first duplicate acknowledgements.
         let allowance = self.recovery.limited_transmit_allowance(mss);
         let room = cwnd.saturating_add(allowance).saturating_sub(pipe);
+        // RFC 3168 §6.1.2 ECN-9.
+        let on_hold = self.ecn.hold && env.timers.is_set(Timer::Retransmit);
+        let room = if on_hold { 0 } else { room };
         let in_recovery = self.recovery.is_in_recovery() || self.recovery.is_in_loss();
         let window = cwnd.min(u64::from(self.snd.wnd));
         Offer {
@@ -463,6 +470,9 @@ impl Tcb {
         mss: u16,
     ) -> Transmit {
         let (flags, urgent) = self.urgent_pointer(seq, flags, payload.len());
+        let flags = flags | self.ecn.ack_flags();
+        let is_new = matches!(kind, TransmitKind::Data | TransmitKind::Fin);
+        let ecn = self.ecn.codepoint(is_new && !payload.is_empty());
         let window = self
             .rcv
             .select_window(self.negotiated.rcv_shift(), u32::from(self.rcv.rmss));
@@ -481,7 +491,7 @@ impl Tcb {
             options,
             payload,
             segment_size: mss,
-            ecn: Ecn::NotEct,
+            ecn,
             dscp: env.config.dscp,
             kind,
         }

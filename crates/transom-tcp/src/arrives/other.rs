@@ -193,6 +193,7 @@ fn note_duplicate(tcb: &mut Tcb, arrival: &Arrival<'_>, nxt: Seq) {
 
 /// SYN-RECEIVED: the peer's SYN once more, alone or with the acknowledgement of ours.
 fn peers_own_syn(tcb: &mut Tcb, arrival: &mut Arrival<'_>) -> Result<(), Discard> {
+    tcb.ecn.on_syn_again(arrival.segment);
     if arrival.segment.has(Flags::ACK) {
         // A simultaneous open (RFC 9293 Figure 7). Read literally, step 1 would reject this
         // SYN-ACK, because its sequence number lies left of the window (EV-SO-2).

@@ -104,23 +104,39 @@ impl Setup {
         }
     }
 
-    /// E(SYN-SENT), the SYN already seen.
-    pub fn syn_sent(self) -> E {
+    /// E(SYN-SENT), the SYN not yet sent.
+    pub fn fresh(self) -> E {
         let identity = Identity::new(self.iss, 0);
         let conn = Connection::connect(self.config.clone(), self.path, identity, start());
-        let mut e = self.build(conn);
-        e.gt("S 0:0");
+        self.build(conn)
+    }
+
+    /// E(SYN-SENT), the SYN already seen.
+    pub fn syn_sent(self) -> E {
+        self.syn_sent_with("S 0:0")
+    }
+
+    /// E(SYN-SENT), the SYN already seen: it must be this one.
+    pub fn syn_sent_with(self, syn: &str) -> E {
+        let mut e = self.fresh();
+        e.gt(syn);
         e
+    }
+
+    /// E(SYN-RECEIVED), from a listener and a SYN changed in this way; the SYN-ACK not yet sent.
+    pub fn passive(self, change: impl FnOnce(&mut Segment)) -> E {
+        let identity = Identity::new(self.iss, 0);
+        let syn = Line::parse(&format!("S 0:0 <{}>", self.peer_syn));
+        let mut syn = syn.segment(self.irs, self.iss, PEER_WINDOW);
+        change(&mut syn);
+        let conn =
+            Connection::accept(self.config.clone(), self.path, identity, &syn, start()).unwrap();
+        self.build(conn)
     }
 
     /// E(SYN-RECEIVED), from a listener, the SYN-ACK already seen.
     pub fn syn_received(self) -> E {
-        let identity = Identity::new(self.iss, 0);
-        let syn = Line::parse(&format!("S 0:0 <{}>", self.peer_syn));
-        let syn = syn.segment(self.irs, self.iss, PEER_WINDOW);
-        let conn =
-            Connection::accept(self.config.clone(), self.path, identity, &syn, start()).unwrap();
-        let mut e = self.build(conn);
+        let mut e = self.passive(|_| {});
         e.gt("S. 0:0 ack 1");
         e
     }

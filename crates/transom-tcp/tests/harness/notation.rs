@@ -2,7 +2,7 @@
 //!
 //! `FLAGS SEQ:END [ack N] [win N] [urg N] [<OPTION,…>]`
 //!
-//! Flags: `S` SYN, `F` FIN, `R` RST, `P` PSH, `U` URG, `.` ACK, `-` none. `SEQ:END` is the data; SYN
+//! Flags: `S` SYN, `F` FIN, `R` RST, `P` PSH, `E` ECE, `W` CWR, `U` URG, `.` ACK, `-` none. `SEQ:END` is the data; SYN
 //! and FIN do not count in it. Options: `mss N`, `wscale N`, `sackOK`, `TS val N ecr N`, `nots`
 //! (expected absent), `sack A:B C:D`.
 
@@ -127,6 +127,8 @@ fn flags(text: &str) -> Flags {
                 'F' => Flags::FIN,
                 'R' => Flags::RST,
                 'P' => Flags::PSH,
+                'E' => Flags::ECE,
+                'W' => Flags::CWR,
                 'U' => Flags::URG,
                 '.' => Flags::ACK,
                 '-' => Flags::EMPTY,
@@ -141,6 +143,8 @@ fn flag_letters(flags: Flags) -> String {
         (Flags::FIN, 'F'),
         (Flags::RST, 'R'),
         (Flags::PSH, 'P'),
+        (Flags::ECE, 'E'),
+        (Flags::CWR, 'W'),
         (Flags::URG, 'U'),
         (Flags::ACK, '.'),
     ];

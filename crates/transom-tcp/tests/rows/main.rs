@@ -14,6 +14,7 @@ mod harness;
 mod acks_in;
 mod calls;
 mod closing;
+mod ecn;
 mod opening;
 mod patience;
 mod sending;

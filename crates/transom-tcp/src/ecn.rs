@@ -30,8 +30,10 @@ pub(crate) struct EcnState {
     echo: bool,
     /// Sender: CWR on the next new data.
     cwr_owed: bool,
-    /// SND.NXT when the window was last reduced. Until SND.UNA is past it, an echo is no news.
-    reduced_at: Option<Seq>,
+    /// The window was reduced, and until SND.UNA is past `reduced_at` an echo is no news.
+    reduced: bool,
+    /// SND.NXT when the window was last reduced.
+    reduced_at: Seq,
     /// That reduction was for an echo, so its end is ours to tell.
     episode: bool,
     /// A window of one segment was marked: nothing new until the retransmission timer expires.
@@ -45,7 +47,8 @@ impl EcnState {
             agreed: agreed(config, handshake, peer),
             echo: false,
             cwr_owed: false,
-            reduced_at: None,
+            reduced: false,
+            reduced_at: Seq::new(0),
             episode: false,
             hold: false,
         }
@@ -133,7 +136,7 @@ impl EcnState {
 
     /// Whether an echo asks for a reduction: RFC 3168 §6.1.2 ECN-7, once per window of data.
     pub(crate) const fn may_reduce(&self) -> bool {
-        self.reduced_at.is_none()
+        !self.reduced
     }
 
     /// The window was reduced, for an echo or for loss.
@@ -142,15 +145,15 @@ impl EcnState {
             return;
         }
         self.cwr_owed = self.is_capable();
-        self.reduced_at = Some(nxt);
+        (self.reduced, self.reduced_at) = (true, nxt);
         self.episode = for_echo;
     }
 
     /// SND.UNA moved; true when this ends the episode of an echo.
     pub(crate) fn on_progress(&mut self, una: Seq) -> bool {
         // Only what was sent after the reduction, with CWR first, can say anything new.
-        if self.reduced_at.is_some_and(|point| una.gt(point)) {
-            self.reduced_at = None;
+        if self.reduced && una.gt(self.reduced_at) {
+            self.reduced = false;
             return core::mem::take(&mut self.episode);
         }
         false

@@ -1,6 +1,8 @@
 //! What the network reports about the path: ICMP errors and a smaller MTU (RFC 9293 §3.9.2.2,
 //! RFC 5927, RFC 1191, RFC 8201).
 
+use core::num::NonZeroU32;
+
 use transom_wire::Seq;
 
 use crate::discard::Discard;
@@ -82,7 +84,7 @@ impl Tcb {
             .una
             .gt(self.snd.mss_since + u32::from(self.mss(env)));
         if proven {
-            self.doubted_mtu = u32::try_from(mtu).ok();
+            self.doubted_mtu = u32::try_from(mtu).ok().and_then(NonZeroU32::new);
         } else {
             self.set_path_mtu(env, now, mtu);
         }
@@ -92,7 +94,7 @@ impl Tcb {
     /// Data was lost: a report that was doubted explains it.
     pub(crate) fn believe_doubted_mtu(&mut self, env: &mut Env, now: Instant) {
         if let Some(mtu) = self.doubted_mtu.take() {
-            self.set_path_mtu(env, now, mtu as usize);
+            self.set_path_mtu(env, now, mtu.get() as usize);
         }
     }
 

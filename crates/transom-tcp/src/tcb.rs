@@ -6,6 +6,7 @@
 //! and the round-trip estimator.
 
 use alloc::boxed::Box;
+use core::num::NonZeroU32;
 
 use transom_wire::tcp::{Options, Timestamps};
 use transom_wire::{Seq, SeqRange};
@@ -102,7 +103,7 @@ pub(crate) struct Tcb {
     /// When the peer was last heard.
     pub(crate) last_heard: Instant,
     /// The path MTU that a router reported, not believed until data is lost (RFC 5927 §7.2).
-    pub(crate) doubted_mtu: Option<u32>,
+    pub(crate) doubted_mtu: Option<NonZeroU32>,
 }
 
 /// The estimator with a configuration's bounds.

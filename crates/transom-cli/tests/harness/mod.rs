@@ -4,6 +4,11 @@
 //! program: as the current user and, for root, also as a user without any privilege; over TUN where
 //! /dev/net/tun is open, and over veth.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these are tests: what cannot be set up fails them"
+)]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod network;

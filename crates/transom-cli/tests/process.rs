@@ -1,0 +1,214 @@
+//! The program is a process like any other: exit codes, signals, descriptors, stops, and nothing left
+//! behind.
+
+#![expect(
+    clippy::expect_used,
+    reason = "these are tests: what cannot be set up fails them"
+)]
+
+mod harness;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use harness::{any_mode, finish, modes, text, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// `transom run --quiet -- sh -c SCRIPT`, started, with its stdout to be read.
+fn start(mut command: Command, script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = command
+        .args(["--quiet", "--", "sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("transom starts");
+    let stdout = child.stdout.take().expect("piped");
+    (child, BufReader::new(stdout))
+}
+
+fn line(reader: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("the program speaks");
+    line.trim_end().to_owned()
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+#[test]
+fn exit_codes_are_the_programs_own_and_otherwise_those_of_env() {
+    let commands: [&[&str]; 5] = [
+        &["sh", "-c", "exit 0"],
+        &["sh", "-c", "exit 7"],
+        &["/nonexistent/program"],
+        &["no-such-program-anywhere"],
+        &["/etc/passwd"],
+    ];
+    for mode in modes() {
+        for words in commands {
+            let plain = finish(mode.plain("env").args(words));
+            let output = finish(mode.run().args(["--quiet", "--"]).args(words));
+            assert_eq!(output.status, plain.status, "{words:?}, {mode}");
+        }
+        let output = finish(mode.run().args(["--no-such-option", "--", "true"]));
+        assert_eq!(output.status.code(), Some(125), "{mode}");
+    }
+    let missing = any_mode()
+        .run()
+        .args(["--", "/nonexistent"])
+        .output()
+        .expect("run");
+    assert_eq!(missing.status.code(), Some(127));
+}
+
+#[test]
+fn a_program_killed_by_a_signal_kills_transom_by_the_same() {
+    for signal in [Signal::SIGTERM, Signal::SIGSEGV, Signal::SIGKILL] {
+        let script = format!("kill -{} $$", signal as i32);
+        let output = finish(
+            any_mode()
+                .run()
+                .args(["--quiet", "--", "sh", "-c", &script]),
+        );
+        assert_eq!(output.status.signal(), Some(signal as i32));
+    }
+}
+
+#[test]
+fn signals_sent_to_transom_reach_the_program() {
+    for mode in modes() {
+        let script = "trap 'echo usr1' USR1; trap 'echo term; exit 5' TERM; echo ready; \
+                      while :; do sleep 0.05; done";
+        let (mut child, mut said) = start(mode.run(), script);
+        assert_eq!(line(&mut said), "ready", "{mode}");
+        // Of the mode's user: we may be another, but then we are root.
+        kill(pid_of(&child), Signal::SIGUSR1).expect("signalled");
+        assert_eq!(line(&mut said), "usr1", "{mode}");
+        kill(pid_of(&child), Signal::SIGTERM).expect("signalled");
+        assert_eq!(line(&mut said), "term", "{mode}");
+        assert_eq!(child.wait().expect("waited").code(), Some(5), "{mode}");
+    }
+}
+
+#[test]
+fn a_stopped_program_stops_transom_and_goes_on_with_it() {
+    let (mut child, mut said) = start(any_mode().run(), "kill -STOP $$; echo on again");
+    let stat = format!("/proc/{}/stat", child.id());
+    until("transom is stopped", || {
+        let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('T'))
+    });
+    kill(pid_of(&child), Signal::SIGCONT).expect("signalled");
+    assert_eq!(line(&mut said), "on again");
+    assert!(child.wait().expect("waited").success());
+}
+
+#[test]
+fn the_user_stays_who_they_were() {
+    for mode in modes() {
+        let plain = finish(mode.plain("id").arg("-u"));
+        let inside = finish(mode.run().args(["--quiet", "--", "id", "-u"]));
+        assert_eq!(text(&inside.stdout), text(&plain.stdout), "{mode}");
+    }
+}
+
+#[test]
+fn streams_descriptors_and_signals_are_those_of_a_plain_run() {
+    let script = "ls /proc/self/fd | wc -w; grep -E 'Sig(Ign|Blk)' /proc/self/status; ulimit -a; \
+                  umask; pwd; cat";
+    for mode in modes() {
+        let said = |mut command: Command| {
+            let mut child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("it starts");
+            child
+                .stdin
+                .take()
+                .expect("piped")
+                .write_all(b"through\n")
+                .expect("written");
+            text(&child.wait_with_output().expect("waited").stdout)
+        };
+        let mut plain = mode.plain("sh");
+        plain.args(["-c", script]);
+        let mut inside = mode.run();
+        inside.args(["--quiet", "--", "sh", "-c", script]);
+        let plain = said(plain);
+        assert!(plain.ends_with("through\n"), "{plain}");
+        assert_eq!(said(inside), plain, "{mode}");
+    }
+}
+
+#[test]
+fn whoever_reads_the_programs_output_waits_only_for_the_program() {
+    let (mut child, mut said) = start(any_mode().run(), "exec >&-; exec sleep 1");
+    let mut rest = String::new();
+    // Ends although the program lives: nobody else holds the pipe.
+    said.read_to_string(&mut rest).expect("read");
+    assert_eq!(child.try_wait().expect("asked"), None);
+    assert!(child.wait().expect("waited").success());
+}
+
+/// Whether a process of this number lives.
+fn lives(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
+}
+
+#[test]
+fn nothing_is_left_when_transom_is_killed() {
+    for mode in modes() {
+        let script = "sleep 1000 & echo $!; setsid sleep 1000 & echo $!; echo $$; wait";
+        let (mut child, mut said) = start(mode.run(), script);
+        let pids: Vec<_> = (0..3).map(|_| line(&mut said)).collect();
+        assert!(pids.iter().all(|pid| lives(pid)), "{pids:?}, {mode}");
+        kill(pid_of(&child), Signal::SIGKILL).expect("killed");
+        child.wait().expect("waited");
+        until(&format!("{pids:?} are gone, {mode}"), || {
+            !pids.iter().any(|pid| lives(pid))
+        });
+    }
+}
+
+#[test]
+fn what_the_program_leaves_running_is_waited_for() {
+    let mode = any_mode();
+    let script = "sleep 0.7 >/dev/null 2>&1 & echo $!; exit 3";
+    let output = finish(mode.run().args(["--", "sh", "-c", script]));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(!lives(text(&output.stdout).trim()));
+    assert!(
+        text(&output.stderr).contains("still serving sleep["),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn with_no_wait_it_is_named_and_left() {
+    let mode = any_mode();
+    let script = "sleep 20 >/dev/null 2>&1 & echo $!";
+    let output = finish(mode.run().args(["--no-wait", "--", "sh", "-c", script]));
+    let pid = text(&output.stdout).trim().to_owned();
+    assert!(output.status.success());
+    assert!(lives(&pid));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains(&format!("cut off from the network: sleep[{pid}]")),
+        "{said}"
+    );
+    let pid = Pid::from_raw(pid.parse().expect("a number"));
+    kill(pid, Signal::SIGKILL).expect("killed");
+}

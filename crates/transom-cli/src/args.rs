@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a program over our own TCP and show every connection that it made
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Play a textbook case with two of our own stacks in virtual time, and draw it
     Demo(DemoArgs),
 }

@@ -1,10 +1,5 @@
 //! What goes wrong before or around a run is said in one clear sentence with the way out.
 
-#![expect(
-    clippy::expect_used,
-    reason = "these are tests: what cannot be set up fails them"
-)]
-
 mod harness;
 
 use std::process::Command;

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Outcome};
 /// Carries out what was typed.
 pub(crate) fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Demo(args) => demo::demo(&args),
     }
 }

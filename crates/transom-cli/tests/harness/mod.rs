@@ -11,8 +11,8 @@
 )]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod network;
-pub mod server;
+pub(crate) mod network;
+pub(crate) mod server;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -24,15 +24,15 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// A user without privileges that exists everywhere.
-pub const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// Who runs transom, and over which device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode {
+pub(crate) struct Mode {
     /// Another user than the one who runs the tests.
-    pub user: Option<u32>,
+    pub(crate) user: Option<u32>,
     /// `--device`
-    pub device: &'static str,
+    pub(crate) device: &'static str,
 }
 
 impl fmt::Display for Mode {
@@ -45,7 +45,7 @@ impl fmt::Display for Mode {
 }
 
 /// Every mode that this machine allows; at least one.
-pub fn modes() -> Vec<Mode> {
+pub(crate) fn modes() -> Vec<Mode> {
     let mut modes = Vec::new();
     if OpenOptions::new()
         .read(true)
@@ -72,17 +72,17 @@ pub fn modes() -> Vec<Mode> {
 }
 
 /// The first mode: for what does not depend on it.
-pub fn any_mode() -> Mode {
+pub(crate) fn any_mode() -> Mode {
     modes()[0]
 }
 
 /// Whether the tests run as root.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     nix::unistd::Uid::effective().is_root()
 }
 
 /// The binary, where every user may execute it.
-pub fn transom() -> &'static Path {
+pub(crate) fn transom() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
         let built = Path::new(env!("CARGO_BIN_EXE_transom"));
@@ -94,7 +94,7 @@ pub fn transom() -> &'static Path {
 }
 
 /// The system's Python, which every user may execute; others on PATH may belong to one user.
-pub fn python() -> &'static str {
+pub(crate) fn python() -> &'static str {
     let system = "/usr/bin/python3";
     if Path::new(system).exists() {
         system
@@ -105,7 +105,7 @@ pub fn python() -> &'static str {
 
 /// A directory of this test process that every user may write to. The system's own cleaning of its
 /// temporary directory removes it.
-pub fn scratch(name: &str) -> PathBuf {
+pub(crate) fn scratch(name: &str) -> PathBuf {
     let directory = std::env::temp_dir()
         .join(format!("transom-test-{}", std::process::id()))
         .join(name);
@@ -117,7 +117,7 @@ pub fn scratch(name: &str) -> PathBuf {
 }
 
 /// Puts a program under a user.
-pub fn as_user(user: Option<u32>, program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn as_user(user: Option<u32>, program: impl AsRef<OsStr>) -> Command {
     let Some(user) = user else {
         return Command::new(program);
     };
@@ -133,14 +133,14 @@ pub fn as_user(user: Option<u32>, program: impl AsRef<OsStr>) -> Command {
 
 impl Mode {
     /// `transom run --device DEVICE` under the mode's user; options, `--` and the program follow.
-    pub fn run(&self) -> Command {
+    pub(crate) fn run(&self) -> Command {
         let mut command = as_user(self.user, transom());
         command.args(["run", "--device", self.device]);
         command
     }
 
     /// A plain run of a program under the mode's user.
-    pub fn plain(&self, program: &str) -> Command {
+    pub(crate) fn plain(&self, program: &str) -> Command {
         as_user(self.user, program)
     }
 }
@@ -149,7 +149,7 @@ impl Mode {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a command to its end and returns what it said; kills it, and fails, if it takes too long.
-pub fn finish(command: &mut Command) -> Output {
+pub(crate) fn finish(command: &mut Command) -> Output {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -161,7 +161,7 @@ pub fn finish(command: &mut Command) -> Output {
 }
 
 /// Waits for a child with piped output.
-pub fn wait(child: Child, what: &str) -> Output {
+pub(crate) fn wait(child: Child, what: &str) -> Output {
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
@@ -176,12 +176,12 @@ pub fn wait(child: Child, what: &str) -> Output {
 }
 
 /// What a command printed.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Waits until something is so; fails after a while. For what another process does.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "never happened: {what}");

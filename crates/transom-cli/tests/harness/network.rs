@@ -7,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 use super::{Mode, NOBODY, as_user, is_root, transom};
 
 /// A network namespace that lives as long as this does.
-pub struct Network {
+pub(crate) struct Network {
     holder: Child,
 }
 
 impl Network {
     /// Makes one and runs a script in it (with `ip` and the like) as its root.
-    pub fn new(script: &str) -> Self {
+    pub(crate) fn new(script: &str) -> Self {
         let mut command = Command::new("unshare");
         if !is_root() {
             command.arg("-Ur");
@@ -37,14 +37,14 @@ impl Network {
     }
 
     /// A program in this network, under the mode's user.
-    pub fn plain(&self, mode: Mode, program: &str) -> Command {
+    pub(crate) fn plain(&self, mode: Mode, program: &str) -> Command {
         let mut command = self.enter();
         command.arg(program);
         with_user(command, mode)
     }
 
     /// `transom run --device DEVICE` in this network, under the mode's user.
-    pub fn run(&self, mode: Mode) -> Command {
+    pub(crate) fn run(&self, mode: Mode) -> Command {
         let mut command = self.enter();
         command
             .arg(transom())
@@ -88,4 +88,4 @@ impl Drop for Network {
 }
 
 /// Used by modes that run as nobody.
-pub const UNPRIVILEGED: u32 = NOBODY;
+pub(crate) const UNPRIVILEGED: u32 = NOBODY;

@@ -9,15 +9,15 @@ use std::thread::{self, JoinHandle};
 use super::until;
 
 /// A real server program on the loopback; stopped when dropped.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     /// Where it listens.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Program {
     /// Starts a program and waits until it listens on `port`.
-    pub fn start(command: &mut Command, port: u16) -> Self {
+    pub(crate) fn start(command: &mut Command, port: u16) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -41,13 +41,13 @@ impl Drop for Program {
 }
 
 /// A port that nobody listens on just now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address").port()
 }
 
 /// nginx that serves and takes files (PUT) under `root`, over HTTP/1.1 and, where asked, HTTP/2 with TLS.
-pub fn nginx(root: &Path, directory: &Path) -> Program {
+pub(crate) fn nginx(root: &Path, directory: &Path) -> Program {
     let port = free_port();
     let d = directory.display();
     let user = if super::is_root() { "user root;" } else { "" };
@@ -71,15 +71,15 @@ pub fn nginx(root: &Path, directory: &Path) -> Program {
 }
 
 /// A server in this process for one connection; what `serve` returns is got by [`Once::join`].
-pub struct Once<T> {
+pub(crate) struct Once<T> {
     thread: JoinHandle<io::Result<T>>,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl<T: Send + 'static> Once<T> {
     /// Listens on the loopback and serves the first connection.
-    pub fn new(serve: impl FnOnce(TcpStream) -> io::Result<T> + Send + 'static) -> Self {
+    pub(crate) fn new(serve: impl FnOnce(TcpStream) -> io::Result<T> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let thread = thread::spawn(move || {
@@ -92,7 +92,7 @@ impl<T: Send + 'static> Once<T> {
     }
 
     /// What the server saw.
-    pub fn join(self) -> io::Result<T> {
+    pub(crate) fn join(self) -> io::Result<T> {
         self.thread.join().expect("the server does not panic")
     }
 }

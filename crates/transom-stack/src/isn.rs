@@ -96,6 +96,38 @@ mod tests {
         assert!((15.5..16.5).contains(&mean), "mean {mean}");
     }
 
+    /// Pearson's statistic of how evenly values fall into 16 bins; 15 degrees of freedom.
+    fn chi_square(values: impl Iterator<Item = u32>) -> f64 {
+        let mut bins = [0_u32; 16];
+        for value in values {
+            bins[value as usize % 16] += 1;
+        }
+        let expected = f64::from(bins.iter().sum::<u32>()) / 16.0;
+        let square = |count: &u32| (f64::from(*count) - expected).powi(2) / expected;
+        bins.iter().map(square).sum()
+    }
+
+    #[test]
+    fn req_must_9_numbers_minus_the_clock_look_random() {
+        let (ids, other) = (Identities::new(&[1; 32]), Identities::new(&[2; 32]));
+        let ports = || 1..=10_000_u16;
+        let isn = |port| ids.initial_sequence(&tuple(port), at(0)).raw();
+        // 44.3 is exceeded by one random sequence in ten thousand.
+        for shift in [0, 8, 16, 28] {
+            let even = chi_square(ports().map(|port| isn(port) >> shift));
+            assert!(even < 44.3, "bits from {shift}: {even}");
+        }
+        // What is known of one tuple says nothing of the next.
+        let step = chi_square(ports().map(|port| isn(port + 1).wrapping_sub(isn(port)) >> 28));
+        assert!(step < 44.3, "differences: {step}");
+        // Nor does what is known under another secret.
+        let apart = |port| isn(port) ^ other.initial_sequence(&tuple(port), at(0)).raw();
+        let secrets = chi_square(ports().map(|port| apart(port) >> 28));
+        assert!(secrets < 44.3, "between secrets: {secrets}");
+        // The test can tell: multiples of four fail it.
+        assert!(chi_square(ports().map(|port| u32::from(port) * 4)) > 44.3);
+    }
+
     #[test]
     fn req_sec_ts_1_offsets_differ_between_tuples_and_stay_for_one() {
         let ids = Identities::new(&[1; 32]);

@@ -44,7 +44,7 @@ impl Tcb {
         }
         if advance > 0 {
             self.ecn.hold = was_one && self.ecn.is_echo(segment);
-            if self.ecn.hold {
+            if self.ecn.hold && !env.timers.is_set(Timer::Persist) {
                 // RFC 3168 §6.1.2 ECN-9: a window of one segment cannot be reduced further, so that
                 // the next segment waits for the retransmission timer.
                 env.timers.set(Timer::Retransmit, now + self.rtt.rto());

@@ -18,6 +18,7 @@ use crate::state::State;
 use crate::synsent::SynSent;
 use crate::tcb::{Phase, Tcb};
 use crate::time::Instant;
+use crate::timer::Timer;
 use crate::timewait::TimeWait;
 
 /// One TCP connection, from its SYN to its end.
@@ -86,7 +87,7 @@ impl Connection {
         let mut env = Env::new(config.into(), path, identity.ts_offset, now);
         env.enter(State::Closed, State::SynSent);
         if let Some(timeout) = env.config.user_timeout {
-            env.timers.set(crate::timer::Timer::User, now + timeout);
+            env.timers.set(Timer::User, now + timeout);
         }
         let syn_sent = SynSent::new(&env, identity.iss, now);
         Self {
@@ -324,7 +325,14 @@ impl Connection {
                 let counters = &mut self.env.counters;
                 counters.segments_sent = counters.segments_sent.wrapping_add(pieces);
             }
-            None => self.env.undrained = None,
+            None => {
+                let timers = &self.env.timers;
+                debug_assert!(
+                    !(timers.is_set(Timer::Retransmit) && timers.is_set(Timer::Persist)),
+                    "EV-O-7: what is outstanding is either sent again or probed for"
+                );
+                self.env.undrained = None;
+            }
         }
         transmit
     }

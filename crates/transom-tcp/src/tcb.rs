@@ -330,8 +330,8 @@ impl Tcb {
         if self.snd.in_flight() == 0 {
             // RFC 6298 §5.2.
             env.timers.stop(Timer::Retransmit);
-        } else {
-            // RFC 6298 §5.3.
+        } else if !env.timers.is_set(Timer::Persist) {
+            // RFC 6298 §5.3. A closed window is probed instead, until it opens.
             env.timers.set(Timer::Retransmit, now + self.rtt.rto());
         }
     }

@@ -233,6 +233,28 @@ fn req_must_43_a_listener_on_one_address_ignores_others() {
 }
 
 #[test]
+fn req_ev_x_1_an_embryo_of_a_listener_closed_in_the_meantime_is_reset() {
+    let (mut stack, listener) = listening();
+    let syn_ack = one_tcp(&exchange(&mut stack, at(0), to_us(SYN).bytes()));
+    assert_eq!(syn_ack.flags, SYN | ACK);
+    stack.tcp_close_listener(at(1), listener);
+    let reset = one_tcp(&drain(&mut stack, at(1)));
+    assert_eq!(reset.flags, RST | ACK);
+    assert_eq!(
+        reset.seq,
+        syn_ack.seq + 1,
+        "the number that the peer expects"
+    );
+    assert_eq!(stack.connections().count(), 0);
+    // The end of the handshake comes too late: there is nobody any more.
+    let ack = to_us(ACK).seq(1001).ack(syn_ack.seq + 1);
+    let reset = one_tcp(&exchange(&mut stack, at(2), ack.bytes()));
+    assert_eq!((reset.flags, reset.seq), (RST, syn_ack.seq + 1));
+    // Nothing is left that would send the SYN-ACK again.
+    assert!(run_until(&mut stack, at(2), at(100_000)).is_empty());
+}
+
+#[test]
 fn req_ev_u_2_closing_a_listener_resets_its_children() {
     let (mut stack, listener) = listening();
     Peer::open(&mut stack, at(0), "10.0.0.2:9", "10.0.0.1:80");

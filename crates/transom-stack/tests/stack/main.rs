@@ -9,6 +9,7 @@
 mod closed;
 mod harness;
 mod icmp;
+mod identity;
 mod ip;
 mod listen;
 mod mangled;

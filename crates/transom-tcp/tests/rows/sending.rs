@@ -554,3 +554,27 @@ fn req_drs_4_and_drs_5_the_window_grows_only_without_a_size_and_with_a_reader() 
     let fixed = window_after(|c| c.recv_buffer(10_000), true);
     assert!(fixed <= 10_000, "{fixed}");
 }
+
+#[test]
+fn progress_at_a_closed_window_does_not_bring_the_next_probe_forward() {
+    let mut e = E::established();
+    e.write(3000);
+    e.skip();
+    // The peer takes its window back under what is in flight, and says so again on each probe.
+    e.lt(". 1:1 ack 1 win 0").unwrap();
+    let mut last = e.next_deadline().unwrap();
+    for acked in [1001, 2001] {
+        e.wait(last);
+        assert!(e.next_line().is_some(), "a probe");
+        let interval = e.next_deadline().unwrap();
+        assert!(interval >= last, "{interval:?} after {last:?}");
+        e.lt(&format!(". 1:1 ack {acked} win 0")).unwrap();
+        assert_eq!(e.next_deadline(), Some(interval), "the probe's timer alone");
+        last = interval;
+    }
+    // An open window ends it, and what is missing is sent again in its time.
+    e.lt(". 1:1 ack 2001 win 60000").unwrap();
+    let timeout = e.next_deadline().unwrap();
+    e.wait(timeout);
+    e.gt("P. 2001:3001 ack 1");
+}

@@ -9,7 +9,7 @@ use transom_wire::Seq;
 use transom_wire::tcp::Flags;
 
 use crate::discard::Discard;
-use crate::egress;
+use crate::egress::{self, Marks};
 use crate::endpoint::{Entry, Holder, IncomingSlot};
 use crate::event::StackEvent;
 use crate::handle::{ConnId, IncomingId, ListenerId};
@@ -241,10 +241,10 @@ impl Stack {
         let path = self.host.path(tuple.remote);
         let identity = self.endpoints.new_identity(&tuple, now, min_iss);
         let connection = Connection::accept(config, path, identity, syn, now)?;
-        let flow_label = self.host.flow_label(&tuple);
+        let marks = Marks::of(&self.host, &tuple);
         let key = self
             .endpoints
-            .add_connection(tuple, connection, holder, self.host.epoch, flow_label)
+            .add_connection(tuple, connection, holder, self.host.epoch, marks)
             .ok_or(Discard::ConnectionLimit)?;
         self.observer.counters.passive_opens += 1;
         self.settle(now, key);
@@ -324,8 +324,8 @@ impl Stack {
         tuple: &Tuple,
         transmit: Transmit,
     ) {
-        let flow_label = self.host.flow_label(tuple);
-        let frame = egress::tcp_frame(&self.host, &self.link, tuple, flow_label, transmit);
+        let marks = Marks::of(&self.host, tuple);
+        let frame = egress::tcp_frame(&self.host, &self.link, tuple, marks, transmit);
         self.observer.counters.segments_out += 1;
         let sent = match frame {
             Some(frame) => self.send_frame(now, frame, tuple.remote),

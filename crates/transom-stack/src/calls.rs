@@ -7,6 +7,7 @@ use bytes::Bytes;
 use transom_tcp::{Connection, ConnectionInfo, Instant, State};
 use transom_wire::Seq;
 
+use crate::egress::Marks;
 use crate::endpoint::{Entry, Holder};
 use crate::error::{ConnectError, ListenError, RecvError, SendError, ShutdownError, StaleHandle};
 use crate::handle::{ConnId, ListenerId};
@@ -82,7 +83,7 @@ impl Stack {
         let identity = self.endpoints.new_identity(&tuple, now, min_iss);
         let config = config.unwrap_or_else(|| self.config.tcp.clone());
         let connection = Connection::connect(config, path, identity, now);
-        let flow_label = self.host.flow_label(&tuple);
+        let marks = Marks::of(&self.host, &tuple);
         let key = self
             .endpoints
             .add_connection(
@@ -90,7 +91,7 @@ impl Stack {
                 connection,
                 Holder::Application,
                 self.host.epoch,
-                flow_label,
+                marks,
             )
             .ok_or(ConnectError::ConnectionLimit)?;
         self.observer.counters.active_opens += 1;
@@ -383,6 +384,23 @@ impl Stack {
             self.observer.counters.orphan_overflows += 1;
         }
         self.settle(now, id.0);
+    }
+
+    /// The TTL or hop limit of a connection's segments; `None` when the handle is stale.
+    #[must_use]
+    pub fn tcp_hop_limit(&self, id: ConnId) -> Option<u8> {
+        let slot = self.endpoints.tenants.connections.get(id.0)?;
+        Some(slot.marks.hop_limit.unwrap_or(self.host.hop_limit))
+    }
+
+    /// Sets the TTL or hop limit of the segments to come. False when the handle is stale.
+    // RFC 9293 §3.9.2 MUST-49: it can be chosen; 0 would never leave the host.
+    pub fn tcp_set_hop_limit(&mut self, id: ConnId, hop_limit: u8) -> bool {
+        let slot = self.endpoints.tenants.connections.get_mut(id.0);
+        slot.is_some_and(|slot| {
+            slot.marks.hop_limit = Some(hop_limit.max(1));
+            true
+        })
     }
 
     /// A snapshot of a connection.

@@ -122,12 +122,31 @@ impl IpMeta {
     }
 }
 
+/// What the IP header of a connection's segments says beside its addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    /// IPv6 flow label.
+    pub(crate) flow_label: u32,
+    /// TTL or hop limit; none for that of the host.
+    pub(crate) hop_limit: Option<u8>,
+}
+
+impl Marks {
+    /// Those of a flow of which the application has chosen nothing.
+    pub(crate) fn of(host: &Host, tuple: &Tuple) -> Self {
+        Self {
+            flow_label: host.flow_label(tuple),
+            hop_limit: None,
+        }
+    }
+}
+
 /// The frame for a segment of a connection, or for a reset without one.
 pub(crate) fn tcp_frame(
     host: &Host,
     link: &Link,
     tuple: &Tuple,
-    flow_label: u32,
+    marks: Marks,
     transmit: Transmit,
 ) -> Option<TxFrame> {
     let header = Header {
@@ -142,12 +161,14 @@ pub(crate) fn tcp_frame(
     };
     let payload_len = transmit.payload.len();
     let tcp_len = header.header_len();
+    // RFC 9293 §3.9.2 MUST-49: the TTL is the host's or, where an application chose one, its own.
+    let hop_limit = marks.hop_limit.unwrap_or(host.hop_limit);
     // MUST-48, SHLD-22: the DSCP goes down unchanged, on every segment.
     let meta = IpMeta {
         dscp: transmit.dscp,
         ecn: transmit.ecn,
-        flow_label,
-        ..IpMeta::new(tuple.local, tuple.remote, Protocol::TCP, host.hop_limit)
+        flow_label: marks.flow_label,
+        ..IpMeta::new(tuple.local, tuple.remote, Protocol::TCP, hop_limit)
     };
     let mut headers = link.start(tuple.local.is_ipv4());
     // PMTU-1: TCP never leaves fragmentation to routers, so DF is set.

@@ -9,6 +9,7 @@ use transom_tcp::{Connection, Event, Instant, Segment, TimeWait};
 use transom_wire::Seq;
 
 use crate::config::StackConfig;
+use crate::egress::Marks;
 use crate::isn::Identities;
 use crate::listener::Listeners;
 use crate::recorder::Metrics;
@@ -53,7 +54,7 @@ pub(crate) struct Slot {
     pub(crate) epoch: u32,
     /// The path MTU that the connection was told then; it may have learnt of a smaller one since.
     pub(crate) told_mtu: usize,
-    pub(crate) flow_label: u32,
+    pub(crate) marks: Marks,
     /// What a recorder that wants metrics was told last.
     pub(crate) told: Option<Box<Metrics>>,
 }
@@ -204,7 +205,7 @@ impl Endpoints {
         connection: Connection,
         holder: Holder,
         epoch: u32,
-        flow_label: u32,
+        marks: Marks,
     ) -> Option<SlabKey> {
         let key = self.tenants.connections.insert(Slot {
             tuple,
@@ -216,7 +217,7 @@ impl Endpoints {
             queued: Queued::default(),
             armed: None,
             epoch,
-            flow_label,
+            marks,
             told: None,
         })?;
         self.link(&tuple, Entry::Connection(key.index));

@@ -30,9 +30,9 @@ impl Stack {
                 continue;
             };
             self.endpoints.owing.push_back(key);
-            let (tuple, flow_label) = (slot.tuple, slot.flow_label);
+            let (tuple, marks) = (slot.tuple, slot.marks);
             self.observer.counters.segments_out += 1;
-            let frame = egress::tcp_frame(&self.host, &self.link, &tuple, flow_label, transmit);
+            let frame = egress::tcp_frame(&self.host, &self.link, &tuple, marks, transmit);
             let Some(frame) = frame else {
                 self.observer.discard(now, crate::Discard::TooLarge);
                 continue;
@@ -121,7 +121,7 @@ impl Stack {
                     connection,
                     slot.holder,
                     slot.epoch,
-                    slot.flow_label,
+                    slot.marks,
                 );
                 if let (Some(key), Some(deadline)) = (again, deadline) {
                     self.endpoints.arm_connection(key, deadline.max(now));

@@ -12,6 +12,8 @@ mod wire;
 use std::io::ErrorKind;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use transom::stack_engine::tcp::Instant;
+use transom::stack_engine::{Direction, FrameRef};
 use transom::{CloseReason, State, TcpListener, TcpStream};
 use wire::{bounded, check_stream, connection, hosts, hosts_over, kind, offload, write_stream};
 
@@ -313,6 +315,48 @@ async fn options_are_kept() {
         let info = near.info().unwrap();
         assert_eq!(info.state, State::Established);
         assert!(info.sack && info.timestamps);
+    })
+    .await;
+}
+
+/// Notes the TTL of each IPv4 packet sent.
+#[derive(Clone, Default)]
+struct Ttls(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl transom::Recorder for Ttls {
+    fn frame(&mut self, _: Instant, direction: Direction, frame: FrameRef<'_>) {
+        if direction == Direction::Out {
+            self.0.lock().unwrap().push(frame.to_vec()[8]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn req_must_49_the_ttl_of_a_connection_can_be_chosen() {
+    bounded(async {
+        let ttls = Ttls::default();
+        let (left, right) = transom::memory::pair(offload());
+        let server = transom::Stack::builder()
+            .address("10.0.0.1/24")
+            .device(left)
+            .spawn()
+            .unwrap();
+        let client = transom::Stack::builder()
+            .address("10.0.0.2/24")
+            .recorder(ttls.clone())
+            .device(right)
+            .spawn()
+            .unwrap();
+        let (near, mut far) = connection(&server, &client).await;
+        assert_eq!(near.ttl().unwrap(), 64);
+        assert_eq!(kind(near.set_ttl(0)), ErrorKind::InvalidInput);
+        assert_eq!(kind(near.set_ttl(256)), ErrorKind::InvalidInput);
+        near.set_ttl(7).unwrap();
+        assert_eq!(near.ttl().unwrap(), 7);
+        near.send_bytes("x".into()).await.unwrap();
+        far.read_u8().await.unwrap();
+        let ttls = ttls.0.lock().unwrap().clone();
+        assert_eq!((ttls.first(), ttls.last()), (Some(&64), Some(&7)));
     })
     .await;
 }

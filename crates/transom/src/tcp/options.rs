@@ -35,6 +35,36 @@ impl TcpStream {
         self.change("set cork", |connection, now| connection.set_cork(now, cork))
     }
 
+    /// The TTL or hop limit of what is sent.
+    ///
+    /// # Errors
+    /// `NotConnected` when the connection has ended.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.stack
+            .shared()
+            .look("ttl", |inner| inner.stack.tcp_hop_limit(self.id))
+            .map(u32::from)
+            .ok_or_else(not_connected)
+    }
+
+    /// Sets the TTL or hop limit of what is sent from now on.
+    ///
+    /// # Errors
+    /// `InvalidInput` for 0 or more than 255, `NotConnected` when the connection has ended.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        let hop_limit = u8::try_from(ttl)
+            .ok()
+            .filter(|hop_limit| *hop_limit > 0)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        self.stack
+            .shared()
+            .look("set ttl", |inner| {
+                inner.stack.tcp_set_hop_limit(self.id, hop_limit)
+            })
+            .then_some(())
+            .ok_or_else(not_connected)
+    }
+
     /// What becomes of unsent data when the stream is dropped; see [`set_linger`](Self::set_linger).
     ///
     /// # Errors

@@ -149,7 +149,10 @@ impl Builder {
     ///
     /// # Errors
     /// `InvalidInput` for an address that is none or a missing device, `Other` outside of a tokio
-    /// runtime with its I/O and time drivers, or what the operating system says.
+    /// runtime, or what the operating system says.
+    ///
+    /// # Panics
+    /// As everything of tokio's that waits: when the runtime was built without its I/O or time driver.
     pub fn spawn(self) -> io::Result<Stack> {
         if let Some(mistake) = self.mistake {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, mistake));

@@ -11,9 +11,12 @@ mod wire;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use transom::{Capabilities, Stack, State, TcpListener, TcpStream, Unreachable, memory};
+use transom::{
+    Capabilities, Stack, StackConfig, State, TcpListener, TcpStream, Unreachable, memory,
+};
 use wire::{bounded, check_stream, hosts, kind, write_stream};
 
 /// A gateway that takes connections to every address, and a client behind it.
@@ -141,6 +144,40 @@ async fn an_attempt_that_the_peer_has_given_up_fails_when_accepted() {
         assert_eq!(kind(attempt.accept().await), ErrorKind::ConnectionReset);
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_waits_too_long_is_gone() {
+    let (left, right) = memory::pair(Capabilities::ip(1500));
+    let config = StackConfig::default()
+        .any_address(true)
+        .incoming_timeout(Duration::from_secs(5));
+    let gateway = Stack::builder()
+        .config(config)
+        .address("10.0.0.1/24")
+        .device(left)
+        .spawn()
+        .unwrap();
+    let client = Stack::builder()
+        .address("10.0.0.2/24")
+        .device(right)
+        .spawn()
+        .unwrap();
+    let mut incoming = gateway.incoming().unwrap();
+    let started = tokio::time::Instant::now();
+    let connect = tokio::spawn({
+        let client = client.clone();
+        async move {
+            let attempt = TcpStream::connect(&client, "10.0.0.1:80");
+            tokio::time::timeout(Duration::from_secs(2), attempt).await
+        }
+    });
+    let attempt = incoming.next().await.unwrap();
+    attempt.gone().await;
+    assert!(connect.await.unwrap().is_err(), "it was answered");
+    let waited = started.elapsed();
+    assert!((5..6).contains(&waited.as_secs()), "{waited:?}");
+    assert_eq!(kind(attempt.accept().await), ErrorKind::ConnectionAborted);
 }
 
 #[tokio::test]

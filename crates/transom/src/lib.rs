@@ -44,6 +44,11 @@
 //! The [`manual`] says how the parts are used together, and why the defaults are what they are.
 #![forbid(unsafe_code)]
 
+/// The examples of the project's README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod address;
 mod builder;
 mod clock;

@@ -41,8 +41,8 @@ use self::capture::Capture;
 use self::ending::Ending;
 use self::host::Host;
 use self::network::{Network, Parts, Settings};
-use self::observe::Collected;
-use self::plan::Plan;
+use self::observe::{Collected, Seen};
+use self::plan::{HOST_NAME, Plan};
 use self::publish::Published;
 use self::report::{Facts, Report};
 use self::sandbox::Sandbox;
@@ -125,6 +125,14 @@ async fn carry(
     for notice in &notices {
         network.observer().notice(notice);
     }
+    network.observer().note(Seen::Names {
+        name: HOST_NAME.to_owned(),
+        addresses: settings
+            .inside()
+            .iter()
+            .map(|family| family.gateway)
+            .collect(),
+    });
     let name = args
         .command
         .first()

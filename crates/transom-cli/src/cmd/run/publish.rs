@@ -24,7 +24,7 @@ impl Published {
     /// Reads what was typed: `8080`, `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`.
     ///
     /// Without an address the host's loopback listens, so that nothing is shown to a network by
-    /// accident; 0.0.0.0 or [::] shows it to everybody.
+    /// accident; 0.0.0.0 or `::` shows it to everybody.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = || {
             Failure::new(format!(

@@ -163,6 +163,12 @@ impl Tcb {
             env.end_unanswered(CloseReason::TimedOut, None);
             return;
         }
+        // SEC-ZWP-2: a peer that answers and never opens its window must not keep alive what no
+        // application waits for.
+        if self.is_orphan() && self.snd.persist_backoff >= limit {
+            self.end_with_reset(env, now, CloseReason::TimedOut);
+            return;
+        }
         self.snd.probes = self.snd.probes.saturating_add(1);
         self.snd.persist_backoff = self.snd.persist_backoff.saturating_add(1);
         self.probe_owed = true;

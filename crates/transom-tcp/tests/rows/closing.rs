@@ -1,6 +1,6 @@
 //! Closing: FIN in every order, and what happens when it gets lost.
 
-use transom_tcp::{CloseReason, Event, State};
+use transom_tcp::{CloseReason, Discard, Event, State};
 
 use crate::harness::dialogue::{E, Setup};
 use crate::harness::{ms, secs};
@@ -243,6 +243,22 @@ fn req_ev_t_2_and_ev_t_6_a_reset_at_rcv_nxt_in_each_state() {
         e.silent();
         e.closed(reason);
         assert_eq!(e.conn.poll_timeout(), None, "nothing is left behind");
+    }
+    // The same with a receive window of zero, where the peer has not finished.
+    for state in [State::Established, State::FinWait1, State::FinWait2] {
+        let mut e = Setup::default()
+            .config(|c| c.recv_buffer(2000))
+            .state(state);
+        e.lt("P. 1:1001 ack 1").unwrap();
+        e.lt("P. 1001:2001 ack 1").unwrap();
+        e.skip();
+        assert_eq!(e.rwnd(), 0, "{state}");
+        let beyond = e.lt("R. 2002:2002 ack 1");
+        assert_eq!(beyond, Err(Discard::ResetOutOfWindow), "{state}");
+        e.is(state);
+        e.lt("R. 2001:2001 ack 1").unwrap();
+        e.silent();
+        e.closed(CloseReason::ResetByPeer);
     }
 }
 

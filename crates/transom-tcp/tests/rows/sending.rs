@@ -215,22 +215,24 @@ fn req_sws_4_a_window_update_after_two_segments_were_read() {
 
 #[test]
 fn req_ws_10_a_small_buffer_is_not_rounded_to_a_closed_window() {
-    let config = |c: Config| c.recv_buffer(1 << 20).recv_buffer_initial(100);
+    let config = |c: Config| c.recv_buffer(6 << 20).recv_buffer_initial(100);
     let mut e = Setup::default()
         .config(config)
         .peer("mss 1000,wscale 2")
         .established();
-    let shift = e.conn.info().rcv_wind_shift.unwrap();
-    assert!(100 < 1 << shift || shift < 7);
-    e.lt("P. 1:51 ack 1").unwrap();
+    // The window's unit is larger than the buffer.
+    let unit = 1 << e.conn.info().rcv_wind_shift.unwrap();
+    assert_eq!(unit, 128);
+    e.lt("P. 1:101 ack 1").unwrap();
     e.wait(secs(1));
-    e.read(50);
-    e.skip();
-    e.lt("P. 51:101 ack 1").unwrap();
-    e.wait(secs(1));
-    while let Some(transmit) = e.next() {
-        assert!(transmit.window > 0 || e.conn.recv_queue() > 0);
-    }
+    e.gt(". 1:1 ack 101");
+    // Everything was read: the window that is offered now must not be 0.
+    e.read(100);
+    let mut offered = e.next().map(|transmit| transmit.window);
+    e.lt(". 100:100 ack 1").unwrap_err();
+    offered = e.next().map(|transmit| transmit.window).or(offered);
+    assert_eq!(offered, Some(1));
+    e.lt("P. 101:151 ack 1").unwrap();
     e.read(50);
 }
 
@@ -577,4 +579,41 @@ fn progress_at_a_closed_window_does_not_bring_the_next_probe_forward() {
     let timeout = e.next_deadline().unwrap();
     e.wait(timeout);
     e.gt("P. 2001:3001 ack 1");
+}
+
+#[test]
+fn req_sec_zwp_2_an_orphan_whose_peer_keeps_the_window_closed_is_given_up() {
+    for state in [State::Established, State::CloseWait] {
+        let mut e = E::state(state);
+        let rnxt = e.rnxt();
+        let closed = |ack| format!(". {rnxt}:{rnxt} ack {ack} win 0");
+        e.lt(&closed(1)).unwrap();
+        e.write(10);
+        let begin = e.now;
+        // As long as an application waits, any number of answered probes is fine.
+        let answered = |e: &mut E| {
+            let deadline = e.next_deadline().unwrap();
+            e.wait(deadline);
+            if e.conn.state() == State::Closed {
+                return false;
+            }
+            e.gt(&format!(". 1:2 ack {rnxt}"));
+            e.lt(&closed(1)).unwrap();
+            true
+        };
+        for _ in 0..3 {
+            assert!(answered(&mut e));
+        }
+        e.conn.close(e.now);
+        e.silent();
+        let mut probes = 3;
+        while answered(&mut e) {
+            probes += 1;
+            assert!(probes < 20, "kept alive for ever");
+        }
+        assert_eq!(probes, 8);
+        assert!(e.now - begin < secs(300), "{:?}", e.now - begin);
+        e.gt(&format!("R. 1:1 ack {rnxt}"));
+        e.closed(transom_tcp::CloseReason::TimedOut);
+    }
 }

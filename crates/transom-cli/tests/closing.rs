@@ -161,6 +161,42 @@ fn sending_to_a_server_that_has_gone() {
     );
 }
 
+/// Reads to the end, or to the error.
+fn read_out(mut stream: TcpStream) -> io::Result<(usize, io::ErrorKind)> {
+    let mut all = Vec::new();
+    match stream.read_to_end(&mut all) {
+        // "No error" has no kind; this one cannot come from a socket.
+        Ok(length) => Ok((length, io::ErrorKind::Other)),
+        Err(error) => Ok((all.len(), error.kind())),
+    }
+}
+
+#[test]
+fn a_killed_program_ends_its_connection_as_its_kernel_does() {
+    compare("killed", read_out, "connect None\nsend None\n");
+}
+
+#[test]
+fn a_program_killed_with_data_unread_resets_its_connection() {
+    compare(
+        "killed-with-data-unread",
+        |mut stream| {
+            stream.write_all(b"unread")?;
+            read_out(stream)
+        },
+        "connect None\npeek 5\n",
+    );
+}
+
+#[test]
+fn what_a_program_sent_before_its_end_still_arrives() {
+    compare(
+        "exit-with-data-on-the-way",
+        read_out,
+        "connect None\nsend None\n",
+    );
+}
+
 /// A host with one network on which nobody answers, and routes that refuse.
 const SILENT_HOST: &str = "ip link add silent type veth peer name nobody; \
     ip link set nobody up; ip link set silent up arp off; ip addr add 192.0.2.1/24 dev silent; \

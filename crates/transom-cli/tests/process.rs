@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use harness::{any_mode, finish, modes, text, until};
+use harness::{any_mode, finish, modes, python, text, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -106,6 +106,46 @@ fn a_stopped_program_stops_transom_and_goes_on_with_it() {
     kill(pid_of(&child), Signal::SIGCONT).expect("signalled");
     assert_eq!(line(&mut said), "on again");
     assert!(child.wait().expect("waited").success());
+}
+
+const TERMINAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/terminal.py");
+
+#[test]
+fn at_a_terminal_keys_stop_and_interrupt_the_job_as_in_a_plain_run() {
+    let program = "import os, signal, time\n\
+        say = lambda *_: print('ready', flush=True)\n\
+        signal.signal(signal.SIGCONT, say)\n\
+        signal.signal(signal.SIGINT, HANDLER)\n\
+        say()\n\
+        while True: time.sleep(1)";
+    let impatient = program.replace("HANDLER", "signal.SIG_DFL");
+    let patient = program.replace("HANDLER", "lambda *_: os._exit(9)");
+    let at_terminal = |keys: &str, job: &Command, script: &str| {
+        let mut terminal = Command::new(python());
+        terminal
+            .args([TERMINAL, keys])
+            .arg(job.get_program())
+            .args(job.get_args());
+        text(&finish(terminal.args([python(), "-c", script])).stdout)
+    };
+    for mode in modes() {
+        for (keys, script) in [
+            ("c", &impatient),
+            ("c", &patient),
+            ("zc", &impatient),
+            ("zzc", &patient),
+        ] {
+            let plain = at_terminal(keys, &mode.plain("env"), script);
+            let mut inside = mode.run();
+            inside.args(["--quiet", "--"]);
+            assert!(plain.starts_with("job"), "{plain}");
+            assert_eq!(
+                at_terminal(keys, &inside, script),
+                plain,
+                "{keys} {script}, {mode}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -206,7 +246,7 @@ fn with_no_wait_it_is_named_and_left() {
     assert!(lives(&pid));
     let said = text(&output.stderr);
     assert!(
-        said.contains(&format!("cut off from the network: sleep[{pid}]")),
+        said.contains("cut off from the network: ") && said.contains(&format!("[{pid}]")),
         "{said}"
     );
     let pid = Pid::from_raw(pid.parse().expect("a number"));

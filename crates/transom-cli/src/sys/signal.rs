@@ -126,8 +126,11 @@ fn deliver_to_self(signal: i32) {
     // memory. The signal is unblocked in this thread, which is where raise() sends it.
     unsafe {
         let handler = libc::signal(signal, libc::SIG_DFL);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, &raw mut before);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+        // While it is blocked: the terminal's own may be waiting already, and two that wait
+        // together stop the process once, as what continues it takes both away.
         libc::raise(signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
         libc::signal(signal, handler);
     }

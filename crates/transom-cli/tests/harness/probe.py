@@ -3,6 +3,8 @@
 probe.py CASE HOST PORT
 """
 import errno
+import os
+import signal
 import socket
 import sys
 import time
@@ -72,7 +74,14 @@ elif step("connect", lambda: s.connect((host, port))):
     elif case == "send-until-error":
         step("read", lambda: len(s.recv(5)))
         step("send", lambda: send_until_error(s))
-    elif case == "wait":
-        print("waiting", flush=True)
-        step("read", lambda: read_all(s))
+    elif case == "killed":
+        step("send", lambda: s.sendall(b"last words"))
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif case == "killed-with-data-unread":
+        step("peek", lambda: len(s.recv(5, socket.MSG_PEEK)))
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif case == "exit-with-data-on-the-way":
+        # More than fits anywhere on the way while the server does not read.
+        step("send", lambda: s.sendall(b"x" * 300_000))
+        os._exit(0)
 s.close()

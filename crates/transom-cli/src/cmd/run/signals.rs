@@ -101,8 +101,23 @@ fn parse(record: &[u8; RECORD]) -> Arrived {
 /// Passes a signal on to the program, if it was meant for it and has not reached it already.
 pub(crate) fn pass_on(arrived: Arrived, program: Pid) {
     // The program signalling its parent or its group knows what it does.
-    if arrived.from_process && arrived.sender != program {
+    if !arrived.from_process || arrived.sender == program {
+        return;
+    }
+    if arrived.number == libc::SIGCONT {
+        go_on(program);
+    } else {
         // A program that has just ended cannot be signalled, and need not be.
         let _ = sys::send(program, arrived.number);
+    }
+}
+
+/// Lets the program go on, unless it does already: a shell continues the whole job at once, and a
+/// program that handles SIGCONT should see it as often as in a plain run.
+pub(crate) fn go_on(program: Pid) {
+    let stat = std::fs::read_to_string(format!("/proc/{program}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+    if state.starts_with('T') {
+        let _ = sys::send(program, libc::SIGCONT);
     }
 }

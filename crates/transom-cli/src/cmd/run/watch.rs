@@ -36,7 +36,7 @@ pub(crate) async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome
                     // The shell watches us, not the program: be stopped as it is, and when the
                     // shell lets us go on, so does the program.
                     sys::stop_by(signal);
-                    let _ = sys::send(program, libc::SIGCONT);
+                    signals::go_on(program);
                 }
                 ChildState::Continued => {}
             }

@@ -155,6 +155,9 @@ fn play(seed: u64) {
             .timestamps(random.below(4) > 0)
             .window_scaling(random.below(4) > 0)
             .nodelay(random.below(2) == 0);
+        if random.below(3) == 0 {
+            config = config.ecn(transom_stack::tcp::EcnUse::Request);
+        }
         let node = Node::new(
             StackConfig::default().tcp(config),
             address.parse().unwrap(),

@@ -16,9 +16,11 @@ use std::time::Duration;
 use harness::pair::arriving;
 use harness::{ms, start, stream};
 use transom_tcp::congestion::Algorithm;
-use transom_tcp::{Config, Connection, Counters, Identity, Instant, Path, Segment, Transmit};
-use transom_wire::Seq;
+use transom_tcp::{
+    Config, Connection, Counters, EcnUse, Identity, Instant, Path, Segment, Transmit,
+};
 use transom_wire::tcp::Flags;
+use transom_wire::{Ecn, Seq};
 
 /// A path in one direction.
 struct Link {
@@ -36,6 +38,9 @@ struct Link {
     waiting: VecDeque<(Instant, usize)>,
     queued: usize,
     lost: u32,
+    /// Octets in the queue beyond which an ECN-capable packet is marked.
+    mark_above: usize,
+    marked: u32,
 }
 
 impl Link {
@@ -51,6 +56,8 @@ impl Link {
             waiting: VecDeque::new(),
             queued: 0,
             lost: 0,
+            mark_above: usize::MAX,
+            marked: 0,
         }
     }
 
@@ -91,6 +98,10 @@ impl Link {
             self.lost += 1;
             return;
         }
+        if self.queued > self.mark_above && segment.ecn != Ecn::NotEct {
+            segment.ecn = Ecn::Ce;
+            self.marked += 1;
+        }
         self.free_at =
             self.free_at.max(now) + Duration::from_nanos(octets as u64 * 1_000_000_000 / self.rate);
         self.waiting.push_back((self.free_at, octets));
@@ -105,6 +116,7 @@ struct Outcome {
     took: Duration,
     counters: Counters,
     dropped: u32,
+    marked: u32,
     srtt: Duration,
 }
 
@@ -153,6 +165,7 @@ fn transfer(config: &Config, octets: u64, max_payload: usize, mut links: [Link; 
                 took: now - start(),
                 counters: info.counters,
                 dropped: links[0].lost,
+                marked: links[0].marked,
                 srtt: info.srtt.unwrap_or_default(),
             };
         }
@@ -274,4 +287,40 @@ fn without_sack_recovery_works_as_well_only_slower() {
         "{:?}: the queue holds 5 ms",
         outcome.srtt
     );
+}
+
+#[test]
+fn req_shld_8_and_ecn_7_a_marked_path_is_shared_without_loss_and_without_a_queue() {
+    // A router that marks beyond 60 KB and drops beyond 300 KB: marks keep the queue short.
+    let octets = 20_000_000;
+    for algorithm in [Algorithm::Reno, Algorithm::Cubic] {
+        for gso in [0, 64_000] {
+            let [plain, marked] = [EcnUse::Off, EcnUse::Request].map(|ecn| {
+                let config = Config::default().congestion(algorithm).ecn(ecn);
+                let mut forth = Link::new(12_500_000, 300_000, ms(1), 0, 3);
+                forth.mark_above = 60_000;
+                let back = Link::new(12_500_000, 10_000_000, ms(1), 0, 4);
+                transfer(&config, octets, gso, [forth, back])
+            });
+            let name = format!("{} {gso}", algorithm.name());
+            assert!(plain.dropped > 0 && plain.marked == 0, "{name}");
+            assert!(marked.marked > 10, "{name}: {} marks", marked.marked);
+            assert_eq!(
+                (marked.dropped, marked.counters.retransmissions),
+                (0, 0),
+                "{name}"
+            );
+            assert!(
+                rate(octets, &marked) > 85.0,
+                "{name}: {} Mbit/s",
+                rate(octets, &marked)
+            );
+            assert!(
+                marked.srtt * 2 < plain.srtt,
+                "{name}: {:?} with marks, {:?} without",
+                marked.srtt,
+                plain.srtt
+            );
+        }
+    }
 }

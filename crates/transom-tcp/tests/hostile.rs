@@ -15,7 +15,8 @@ use harness::dialogue::{E, Setup};
 use harness::pair::{Pair, Passage};
 use harness::{ms, secs, stream};
 use transom_tcp::{
-    Config, Connection, Event, Identity, Instant, KeepAlive, Linger, Path, Segment, State, Transmit,
+    Config, Connection, EcnUse, Event, Identity, Instant, KeepAlive, Linger, Path, Segment, State,
+    Transmit,
 };
 use transom_wire::tcp::{Flags, Timestamps};
 use transom_wire::{Payload, Seq, SeqRange};
@@ -626,6 +627,12 @@ fn bad_path(seed: u64, tracing: bool) -> (Vec<String>, (u64, u64)) {
             .timestamps(random.below(2) == 0)
             .sack(random.below(3) > 0)
             .nodelay(random.below(2) == 0)
+            .ecn(random.of(&[
+                EcnUse::Off,
+                EcnUse::Accept,
+                EcnUse::Request,
+                EcnUse::Request,
+            ]))
             .retries_r2(40)
             .syn_retries(30)
             .syn_ack_retries(30)
@@ -642,6 +649,7 @@ fn bad_path(seed: u64, tracing: bool) -> (Vec<String>, (u64, u64)) {
             n if n < loss => Passage::Lost,
             n if n < loss + 8 => Passage::Late(ms(fate.below(200))),
             n if n < loss + 12 => Passage::Twice,
+            n if n < loss + 30 => Passage::Marked,
             _ => Passage::Arrives,
         });
     }

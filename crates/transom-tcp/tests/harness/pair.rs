@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use transom_tcp::{Config, Connection, Identity, Instant, Path, Segment, Transmit};
-use transom_wire::Seq;
 use transom_wire::tcp::Flags;
+use transom_wire::{Ecn, Seq};
 
 use super::{octet, start, stream};
 
@@ -22,6 +22,8 @@ pub enum Passage {
     /// Arrives so much later than usual.
     Late(Duration),
     Twice,
+    /// Arrives, marked by a router if it is ECN-capable.
+    Marked,
 }
 
 /// A segment under way. Ordered by arrival, then by sending.
@@ -286,6 +288,13 @@ impl Pair {
                     Passage::Twice => {
                         self.fly(usual, 1 - from, &transmit);
                         self.fly(usual, 1 - from, &transmit);
+                    }
+                    Passage::Marked => {
+                        let mut marked = transmit.clone();
+                        if marked.ecn != Ecn::NotEct {
+                            marked.ecn = Ecn::Ce;
+                        }
+                        self.fly(usual, 1 - from, &marked);
                     }
                 }
             }

@@ -246,3 +246,29 @@ fn req_rto_10_backoff_lasts_until_something_new_is_measured() {
     e.lt(". 1:1 ack 21").unwrap();
     assert_eq!(e.conn.info().backoff, 0);
 }
+
+#[test]
+fn syn_sent_does_not_believe_an_echo_of_what_it_never_sent() {
+    let on = |c: Config| c.timestamps(true);
+    let fresh = || Setup::default().config(on).syn_sent();
+    // Our SYN said 1000000; a second passes and it is repeated.
+    for (echo, believed) in [
+        (999_999, false),
+        (1_000_000, true),
+        (1_001_000, true),
+        (1_001_001, false),
+        // No echo at all: the peer sends none in its SYN-ACK.
+        (0, true),
+    ] {
+        let mut e = fresh();
+        e.wait(secs(1));
+        e.gt("S 0:0");
+        let outcome = e.lt(&format!("S. 0:0 ack 1 <mss 1000,TS val 100 ecr {echo}>"));
+        assert_eq!(outcome.is_ok(), believed, "{echo}");
+        if !believed {
+            assert_eq!(outcome, Err(Discard::SynSentUnacceptableAck));
+            e.gt("R 1:1");
+            e.is(State::SynSent);
+        }
+    }
+}

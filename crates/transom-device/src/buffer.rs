@@ -44,6 +44,18 @@ impl Buffers {
         })
     }
 
+    /// A frame of its own with these bytes, which are copied once.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes.len() < COPY_BELOW {
+            return Bytes::copy_from_slice(bytes);
+        }
+        match self.current().get_mut(..bytes.len()) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => return Bytes::copy_from_slice(bytes),
+        }
+        self.take(bytes.len())
+    }
+
     /// The first `len` bytes of the current buffer as a frame of its own.
     pub(crate) fn take(&mut self, len: usize) -> Bytes {
         if len < COPY_BELOW {
@@ -123,6 +135,19 @@ mod tests {
                 .zip(0..)
                 .all(|(frame, n)| frame.iter().all(|&byte| byte == n))
         );
+    }
+
+    #[test]
+    fn a_copied_frame_is_in_a_buffer_only_if_large() {
+        let mut buffers = Buffers::new();
+        let bytes: Vec<u8> = (0..BUFFER_SIZE + 1).map(|n| n as u8).collect();
+        for len in [1, COPY_BELOW - 1, COPY_BELOW, BUFFER_SIZE, BUFFER_SIZE + 1] {
+            let address = buffers.current().as_ptr();
+            let frame = buffers.copy(&bytes[..len]);
+            assert_eq!(frame, bytes[..len]);
+            let large = (COPY_BELOW..=BUFFER_SIZE).contains(&len);
+            assert_eq!(frame.as_ptr() == address, large, "{len}");
+        }
     }
 
     #[test]

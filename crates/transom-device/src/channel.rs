@@ -10,6 +10,7 @@ use transom_wire::frame::{RxChecksum, RxFrame, TxFrame, TxOffload};
 use crate::DeviceCounters;
 use crate::buffer::Buffers;
 use crate::error::failed;
+use crate::sys::ring::{Ring, Slot};
 use crate::{sys, vnet};
 
 /// Pieces of a frame given to the kernel at once; a frame of more pieces is joined first.
@@ -27,6 +28,8 @@ pub(crate) struct Channel {
     vnet: bool,
     /// The interface that frames are sent through, where that is not the one the descriptor is bound to.
     send_through: Option<i32>,
+    /// Where a packet socket's frames arrive, if it has one; else they wait in the socket.
+    ring: Option<Ring>,
     buffers: Buffers,
     counters: DeviceCounters,
 }
@@ -49,6 +52,7 @@ impl Channel {
             name,
             vnet,
             send_through: None,
+            ring: None,
             buffers: Buffers::new(),
             counters: DeviceCounters::default(),
         }
@@ -72,8 +76,24 @@ impl Channel {
         self.file.as_fd()
     }
 
+    /// Gives a packet socket a ring to receive into.
+    pub(crate) fn set_ring(&mut self) -> io::Result<()> {
+        let socket = OwnedFd::from(self.file.try_clone()?);
+        self.ring = Some(Ring::map(&socket)?);
+        Ok(())
+    }
+
+    pub(crate) fn has_ring(&self) -> bool {
+        self.ring.is_some()
+    }
+
     pub(crate) fn into_fd(self) -> OwnedFd {
-        self.file.into()
+        let fd = OwnedFd::from(self.file);
+        if let Some(ring) = self.ring {
+            // It cannot fail for a ring that is no longer mapped.
+            let _ = ring.remove(&fd);
+        }
+        fd
     }
 
     pub(crate) fn counters(&self) -> DeviceCounters {
@@ -148,6 +168,21 @@ impl Channel {
     }
 
     fn read_frame(&mut self) -> Result<RxFrame, Failure> {
+        if let Some(ring) = &mut self.ring {
+            let buffers = &mut self.buffers;
+            let read = ring.read(|Slot { vnet, frame }| {
+                let (checksum, gso_size) = vnet::decode(vnet);
+                RxFrame {
+                    data: buffers.copy(frame),
+                    checksum,
+                    gso_size,
+                }
+            });
+            if let Some(frame) = read {
+                return frame.ok_or(Failure::Frame);
+            }
+            // The queue is empty too, but knows when the interface is gone.
+        }
         let mut header = [0; vnet::LEN];
         let buffer = self.buffers.current();
         let read = retry(|| {

@@ -41,7 +41,7 @@ pub use complete::complete;
 pub use device::{Device, DeviceCounters, Notify, Readiness};
 pub use impaired::Impaired;
 #[cfg(target_os = "linux")]
-pub use packet::PacketSocket;
+pub use packet::{Overflows, PacketSocket};
 pub use tap::{Direction, Tap, TappedFrame};
 #[cfg(target_os = "linux")]
 pub use tun::{Tun, TunOptions};

@@ -92,18 +92,68 @@ impl PacketSocket {
         })
     }
 
-    /// The descriptor, to be given to another process.
+    /// Receives into a ring of 240 frames in 16 MiB of memory shared with the kernel, where the kernel
+    /// has one; as before, where it has not (before Linux 6.2, or no memory). Frames that wait in the
+    /// socket are lost: do this before there is traffic.
+    ///
+    /// Without privileges a socket's buffer is limited by `net.core.rmem_max`, usually to six packets
+    /// of 64 KiB; a kernel that sends fast loses packets there. The ring has no such limit.
+    ///
+    /// Meant for a socket of [`PacketSocket::open_pair`]. At the interface of a network, frames may
+    /// arrive that the vnet header cannot express, which block the ring.
+    #[must_use]
+    pub fn with_ring(mut self) -> Self {
+        // Without a ring everything works, only with less room.
+        let _ = self.channel.set_ring();
+        self
+    }
+
+    /// Whether frames arrive in a ring, see [`PacketSocket::with_ring`].
+    #[must_use]
+    pub fn has_ring(&self) -> bool {
+        self.channel.has_ring()
+    }
+
+    /// The descriptor, to be given to another process. A ring stays behind.
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {
         self.channel.into_fd()
     }
 
-    /// Frames that the kernel dropped since the last call because the socket's buffer was full.
+    /// Frames that the kernel dropped since the last call because there was no room for them.
     ///
     /// # Errors
     /// When the kernel does not tell.
     pub fn take_overflows(&mut self) -> io::Result<u64> {
         sys::packet::take_drops(self.channel.fd(), self.channel.name())
+    }
+
+    /// To call [`PacketSocket::take_overflows`] when the device has been given away.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn overflows(&self) -> io::Result<Overflows> {
+        Ok(Overflows {
+            fd: self.channel.fd().try_clone_to_owned()?,
+            name: self.channel.name().to_owned(),
+        })
+    }
+}
+
+/// Tells how many frames a [`PacketSocket`] that is elsewhere could not take.
+#[derive(Debug)]
+pub struct Overflows {
+    fd: OwnedFd,
+    name: String,
+}
+
+impl Overflows {
+    /// See [`PacketSocket::take_overflows`]; the two share one count.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn take(&self) -> io::Result<u64> {
+        sys::packet::take_drops(&self.fd, &self.name)
     }
 }
 

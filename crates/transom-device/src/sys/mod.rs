@@ -1,5 +1,5 @@
-//! Calls to the kernel that the standard library does not offer. The only unsafe code of the crate:
-//! each function here gives the kernel pointers to values that outlive the call.
+//! Calls to the kernel that the standard library does not offer, and memory shared with it. The only
+//! unsafe code of the crate.
 
 use std::io;
 use std::mem::size_of;
@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 pub(crate) mod interface;
 pub(crate) mod packet;
+pub(crate) mod ring;
 pub(crate) mod tun;
 
 /// Turns the C convention into a result.

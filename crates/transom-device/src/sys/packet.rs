@@ -57,10 +57,16 @@ pub(crate) fn open(name: &str, index: i32, capture: Capture) -> io::Result<Owned
     Ok(fd)
 }
 
-/// Lets through only frames that this host sends.
+/// Lets through only frames that this host sends, and no SCTP: its segmentation offload cannot be
+/// expressed by the vnet header, which blocks a ring for ever.
 fn keep_leaving(fd: &OwnedFd) -> io::Result<()> {
     /// Offset at which a filter finds the packet type (`SKF_AD_OFF + SKF_AD_PKTTYPE`).
     const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+    const BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    const HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
+    const EQUALS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    const SCTP: u32 = libc::IPPROTO_SCTP as u32;
     let instruction = |code: u32, jt, jf, k| libc::sock_filter {
         code: code as u16,
         jt,
@@ -68,20 +74,18 @@ fn keep_leaving(fd: &OwnedFd) -> io::Result<()> {
         k,
     };
     let mut program = [
-        instruction(
-            libc::BPF_LD | libc::BPF_B | libc::BPF_ABS,
-            0,
-            0,
-            PACKET_TYPE,
-        ),
-        instruction(
-            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-            0,
-            1,
-            u32::from(libc::PACKET_OUTGOING),
-        ),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        instruction(BYTE, 0, 0, PACKET_TYPE),
+        instruction(EQUALS, 0, 8, u32::from(libc::PACKET_OUTGOING)),
+        // The EtherType, then the protocol of IPv4 or IPv6.
+        instruction(HALF, 0, 0, 12),
+        instruction(EQUALS, 0, 2, libc::ETH_P_IP as u32),
+        instruction(BYTE, 0, 0, 14 + 9),
+        instruction(EQUALS, 4, 3, SCTP),
+        instruction(EQUALS, 0, 2, libc::ETH_P_IPV6 as u32),
+        instruction(BYTE, 0, 0, 14 + 6),
+        instruction(EQUALS, 1, 0, SCTP),
+        instruction(RETURN, 0, 0, u32::MAX),
+        instruction(RETURN, 0, 0, 0),
     ];
     // The kernel reads the program through this pointer during the call only.
     let filter = libc::sock_fprog {

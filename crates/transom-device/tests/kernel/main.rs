@@ -11,6 +11,7 @@
 
 mod errors;
 mod namespace;
+mod ring;
 mod tcp;
 mod traffic;
 mod wire;

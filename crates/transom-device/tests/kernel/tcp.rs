@@ -34,6 +34,8 @@ pub(crate) struct Connection<'a> {
     /// What the kernel is ready to take beyond what it has acknowledged, and how it scales it.
     snd_wnd: usize,
     snd_wnd_scale: u8,
+    /// What we offer, in KiB.
+    window: u16,
 }
 
 const OUR_PORT: u16 = 4000;
@@ -43,7 +45,7 @@ const WINDOW: u16 = 256;
 
 impl<'a> Connection<'a> {
     /// Connects; gives the kernel's end too.
-    pub(crate) fn open(wire: &'a mut Wire, ends: Ends) -> (Self, TcpStream) {
+    pub(crate) fn open(wire: &'a mut Wire, ends: Ends, window: u16) -> (Self, TcpStream) {
         let listener = TcpListener::bind((ends.kernel, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (snd_nxt, rcv_nxt) = (Seq::new(0xffff_f000), Seq::new(0));
@@ -55,6 +57,7 @@ impl<'a> Connection<'a> {
             rcv_nxt,
             snd_wnd: 0,
             snd_wnd_scale: 0,
+            window,
         };
         connection.send(Flags::SYN, Payload::new());
         connection.snd_nxt += 1;
@@ -100,7 +103,7 @@ impl<'a> Connection<'a> {
             seq: self.snd_nxt,
             ack: self.rcv_nxt,
             flags,
-            window: if syn { 65_535 } else { WINDOW },
+            window: if syn { 65_535 } else { self.window },
             urgent: 0,
             options,
         };
@@ -233,7 +236,7 @@ pub(crate) fn pattern(len: usize) -> Bytes {
 /// We send, the kernel reads. Returns nothing: what is read is compared here.
 pub(crate) fn kernel_receives(wire: &mut Wire, ends: Ends, frame_len: usize, pieces: usize) {
     let data = pattern(1_000_000);
-    let (mut connection, mut stream) = Connection::open(wire, ends);
+    let (mut connection, mut stream) = Connection::open(wire, ends, WINDOW);
     let expected = data.clone();
     let reader = thread::spawn(move || {
         let mut read = vec![0; expected.len()];
@@ -251,16 +254,24 @@ pub(crate) fn kernel_receives(wire: &mut Wire, ends: Ends, frame_len: usize, pie
 
 /// The kernel sends, we read. Returns the segments, and how many did not arrive in order.
 pub(crate) fn kernel_sends(wire: &mut Wire, ends: Ends) -> (Vec<Segment>, usize) {
-    let data = pattern(4_000_000);
-    let (mut connection, mut stream) = Connection::open(wire, ends);
+    kernel_sends_much(wire, ends, 4_000_000, WINDOW)
+}
+
+/// As [`kernel_sends`], so many bytes, with a window of so many KiB.
+pub(crate) fn kernel_sends_much(
+    wire: &mut Wire,
+    ends: Ends,
+    len: usize,
+    window: u16,
+) -> (Vec<Segment>, usize) {
+    let data = pattern(len);
+    let (mut connection, mut stream) = Connection::open(wire, ends, window);
     let sent = data.clone();
     let writer = thread::spawn(move || stream.write_all(&sent).unwrap());
     let (segments, disorder) = connection.recv_all();
     writer.join().unwrap();
-    let read: Vec<u8> = segments
-        .iter()
-        .flat_map(|segment| segment.payload.to_vec())
-        .collect();
+    let read = segments.iter().map(|segment| &segment.payload[..]);
+    let read = read.collect::<Vec<_>>().concat();
     assert!(read == data, "the kernel sent other bytes");
     (segments, disorder)
 }

@@ -13,7 +13,7 @@ use transom_wire::udp;
 
 use super::namespace::{in_namespace, in_namespace_with_tun};
 use super::tcp::{Segment, kernel_receives, kernel_sends, pattern};
-use super::wire::{Ends, V4, V6, Wire, tun, veth};
+use super::wire::{Ends, V4, V6, Wire, tun, veth, veth_with_ring};
 
 fn echo_is_answered(wire: &mut Wire) {
     for len in [0, 1, 56, 1400] {
@@ -208,6 +208,22 @@ fn packet_socket_on_a_pair_ipv4() {
 fn packet_socket_on_a_pair_ipv6() {
     in_namespace("traffic::packet_socket_on_a_pair_ipv6", || {
         all_traffic(&mut veth(true), V6, true);
+    });
+}
+
+#[test]
+fn packet_socket_with_ring_ipv4() {
+    in_namespace("traffic::packet_socket_with_ring_ipv4", || {
+        let mut wire = veth_with_ring();
+        echo_is_answered(&mut wire);
+        all_traffic(&mut wire, V4, true);
+    });
+}
+
+#[test]
+fn packet_socket_with_ring_ipv6() {
+    in_namespace("traffic::packet_socket_with_ring_ipv6", || {
+        all_traffic(&mut veth_with_ring(), V6, true);
     });
 }
 

@@ -56,6 +56,17 @@ pub(crate) fn tun(vnet: bool) -> Wire {
 
 /// A packet socket on one end of a veth pair, or on both; the kernel's addresses are on the other.
 pub(crate) fn veth(both: bool) -> Wire {
+    Wire::new(Box::new(veth_socket(both)))
+}
+
+/// As [`veth`] on both ends, with a ring.
+pub(crate) fn veth_with_ring() -> Wire {
+    let socket = veth_socket(true).with_ring();
+    assert!(socket.has_ring(), "the kernel gives no ring");
+    Wire::new(Box::new(socket))
+}
+
+pub(crate) fn veth_socket(both: bool) -> PacketSocket {
     run(
         "ip link add kernel0 address 02:00:00:00:00:01 type veth peer name ours0 address 02:00:00:00:00:02",
     );
@@ -72,8 +83,7 @@ pub(crate) fn veth(both: bool) -> Wire {
     } else {
         PacketSocket::open("ours0")
     };
-    let socket = socket.unwrap_or_else(|error| panic!("{error}"));
-    Wire::new(Box::new(socket))
+    socket.unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Wire {

@@ -92,17 +92,21 @@ impl PacketSocket {
         })
     }
 
-    /// Receives into a ring of 240 frames in 16 MiB of memory shared with the kernel, where the kernel
-    /// has one; as before, where it has not (before Linux 6.2, or no memory). Frames that wait in the
-    /// socket are lost: do this before there is traffic.
+    /// Receives into a ring of 240 frames in 16 MiB of memory shared with the kernel, if the socket's
+    /// buffer is smaller than it should be and the kernel has such a ring (from Linux 6.2 on); as before
+    /// otherwise. Frames that wait in the socket are lost: do this before there is traffic.
     ///
-    /// Without privileges a socket's buffer is limited by `net.core.rmem_max`, usually to six packets
-    /// of 64 KiB; a kernel that sends fast loses packets there. The ring has no such limit.
+    /// Without privileges the buffer is limited by `net.core.rmem_max`, on most systems to six packets
+    /// of 64 KiB; a kernel that sends fast loses packets there. The ring has no such limit. It costs a
+    /// second copy of each frame, in the sender's time, which a large buffer does not.
     ///
     /// Meant for a socket of [`PacketSocket::open_pair`]. At the interface of a network, frames may
     /// arrive that the vnet header cannot express, which block the ring.
     #[must_use]
     pub fn with_ring(mut self) -> Self {
+        if sys::packet::has_full_buffer(self.channel.fd()) {
+            return self;
+        }
         // Without a ring everything works, only with less room.
         let _ = self.channel.set_ring();
         self

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use super::{check, option, set_option};
 use crate::error::failed;
 
-/// Wanted size of the receive buffer in bytes. The kernel counts 64 KiB packets with their overhead,
+/// Wanted size of the receive buffer in bytes, for sockets without a ring. The kernel counts 64 KiB packets with their overhead,
 /// so this is some fifty of them.
 const RECEIVE_BUFFER: libc::c_int = 4 << 20;
 
@@ -136,6 +136,13 @@ fn set_receive_buffer(fd: &OwnedFd) -> io::Result<()> {
     // Beyond the system's limit when that is allowed, up to it otherwise.
     set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)
         .or_else(|_| set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER))
+}
+
+/// Whether the receive buffer has the wanted size.
+pub(crate) fn has_full_buffer(fd: impl AsFd) -> bool {
+    // The kernel tells twice what was set: it allows for its own overhead.
+    option::<libc::c_int>(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF)
+        .is_ok_and(|size| size >= 2 * RECEIVE_BUFFER)
 }
 
 fn be_promiscuous(fd: &OwnedFd, index: i32) -> io::Result<()> {

@@ -12,10 +12,7 @@ use transom_wire::frame::RxFrame;
 
 use super::namespace::{in_namespace, run};
 use super::tcp::{kernel_sends_much, pattern};
-use super::wire::{V4, Wire, veth_socket};
-
-/// Usual value of `net.core.rmem_max`, bytes.
-const USUAL_LIMIT: usize = 212_992;
+use super::wire::{USUAL_LIMIT, V4, Wire, veth_socket, with_ring};
 
 /// Slots of the ring.
 const SLOTS: usize = 240;
@@ -108,7 +105,7 @@ fn a_ring_holds_all_its_slots_and_counts_the_rest() {
     in_namespace(
         "ring::a_ring_holds_all_its_slots_and_counts_the_rest",
         || {
-            let mut socket = limited().with_ring();
+            let mut socket = with_ring(limited());
             assert!(socket.has_ring());
             drain(&mut socket);
             // Every slot of every block, several times around.
@@ -137,7 +134,7 @@ fn a_ring_wakes_an_edge_triggered_poller_for_each_burst() {
     in_namespace(
         "ring::a_ring_wakes_an_edge_triggered_poller_for_each_burst",
         || {
-            let mut socket = limited().with_ring();
+            let mut socket = with_ring(limited());
             let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
             let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
             epoll
@@ -165,8 +162,7 @@ fn a_ring_wakes_an_edge_triggered_poller_for_each_burst() {
 #[test]
 fn a_fast_sender_loses_nothing_with_a_ring() {
     in_namespace("ring::a_fast_sender_loses_nothing_with_a_ring", || {
-        let socket = limited().with_ring();
-        assert!(socket.has_ring());
+        let socket = with_ring(limited());
         let told = socket.overflows().unwrap();
         let mut wire = Wire::new(Box::new(socket));
         let (segments, disorder) = kernel_sends_much(&mut wire, V4, 64 << 20, 8 << 10);
@@ -181,7 +177,7 @@ fn a_ring_stays_behind_when_the_descriptor_is_handed_on() {
     in_namespace(
         "ring::a_ring_stays_behind_when_the_descriptor_is_handed_on",
         || {
-            let fd = veth_socket(true).with_ring().into_fd();
+            let fd = with_ring(veth_socket(true)).into_fd();
             let mut socket = PacketSocket::from_pair_fd(fd, 1500, "ours0").unwrap();
             assert!(!socket.has_ring());
             burst(0..3);
@@ -203,7 +199,7 @@ fn a_second_ring_is_refused_and_the_first_still_works() {
     in_namespace(
         "ring::a_second_ring_is_refused_and_the_first_still_works",
         || {
-            let mut socket = veth_socket(true).with_ring().with_ring();
+            let mut socket = with_ring(veth_socket(true)).with_ring();
             assert!(socket.has_ring());
             burst(0..3);
             assert_eq!(numbers(&drain(&mut socket)), [0, 1, 2]);
@@ -214,7 +210,7 @@ fn a_second_ring_is_refused_and_the_first_still_works() {
 #[test]
 fn a_ring_whose_interface_is_gone_says_so() {
     in_namespace("ring::a_ring_whose_interface_is_gone_says_so", || {
-        let mut socket = veth_socket(true).with_ring();
+        let mut socket = with_ring(veth_socket(true));
         drain(&mut socket);
         run("ip link del ours0");
         poll(

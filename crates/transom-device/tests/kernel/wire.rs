@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{setsockopt, sockopt::RcvBuf};
 use transom_device::{Device, PacketSocket, Readiness, Tun, TunOptions};
 use transom_wire::ethernet::{EtherType, Header as EthernetHeader, MacAddr};
 use transom_wire::frame::{HeaderBuf, Medium, Payload, RxChecksum, RxFrame, TxFrame, TxOffload};
@@ -21,6 +22,9 @@ pub(crate) const OUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 
 /// How long the kernel may take for an answer. It takes microseconds; the rest is for busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Usual value of `net.core.rmem_max`, bytes.
+pub(crate) const USUAL_LIMIT: usize = 212_992;
 
 /// The addresses of both ends in one family.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +65,18 @@ pub(crate) fn veth(both: bool) -> Wire {
 
 /// As [`veth`] on both ends, with a ring.
 pub(crate) fn veth_with_ring() -> Wire {
-    let socket = veth_socket(true).with_ring();
+    Wire::new(Box::new(with_ring(veth_socket(true))))
+}
+
+/// With the buffer that an ordinary user gets on most systems, so that a ring is of use.
+pub(crate) fn with_ring(socket: PacketSocket) -> PacketSocket {
+    let Readiness::Fd(fd) = socket.readiness() else {
+        panic!("a packet socket has a descriptor")
+    };
+    setsockopt(&fd, RcvBuf, &USUAL_LIMIT).unwrap();
+    let socket = socket.with_ring();
     assert!(socket.has_ring(), "the kernel gives no ring");
-    Wire::new(Box::new(socket))
+    socket
 }
 
 pub(crate) fn veth_socket(both: bool) -> PacketSocket {

@@ -131,7 +131,7 @@ fn curl_speaks_http_2_over_tls() {
     fs::write(
         &configuration,
         format!(
-            "{user} daemon off; worker_processes 1; error_log {d}/error.log; pid {d}/pid;
+            "{user} daemon off; master_process off; error_log {d}/error.log; pid {d}/pid;
              events {{ worker_connections 64; }}
              http {{ access_log off; client_body_temp_path {d}/b; proxy_temp_path {d}/p;
                fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u; scgi_temp_path {d}/s;

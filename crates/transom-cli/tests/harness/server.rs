@@ -52,7 +52,7 @@ pub(crate) fn nginx(root: &Path, directory: &Path) -> Program {
     let d = directory.display();
     let user = if super::is_root() { "user root;" } else { "" };
     let configuration = format!(
-        "{user} worker_processes 1; daemon off; error_log {d}/error.log; pid {d}/nginx.pid;
+        "{user} master_process off; daemon off; error_log {d}/error.log; pid {d}/nginx.pid;
          events {{ worker_connections 2048; }}
          http {{
            access_log off; client_max_body_size 0;

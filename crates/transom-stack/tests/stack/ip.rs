@@ -546,6 +546,40 @@ fn req_ip6_7_extension_headers_after_the_fragment_header() {
 }
 
 #[test]
+fn req_cve_14_a_fragment_within_fragments_is_dropped() {
+    let whole = udp6(92);
+    let inner = |from: usize, to: usize, more| {
+        let mut out = vec![0; 8];
+        let fragment = Fragment {
+            id: 8,
+            offset: from as u16,
+            more,
+        };
+        let header = ipv6::FragmentHeader {
+            next_header: Protocol::UDP,
+            fragment,
+        };
+        header.emit(&mut out);
+        out.extend_from_slice(&whole[from..to]);
+        out
+    };
+    // The first half of a datagram, itself cut in two; then its second half, plain.
+    let nested = inner(0, 48, true);
+    let packets = [
+        fragment6(7, 0, true, &nested[..24], Protocol::FRAGMENT),
+        fragment6(7, 24, false, &nested[24..], Protocol::FRAGMENT),
+        fragment6(8, 48, false, &whole[48..], Protocol::UDP),
+    ];
+    let (got, stack) = received(&packets);
+    assert!(got.is_empty());
+    assert_eq!(stack.counters().discarded(Discard::IpMalformed), 1);
+    // Without the nesting the datagram would have been whole.
+    let plain = fragment6(8, 0, true, &whole[..48], Protocol::UDP);
+    let last = fragment6(8, 48, false, &whole[48..], Protocol::UDP);
+    assert_eq!(received(&[plain, last]).0.len(), 1);
+}
+
+#[test]
 fn req_ip6_8_atomic_fragments_stand_alone() {
     let whole = udp6(92);
     let first = fragment6(7, 0, true, &whole[..48], Protocol::UDP);

@@ -199,6 +199,24 @@ fn req_ev_x_14_a_fin_alone_waits_for_window_and_is_sent_as_a_probe() {
 }
 
 #[test]
+fn req_ev_x_14_a_fin_does_not_ride_beyond_the_window() {
+    let mut e = E::established();
+    e.lt(". 1:1 ack 1 win 10").unwrap();
+    e.write(10);
+    e.skip();
+    e.lt(". 1:1 ack 11 win 10").unwrap();
+    // The data fills the window; there is no room for the FIN's own number.
+    let data = crate::harness::stream(10, 10);
+    e.conn.send(e.now, data).unwrap();
+    e.conn.shutdown_write(e.now).unwrap();
+    e.gt("P. 11:21 ack 1");
+    e.silent();
+    e.lt(". 1:1 ack 21 win 1").unwrap();
+    e.gt("F. 21:21 ack 1");
+    e.silent();
+}
+
+#[test]
 fn req_ev_x_15_and_nag_3_the_fin_rides_on_the_last_data_and_is_not_delayed() {
     let mut e = E::established();
     e.write(10);

@@ -199,6 +199,20 @@ fn req_ev_t_18_text_beyond_a_waiting_fin_is_never_delivered() {
 }
 
 #[test]
+fn req_ev_t_18_a_fin_before_octets_that_were_received_is_ignored() {
+    // The peer, or somebody in its name, contradicts itself: what was received first stands.
+    let mut e = Setup::default().peer("mss 1000,sackOK").established();
+    e.lt("P. 11:21 ack 1").unwrap();
+    e.lt("F. 11:11 ack 1").ok();
+    e.lt("P. 1:11 ack 1").unwrap();
+    e.is(State::Established);
+    assert_eq!(e.rnxt(), 21);
+    e.read(20);
+    e.lt("F. 21:21 ack 1").unwrap();
+    e.is(State::CloseWait);
+}
+
+#[test]
 fn req_ev_t_19_a_repeated_fin_is_acknowledged_in_each_state() {
     for state in [
         State::CloseWait,

@@ -195,7 +195,9 @@ impl Tcb {
         let Some(handshake) = self.handshake.take() else {
             return;
         };
-        let timed_out = handshake.transmissions > 1;
+        // In a simultaneous open the SYN-ACK follows the SYN without anything having been lost.
+        let simultaneous = !handshake.passive && self.phase != Phase::Established;
+        let timed_out = handshake.transmissions > 1 + u8::from(simultaneous);
         if let Some(rtt) = self.handshake_rtt(env, &handshake, segment) {
             self.rtt.on_sample(now, rtt, 1);
         } else if timed_out {

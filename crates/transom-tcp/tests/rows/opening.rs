@@ -521,6 +521,23 @@ fn req_cc_2_and_rto_9_a_repeated_syn_means_one_segment_and_three_seconds() {
 }
 
 #[test]
+fn req_cc_2_a_simultaneous_open_is_no_repetition() {
+    for (lost, window) in [(false, 10_000), (true, 1000)] {
+        let mut e = Setup::default().syn_sent();
+        if lost {
+            e.wait(ms(1500));
+            e.gt("S 0:0");
+        }
+        e.lt("S 0:0 <mss 1000>").unwrap();
+        e.gt("S. 0:0 ack 1");
+        e.lt("S. 0:0 ack 1 <mss 1000>").unwrap();
+        e.is(State::Established);
+        assert_eq!(e.conn.info().cwnd, window);
+        assert_eq!(e.conn.info().rto, if lost { secs(3) } else { secs(1) });
+    }
+}
+
+#[test]
 fn req_ts_1_and_ts_5_a_syn_offers_timestamps_without_an_echo() {
     let mut e = Setup::default().config(|c| c.timestamps(true));
     e = e.peer("mss 1000,TS val 7 ecr 0");

@@ -170,6 +170,33 @@ fn req_synf_8_a_full_accept_queue_leaves_the_handshake_incomplete() {
 }
 
 #[test]
+fn req_synf_9_an_embryo_that_gives_up_is_let_go_although_the_accept_queue_is_full() {
+    let mut stack = stack();
+    let on = ListenOn::AnyAddress(80);
+    stack.tcp_listen(ListenOptions::new(on).backlog(1)).unwrap();
+    let syn_of = |stack: &mut Stack, port: u16| {
+        let peer = format!("10.0.0.2:{port}");
+        let syn = seg(&peer, "10.0.0.1:80", SYN).mss(1460);
+        let syn_ack = one_tcp(&exchange(stack, at(0), syn.bytes()));
+        move |flags| {
+            seg(&peer, "10.0.0.1:80", flags)
+                .seq(1001)
+                .ack(syn_ack.seq + 1)
+                .bytes()
+        }
+    };
+    // Two embryos, of which the first fills what room is left in the queue.
+    let ready = syn_of(&mut stack, 1);
+    exchange(&mut stack, at(0), ready(ACK));
+    let (second, third) = (syn_of(&mut stack, 2), syn_of(&mut stack, 3));
+    exchange(&mut stack, at(0), second(ACK));
+    assert_dropped(&mut stack, third(ACK), Discard::AcceptQueueFull);
+    assert_eq!(stack.connections().count(), 3);
+    assert!(exchange(&mut stack, at(0), third(RST | ACK)).is_empty());
+    assert_eq!(stack.connections().count(), 2);
+}
+
+#[test]
 fn req_must_41_a_listener_affects_nothing_that_exists() {
     let (mut stack, listener) = listening();
     let peer = Peer::open(&mut stack, at(0), "10.0.0.2:9", "10.0.0.1:80");
@@ -310,8 +337,14 @@ fn incoming_attempts_are_bounded_expire_and_can_be_called_off() {
     assert_dropped(&mut stack, syn(1).bytes(), Discard::IncomingPending);
     assert_eq!(stack.poll_event(), Some(StackEvent::Incoming(listener)));
     assert_eq!(stack.poll_event(), None);
-    // The first peer gives up: the application that holds the attempt hears of it.
+    // The first peer gives up: the application that holds the attempt hears of it. A reset with
+    // any other number is not the peer's.
     let first = stack.tcp_incoming(listener).unwrap();
+    for seq in [999, 1002, 70_000] {
+        let forged = seg("10.0.0.2:1", "192.0.2.1:80", RST).seq(seq);
+        assert_dropped(&mut stack, forged.bytes(), Discard::IncomingPending);
+    }
+    assert_eq!(stack.poll_event(), None);
     exchange(
         &mut stack,
         at(0),

@@ -134,6 +134,24 @@ fn req_udp_4_icmp_errors_reach_the_socket() {
 }
 
 #[test]
+fn req_must_54_an_error_about_a_datagram_from_another_host_reaches_no_socket() {
+    let mut stack = stack();
+    let id = stack.udp_bind(UdpOn::Everything).unwrap();
+    for (from, ours) in [("10.0.0.77:5000", false), ("10.0.0.1:5000", true)] {
+        let quote = datagram(from, "10.0.0.2:53", b"x");
+        let error = icmpv4::Message::DestinationUnreachable {
+            code: 3,
+            next_hop_mtu: 0,
+            quote: &quote,
+        };
+        exchange(&mut stack, at(0), icmp4(PEER, US, error));
+        assert_eq!(stack.udp_take_error(id).is_some(), ours, "{from}");
+        let unmatched = stack.counters().discarded(Discard::IcmpErrorUnmatched);
+        assert_eq!(unmatched, 1, "{from}");
+    }
+}
+
+#[test]
 fn req_udp_5_addresses_and_fields_both_ways() {
     let mut stack = stack_with(StackConfig::default().any_address(true));
     let id = stack.udp_bind(UdpOn::Everything).unwrap();

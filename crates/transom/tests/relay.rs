@@ -15,13 +15,13 @@ mod wire;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::task::JoinHandle;
-use transom::{DirectionEnd, RelayEnd, RelayOutcome, Side, TcpStream, relay};
+use transom::{DirectionEnd, RelayEnd, RelayOutcome, RelayQueue, Side, TcpStream, relay};
 use wire::{bounded, check_stream, connection, hosts_over, kind, offload, write_stream};
 
 /// Who speaks TCP on a leg.
@@ -457,4 +457,76 @@ async fn a_hundred_relays_side_by_side() {
             relay.await.unwrap();
         }
     }
+}
+
+/// One end that only says what a kernel's socket says after a reset: the error once, to whoever asks
+/// first, and then that the peer has finished.
+#[derive(Default)]
+struct ResetOnce {
+    told: AtomicBool,
+}
+
+/// The other end: has something to pass on, and notes whether it was told that its peer finished.
+#[derive(Default)]
+struct Sender {
+    sent: AtomicBool,
+    finished: AtomicBool,
+}
+
+impl RelayEnd for ResetOnce {
+    fn poll_recv(&self, _: &mut Context<'_>, _: &mut RelayQueue) -> Poll<io::Result<usize>> {
+        if self.told.load(Ordering::Relaxed) {
+            Poll::Ready(Ok(0))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn poll_send(&self, _: &mut Context<'_>, _: &mut RelayQueue) -> Poll<io::Result<usize>> {
+        self.told.store(true, Ordering::Relaxed);
+        Poll::Ready(Err(ErrorKind::ConnectionReset.into()))
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn failed(&self) -> io::Error {
+        std::future::pending().await
+    }
+
+    fn reset(&self) {}
+}
+
+impl RelayEnd for &Sender {
+    fn poll_recv(&self, _: &mut Context<'_>, queue: &mut RelayQueue) -> Poll<io::Result<usize>> {
+        if self.sent.swap(true, Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        queue.push("data".into());
+        Poll::Ready(Ok(4))
+    }
+
+    fn poll_send(&self, _: &mut Context<'_>, _: &mut RelayQueue) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        self.finished.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn failed(&self) -> io::Error {
+        std::future::pending().await
+    }
+
+    fn reset(&self) {}
+}
+
+#[tokio::test]
+async fn a_reset_that_a_write_met_is_not_taken_for_a_fin() {
+    let client = Sender::default();
+    let outcome = bounded(relay(&client, ResetOnce::default())).await;
+    assert!(!client.finished.load(Ordering::Relaxed));
+    assert_eq!(outcome.failure.unwrap().side, Side::Server);
 }

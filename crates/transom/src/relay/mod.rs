@@ -101,6 +101,11 @@ pub async fn relay_ends<C: RelayEnd, S: RelayEnd>(
         poll_fn(|cx| {
             // The data first: what came before a reset is to be read before the reset is seen.
             let up = to_server.poll(cx, client, server);
+            if let Poll::Ready(Err(failure)) = up {
+                // A kernel tells a socket's error once, and after that says that the peer has
+                // finished: to read now would turn a reset into a FIN.
+                return Poll::Ready(Err(failure));
+            }
             let down = to_client.poll(cx, server, client);
             if first.is_none() {
                 first = [&to_server, &to_client]
@@ -109,9 +114,7 @@ pub async fn relay_ends<C: RelayEnd, S: RelayEnd>(
                     .map(Direction::sender);
             }
             match (up, down) {
-                (Poll::Ready(Err(failure)), _) | (_, Poll::Ready(Err(failure))) => {
-                    return Poll::Ready(Err(failure));
-                }
+                (_, Poll::Ready(Err(failure))) => return Poll::Ready(Err(failure)),
                 (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),
                 _ => {}
             }

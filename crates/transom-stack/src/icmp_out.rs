@@ -14,6 +14,7 @@ use crate::egress::IpMeta;
 use crate::error::DatagramError;
 use crate::event::{EchoRequest, Unreachable};
 use crate::ingress::Ingress;
+use crate::quote::on_the_wire;
 use crate::stack::Stack;
 
 /// What an ICMP error says.
@@ -68,7 +69,8 @@ impl Stack {
         reason: Unreachable,
         quote: &Bytes,
     ) {
-        self.send_error(now, from, to, IcmpError::Unreachable(reason), quote.clone());
+        let quote = on_the_wire(quote.clone());
+        self.send_error(now, from, to, IcmpError::Unreachable(reason), quote);
     }
 
     /// An error about a packet, unless the rules forbid it or there were too many.
@@ -78,7 +80,7 @@ impl Stack {
         if ingress.to_many || ingress.src.is_unspecified() {
             return;
         }
-        let (from, to, quote) = (ingress.dst, ingress.src, ingress.quote());
+        let (from, to, quote) = (ingress.dst, ingress.src, on_the_wire(ingress.quote()));
         self.send_limited_error(now, from, to, error, quote);
     }
 

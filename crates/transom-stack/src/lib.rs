@@ -47,6 +47,7 @@ mod neighbour;
 mod observer;
 mod pmtu;
 mod ports;
+mod quote;
 mod rate;
 mod recorder;
 mod route;

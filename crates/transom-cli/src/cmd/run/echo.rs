@@ -1,12 +1,16 @@
 //! The program's pings, carried by ping sockets of the host (or raw sockets, for root).
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use nix::cmsg_space;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -135,6 +139,12 @@ impl Pinger {
                 (socket, Some(NEXT_IDENT.fetch_add(1, Ordering::Relaxed)))
             }
         };
+        // Without these a router's "host unreachable" is nothing that a socket hears of.
+        if host.is_ipv4() {
+            setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
+        }
         socket.connect(&SocketAddr::new(host, 0).into())?;
         let socket = std::net::UdpSocket::from(OwnedFd::from(socket));
         Ok(Self {
@@ -148,6 +158,33 @@ impl Pinger {
         let ident = self.raw.unwrap_or_else(|| request.ident());
         let message = echo_request(self.v4, ident, request.sequence(), request.payload());
         self.socket.send(&message).await.map(drop)
+    }
+
+    /// The next ICMP error that came back: the sequence number of the request, and what it says.
+    fn error(&self) -> Option<(u16, Unreachable)> {
+        let mut message = [0; HEADER];
+        let mut beside = cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
+        let mut parts = [IoSliceMut::new(&mut message)];
+        let got = recvmsg::<SockaddrStorage>(
+            self.socket.as_raw_fd(),
+            &mut parts,
+            Some(&mut beside),
+            MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT,
+        )
+        .ok()?;
+        let errno = got.cmsgs().ok()?.find_map(|part| match part {
+            ControlMessageOwned::Ipv4RecvErr(error, _)
+            | ControlMessageOwned::Ipv6RecvErr(error, _) => Some(error.ee_errno),
+            _ => None,
+        });
+        let reason = match errno.map(u32::cast_signed) {
+            Some(libc::ENETUNREACH) => Unreachable::Network,
+            Some(libc::EACCES | libc::EPERM) => Unreachable::Prohibited,
+            _ => Unreachable::Host,
+        };
+        // The quoted request: type, code, checksum, identifier, sequence number.
+        let [.., high, low] = message;
+        Some((u16::from_be_bytes([high, low]), reason))
     }
 
     /// The sequence number of an echo reply to us, if `message` is one.
@@ -215,8 +252,11 @@ async fn session(pinger: Pinger, mut waiting: mpsc::Receiver<EchoRequest>) {
                 }
             }
             Ok(Event::Received(Err(_))) => {
-                for request in pending.drain(..) {
-                    request.unreachable(Unreachable::Host);
+                while let Some((sequence, reason)) = pinger.error() {
+                    let place = pending.iter().position(|one| one.sequence() == sequence);
+                    if let Some(request) = place.and_then(|place| pending.remove(place)) {
+                        request.unreachable(reason);
+                    }
                 }
             }
         }

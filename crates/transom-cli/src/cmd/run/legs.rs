@@ -2,7 +2,7 @@
 //! host's kernel to the real peer. What happens on B is made to happen on A, and the other way round.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -175,8 +175,12 @@ async fn connect(outside: SocketAddr) -> (SocketAddr, io::Result<TcpStream>) {
     let first = TcpStream::connect(outside).await;
     let refused = matches!(&first, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
     // "The host's loopback" is both of its addresses, as `localhost` is on the host.
-    if refused && outside.is_ipv4() && outside.ip().is_loopback() {
-        let other = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), outside.port());
+    if refused && outside.ip().is_loopback() {
+        let other: IpAddr = match outside {
+            SocketAddr::V4(_) => Ipv6Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv4Addr::LOCALHOST.into(),
+        };
+        let other = SocketAddr::new(other, outside.port());
         if let Ok(stream) = TcpStream::connect(other).await {
             return (other, Ok(stream));
         }
@@ -198,6 +202,12 @@ async fn answer_failure(attempt: Incoming, error: &io::Error) {
             attempt.unreachable(Unreachable::Network);
         }
         Some(libc::EACCES | libc::EPERM) => attempt.unreachable(Unreachable::Prohibited),
+        // The peer took the connection and reset it before we could look.
+        Some(libc::ECONNRESET) => {
+            if let Ok(client) = attempt.accept().await {
+                client.abort();
+            }
+        }
         _ => attempt.refuse(),
     }
 }

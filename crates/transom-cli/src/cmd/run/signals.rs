@@ -12,8 +12,12 @@ use tokio::io::unix::AsyncFd;
 
 use crate::sys;
 
-/// Every signal that can be caught and says nothing about ourselves: not those of a fault in our
-/// own program, and not those that stop a background process at the terminal.
+/// Every signal that can be caught and says nothing about ourselves, that is, not those of a fault
+/// in our own program.
+///
+/// The terminal stops a whole process group that reads in the background. If that stopped us as
+/// well as the program, we would stop a second time on learning that the program has, and the shell
+/// would have to continue us twice.
 pub(crate) fn watched() -> Vec<i32> {
     let mut signals = vec![
         libc::SIGHUP,
@@ -26,6 +30,8 @@ pub(crate) fn watched() -> Vec<i32> {
         libc::SIGCHLD,
         libc::SIGCONT,
         libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
         libc::SIGURG,
         libc::SIGXCPU,
         libc::SIGXFSZ,

@@ -1,0 +1,122 @@
+//! A program at a terminal under `transom run`: it reads, is resized, interrupted, stopped, continued.
+
+use std::ffi::OsString;
+use std::fs;
+
+use crate::ended::{Ended, Running};
+use crate::host::{Host, Place, User, become_user};
+use crate::ways::{LIMIT, Run, WAYS};
+
+/// Runs this at a terminal, types, and returns what was shown.
+fn at_a_terminal(host: &Host, user: User, steps: &[&str], words: &[OsString]) -> Ended {
+    let mut command = host.command(Place::Here, User::Root);
+    command
+        .arg("python3")
+        .arg(host.folder().join("type.py"))
+        .args(steps)
+        .arg("--");
+    command.args(become_user(user)).args(words);
+    Running::start(command, Vec::new()).end(LIMIT)
+}
+
+/// The last line that the terminal showed.
+fn fate(ended: &Ended) -> String {
+    ended.stdout().lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_terminal_is_the_programs() {
+    let host = Host::new();
+    for way in WAYS {
+        for way in [way.plain(), way] {
+            let words = |script: &str| {
+                Run::new(&host, way, ["bash", "-c", script])
+                    .without_capture()
+                    .words()
+            };
+            // It may read from the terminal, and knows its size, also when that changes.
+            let script = "[[ -t 0 && -t 1 && -t 2 ]] && tty -s && stty size; read -r line; \
+                trap 'stty size; exit 4' WINCH; echo \"got $line\"; while :; do sleep 0.05; done";
+            let steps = [
+                "expect:24 80",
+                "send:hello~",
+                "expect:got hello",
+                "size:50x132",
+                "expect:50 132",
+            ];
+            let ended = at_a_terminal(&host, way.user, &steps, &words(script));
+            assert_eq!(fate(&ended), "exit 4", "{way:?}: {ended:?}");
+            // Ctrl-C kills what does not mind, and is heard by what does.
+            let steps = ["expect:ready", "send:^C"];
+            let ended = at_a_terminal(&host, way.user, &steps, &words("echo ready; sleep 30"));
+            assert_eq!(fate(&ended), "signal 2", "{way:?}: {ended:?}");
+            let script = "trap 'echo minded; exit 6' INT; echo ready; while :; do sleep 0.05; done";
+            let steps = ["expect:ready", "send:^C", "expect:minded"];
+            let ended = at_a_terminal(&host, way.user, &steps, &words(script));
+            assert_eq!(fate(&ended), "exit 6", "{way:?}: {ended:?}");
+            // Ctrl-\; not with bash, which ignores it.
+            let script = "ulimit -c 0; echo ready; exec sleep 30";
+            let words = Run::new(&host, way, ["dash", "-c", script])
+                .without_capture()
+                .words();
+            let steps = ["expect:ready", "send:^\\"];
+            let ended = at_a_terminal(&host, way.user, &steps, &words);
+            assert_eq!(fate(&ended), "signal 3", "{way:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shells_job_control_works() {
+    let host = Host::new();
+    for way in WAYS {
+        for way in [way.plain(), way] {
+            let program = "echo started; while read -r line; do echo \"<$line>\"; done; exit 9";
+            let file = host.new_file("sh");
+            fs::write(&file, program).unwrap();
+            let words = Run::new(&host, way, ["bash".as_ref(), file.as_os_str()])
+                .without_capture()
+                .words();
+            let line: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+            let start = format!("send:{}~", line.join(" "));
+            let steps = [
+                "expect:$ ",
+                &start,
+                "expect:started",
+                "send:one~",
+                "expect:<one>",
+                "send:^Z",
+                "expect:Stopped",
+                "send:jobs~",
+                "expect:Stopped",
+                "expect:$ ",
+                "send:fg~",
+                "expect:.sh",
+                "send:two~",
+                "expect:<two>",
+                "send:^Z",
+                "expect:Stopped",
+                "send:bg~",
+                "expect:$ ",
+                // It is stopped again when it reads, and the shell says so before its next prompt.
+                "send:sleep 0.5~",
+                "expect:Stopped",
+                "expect:$ ",
+                "send:fg~",
+                "expect:.sh",
+                "send:three~",
+                "expect:<three>",
+                "send:^D",
+                "expect:$ ",
+                "send:echo status $?~",
+                "expect:status 9",
+                "send:exit 0~",
+            ];
+            let shell: Vec<OsString> = ["env", "PS1=$ ", "bash", "--norc", "--noprofile", "-i"]
+                .map(Into::into)
+                .into();
+            let ended = at_a_terminal(&host, way.user, &steps, &shell);
+            assert_eq!(fate(&ended), "exit 0", "{way:?}: {ended:?}");
+        }
+    }
+}

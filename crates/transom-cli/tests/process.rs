@@ -196,6 +196,21 @@ fn whoever_reads_the_programs_output_waits_only_for_the_program() {
     assert!(child.wait().expect("waited").success());
 }
 
+#[test]
+fn the_network_inside_forwards_nothing_and_lets_many_packets_wait() {
+    let script =
+        "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; ip link";
+    for mode in modes() {
+        let output = finish(mode.run().args(["--quiet", "--", "sh", "-c", script]));
+        let said = text(&output.stdout);
+        assert!(said.starts_with("0\n0\n"), "{mode}: {said}");
+        assert!(
+            mode.device != "tun" || said.contains(" qlen 10000"),
+            "{mode}: {said}"
+        );
+    }
+}
+
 /// Whether a process of this number lives.
 fn lives(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {

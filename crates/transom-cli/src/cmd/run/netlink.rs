@@ -100,6 +100,14 @@ impl Netlink {
         self.request(RouteNetlinkMessage::SetLink(link), 0)
     }
 
+    /// Lets so many packets wait in an interface's queue.
+    pub(crate) fn set_queue(&mut self, index: u32, packets: u32) -> io::Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        link.attributes.push(LinkAttribute::TxQueueLen(packets));
+        self.request(RouteNetlinkMessage::SetLink(link), 0)
+    }
+
     /// Makes a pair of connected Ethernet interfaces, each with a name and a hardware address.
     pub(crate) fn add_veth(
         &mut self,

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use transom::{EchoMode, RouteTarget, Stack, StackConfig};
-use transom_device::{Device, Impaired, PacketSocket, Tun};
+use transom_device::{Device, Impaired, Overflows, PacketSocket, Tun};
 use transom_sim::Impairment;
 
 use super::activity::Activity;
@@ -95,6 +95,7 @@ pub(crate) struct Network {
     inside: Inside,
     collector: JoinHandle<Collected>,
     looker: JoinHandle<()>,
+    overflows: Option<Overflows>,
     over: Arc<AtomicBool>,
 }
 
@@ -115,8 +116,8 @@ impl Network {
         let failed = |error: io::Error| Failure::doing("start the program's network", error);
         let destinations = settings.destinations();
         let (observer, notes, looks) = Observer::new();
-        let stack =
-            start_stack(settings, &kind, device, &observer, capture.is_some()).map_err(failed)?;
+        let (device, overflows) = open_device(&kind, device, settings.mtu).map_err(failed)?;
+        let stack = start_stack(settings, device, &observer, capture.is_some()).map_err(failed)?;
         let activity = Activity::new();
         let legs = Legs {
             destinations: destinations.clone(),
@@ -162,6 +163,7 @@ impl Network {
             inside,
             collector,
             looker,
+            overflows,
             over,
         })
     }
@@ -191,6 +193,7 @@ impl Network {
                 "the program's network failed: {error}; run it again, perhaps with another --device"
             ));
         }
+        self.tell_overflows();
         drop(self.stack);
         self.over.store(true, Ordering::Relaxed);
         self.observer
@@ -200,22 +203,54 @@ impl Network {
         self.observer.note(Seen::End);
         self.collector.join().unwrap_or_default()
     }
+
+    /// Says when frames of the program were lost before our stack saw them.
+    fn tell_overflows(&self) {
+        // A kernel that does not tell takes nothing from the report but this.
+        let lost = self.overflows.as_ref().map(Overflows::take);
+        if let Some(Ok(lost @ 1..)) = lost {
+            self.observer.notice(&lost_before_us(lost));
+        }
+    }
+}
+
+fn lost_before_us(count: u64) -> String {
+    let frames = if count == 1 {
+        "1 frame of the program was"
+    } else {
+        &format!("{count} frames of the program were")
+    };
+    format!(
+        "{frames} lost on the way to us, as the program sent faster than we took; \
+         the retransmissions that followed are not the network's fault"
+    )
+}
+
+/// The device behind a descriptor, and who knows what it could not take.
+fn open_device(
+    kind: &str,
+    device: OwnedFd,
+    mtu: u32,
+) -> io::Result<(Box<dyn Device>, Option<Overflows>)> {
+    let mtu = usize::try_from(mtu).unwrap_or(usize::MAX);
+    if kind == "tun" {
+        return Ok((Box::new(Tun::from_fd(device, mtu, true)?), None));
+    }
+    // The program does not run yet: nothing that waits in the socket matters.
+    let socket = PacketSocket::from_pair_fd(device, mtu, PEER_INTERFACE)?.with_ring();
+    let overflows = socket.overflows()?;
+    // What came before the program started was not its own.
+    let _ = overflows.take()?;
+    let device = PointToPoint::new(socket, PEER_MAC, INTERFACE_MAC);
+    Ok((Box::new(device), Some(overflows)))
 }
 
 fn start_stack(
     settings: &Settings,
-    kind: &str,
-    device: OwnedFd,
+    device: Box<dyn Device>,
     observer: &Observer,
     whole: bool,
 ) -> io::Result<Stack> {
-    let mtu = usize::try_from(settings.mtu).unwrap_or(usize::MAX);
-    let device: Box<dyn Device> = if kind == "tun" {
-        Box::new(Tun::from_fd(device, mtu, true)?)
-    } else {
-        let socket = PacketSocket::from_pair_fd(device, mtu, PEER_INTERFACE)?;
-        Box::new(PointToPoint::new(socket, PEER_MAC, INTERFACE_MAC))
-    };
     let device: Box<dyn Device> = match &settings.fault {
         Some(fault) => Box::new(Impaired::both(device, fault.clone())),
         None => device,
@@ -238,4 +273,17 @@ fn start_stack(
         builder = builder.route(everything, RouteTarget::OnLink);
     }
     builder.spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_frames_are_counted_in_a_sentence() {
+        assert!(lost_before_us(1).starts_with("1 frame of the program was lost on the way to us,"));
+        assert!(
+            lost_before_us(2).starts_with("2 frames of the program were lost on the way to us")
+        );
+    }
 }

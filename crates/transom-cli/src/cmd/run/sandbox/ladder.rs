@@ -25,7 +25,7 @@ pub(crate) struct Made {
 /// Makes the best device that is allowed and possible.
 pub(crate) fn make_device(plan: &Plan, netlink: &mut Netlink) -> Result<Made, String> {
     if plan.device != DeviceChoice::Veth {
-        match make_tun() {
+        match make_tun(netlink) {
             Ok(made) => return Ok(made),
             Err(error) if plan.device == DeviceChoice::Tun => return Err(tun_refused(&error)),
             Err(_) => {}
@@ -34,12 +34,19 @@ pub(crate) fn make_device(plan: &Plan, netlink: &mut Netlink) -> Result<Made, St
     make_veth(plan, netlink).map_err(|error| veth_refused(&error))
 }
 
-fn make_tun() -> io::Result<Made> {
+/// Packets that may wait in the TUN device: 500, the kernel's choice, are a burst of a single fast
+/// sender of small packets.
+const TUN_QUEUE: u32 = 10_000;
+
+fn make_tun(netlink: &mut Netlink) -> io::Result<Made> {
     let descriptor = sys::attach_tun(INTERFACE)?;
+    let index = if_nametoindex(INTERFACE)?;
+    // A shorter queue serves too.
+    let _ = netlink.set_queue(index, TUN_QUEUE);
     Ok(Made {
         kind: "tun",
         descriptor,
-        index: if_nametoindex(INTERFACE)?,
+        index,
     })
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn configure(
     made: &Made,
     netlink: &mut Netlink,
 ) -> io::Result<Vec<String>> {
+    sysctl::never_forward();
     netlink.bring_up(if_nametoindex("lo")?, None, false)?;
     sysctl::quiet(INTERFACE);
     netlink.bring_up(made.index, Some(plan.mtu), true)?;

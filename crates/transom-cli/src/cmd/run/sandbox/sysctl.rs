@@ -83,6 +83,21 @@ fn write_ping_range(path: &str, value: &str) {
     }
 }
 
+/// Keeps the network from passing on what is not for itself. A new network may have it from the host,
+/// and then our end of a veth pair would send the program's packets back to it.
+pub(crate) fn never_forward() {
+    for path in [
+        "/proc/sys/net/ipv4/ip_forward",
+        "/proc/sys/net/ipv6/conf/all/forwarding",
+    ] {
+        // Only a change is written: IPv4's resets other settings. A /proc/sys that is read-only stays
+        // as it is.
+        if fs::read_to_string(path).is_ok_and(|now| now.trim() != "0") {
+            let _ = fs::write(path, "0");
+        }
+    }
+}
+
 /// Keeps an interface from talking by itself: no router solicitation, no link-local address.
 pub(crate) fn quiet(interface: &str) {
     let conf = Path::new("/proc/sys/net/ipv6/conf").join(interface);

@@ -25,8 +25,8 @@ pub(crate) struct Roles {
 }
 
 impl Roles {
-    /// Configures the kernel's end and tells the parent that the stack may be talked to.
-    pub(crate) fn ready(&self) -> io::Result<()> {
+    /// Configures the kernel's end of the device.
+    pub(crate) fn configure(&self) -> io::Result<()> {
         ip(&["addr", "add", KERNEL, "dev", &self.device])?;
         let mtu = self.mtu.to_string();
         ip(&[
@@ -40,7 +40,6 @@ impl Roles {
             "10000",
             "up",
         ])?;
-        ready();
         Ok(())
     }
 }

@@ -41,7 +41,8 @@ struct Null {
 
 pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
     let fd = sys::open_tun(&roles.device, roles.vnet)?;
-    roles.ready()?;
+    roles.configure()?;
+    crate::net::ready();
     let mss = roles.mtu - 40;
     let mut null = Null {
         fd,

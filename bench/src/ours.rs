@@ -29,7 +29,8 @@ pub(crate) fn serve(roles: &Roles) -> io::Result<()> {
         let stack = transom::Stack::builder().address(address.as_str()).device(device).spawn()?;
         let source = TcpListener::bind(&stack, (STACK, SOURCE)).await?;
         let sink = TcpListener::bind(&stack, (STACK, SINK)).await?;
-        roles.ready()?;
+        roles.configure()?;
+        crate::net::ready();
         let data = Bytes::from(vec![0u8; 1 << 20]);
         loop {
             tokio::select! {

@@ -22,7 +22,7 @@ use crate::sys::{self, VNET_HEADER};
 /// smoltcp behind its own TUN device, as shipped.
 pub(crate) fn serve_stock(roles: &Roles) -> io::Result<()> {
     net::ip(&["tuntap", "add", "mode", "tun", "name", &roles.device])?;
-    roles.ready()?;
+    roles.configure()?;
     let mut device = TunTapInterface::new(&roles.device, Medium::Ip)?;
     let fd = device.as_raw_fd();
     serve(&mut device, fd, roles)
@@ -32,7 +32,7 @@ pub(crate) fn serve_stock(roles: &Roles) -> io::Result<()> {
 /// super-segments and leaves checksums out; smoltcp itself cannot send super-segments.
 pub(crate) fn serve_vnet(roles: &Roles) -> io::Result<()> {
     let fd = sys::open_tun(&roles.device, true)?;
-    roles.ready()?;
+    roles.configure()?;
     let mut device = Vnet {
         fd,
         mtu: roles.mtu,
@@ -62,6 +62,7 @@ fn serve<D: Device>(device: &mut D, fd: i32, roles: &Roles) -> io::Result<()> {
     let source = sockets.add(socket(4096, roles.buffer));
     let sink = sockets.add(socket(roles.buffer, 4096));
     let broken = |_| io::Error::other("smoltcp refused to listen");
+    let mut told = false;
     loop {
         let now = Instant::now();
         interface.poll(now, device, &mut sockets);
@@ -80,6 +81,10 @@ fn serve<D: Device>(device: &mut D, fd: i32, roles: &Roles) -> io::Result<()> {
         while socket.can_recv() && socket.recv(|data| (data.len(), data.len())).is_ok() {}
         if socket.state() == State::CloseWait {
             socket.close();
+        }
+        if !told {
+            net::ready();
+            told = true;
         }
         match interface.poll_at(now, &sockets) {
             Some(at) if now < at => sys::wait_readable(&fd, (at - now).total_micros()),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Samples of one configuration, in GB/s.
+#[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) samples: Vec<f64>,

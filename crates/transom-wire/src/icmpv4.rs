@@ -1,11 +1,13 @@
 //! ICMP for IPv4: RFC 792, RFC 1122 §3.2.2, RFC 1191.
 
 use crate::checksum::{Sum, checksum};
-use crate::error::{Layer, Malformed, Reason};
+use crate::error::{Layer, Malformed};
+use crate::icmp::{self, Parts, Raw, halves, joined};
+use crate::ip::ipv4::MIN_HEADER_LEN;
 use core::net::Ipv4Addr;
 
 /// Length in bytes of the part that every message has.
-pub const HEADER_LEN: usize = 8;
+pub const HEADER_LEN: usize = icmp::HEADER_LEN;
 
 /// Longest error message in bytes, IP header included (RFC 1812 §4.3.2.3).
 pub const MAX_ERROR_LEN: usize = 576;
@@ -52,11 +54,7 @@ pub mod unreachable {
 
 /// An ICMP message in a buffer.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    header: &'a [u8; HEADER_LEN],
-    message: &'a [u8],
-    body: &'a [u8],
-}
+pub struct View<'a>(Raw<'a>);
 
 impl<'a> View<'a> {
     /// Reads a message that fills `data`, the payload of the IP packet.
@@ -65,42 +63,35 @@ impl<'a> View<'a> {
     /// [`Malformed`] below 8 bytes.
     #[inline]
     pub fn new(data: &'a [u8]) -> Result<Self, Malformed> {
-        match data.split_first_chunk::<HEADER_LEN>() {
-            Some((header, body)) => Ok(Self {
-                header,
-                message: data,
-                body,
-            }),
-            None => Err(Malformed::new(Layer::Icmpv4, Reason::Truncated, data.len())),
-        }
+        Raw::new(data, Layer::Icmpv4).map(Self)
     }
 
     /// The type.
     #[inline]
     #[must_use]
     pub const fn kind(&self) -> u8 {
-        self.header[0]
+        self.0.kind()
     }
 
     /// The code.
     #[inline]
     #[must_use]
     pub const fn code(&self) -> u8 {
-        self.header[1]
+        self.0.code()
     }
 
     /// The checksum field.
     #[inline]
     #[must_use]
     pub const fn checksum(&self) -> u16 {
-        u16::from_be_bytes([self.header[2], self.header[3]])
+        self.0.checksum()
     }
 
     /// Whether the checksum is right.
     #[must_use]
     pub fn verify_checksum(&self) -> bool {
         let mut sum = Sum::ZERO;
-        sum.add_bytes(self.message);
+        sum.add_bytes(self.0.whole());
         sum.is_valid()
     }
 
@@ -108,7 +99,7 @@ impl<'a> View<'a> {
     #[inline]
     #[must_use]
     pub const fn body(&self) -> &'a [u8] {
-        self.body
+        self.0.body()
     }
 
     /// Whether this is an error message, about which no error may be sent (RFC 1122 §3.2.2).
@@ -127,12 +118,8 @@ impl<'a> View<'a> {
     /// The message as a value.
     #[must_use]
     pub fn message(&self) -> Message<'a> {
-        let &[kind, code, _, _, a, b, c, d] = self.header;
-        let (body, high, low) = (
-            self.body,
-            u16::from_be_bytes([a, b]),
-            u16::from_be_bytes([c, d]),
-        );
+        let (kind, code, rest, body) = (self.kind(), self.code(), self.0.rest(), self.body());
+        let (high, low) = halves(rest);
         match (kind, code) {
             (kind::ECHO_REQUEST, 0) => Message::EchoRequest {
                 id: high,
@@ -152,19 +139,19 @@ impl<'a> View<'a> {
             (kind::SOURCE_QUENCH, _) => Message::SourceQuench { quote: body },
             (kind::REDIRECT, _) => Message::Redirect {
                 code,
-                gateway: Ipv4Addr::new(a, b, c, d),
+                gateway: rest.into(),
                 quote: body,
             },
             (kind::TIME_EXCEEDED, _) => Message::TimeExceeded { code, quote: body },
             (kind::PARAMETER_PROBLEM, _) => Message::ParameterProblem {
                 code,
-                pointer: a,
+                pointer: rest[0],
                 quote: body,
             },
             _ => Message::Other {
                 kind,
                 code,
-                rest: [a, b, c, d],
+                rest,
                 body,
             },
         }
@@ -250,7 +237,7 @@ impl Message<'_> {
     /// Length in bytes of the message.
     #[must_use]
     pub const fn len(&self) -> usize {
-        HEADER_LEN + self.parts().3.len()
+        self.parts().len()
     }
 
     /// Never: a message has at least 8 bytes.
@@ -259,11 +246,10 @@ impl Message<'_> {
         false
     }
 
-    /// Type, code, second four bytes, body.
-    const fn parts(&self) -> (u8, u8, [u8; 4], &[u8]) {
-        match *self {
-            Self::EchoRequest { id, seq, data } => (kind::ECHO_REQUEST, 0, pair(id, seq), data),
-            Self::EchoReply { id, seq, data } => (kind::ECHO_REPLY, 0, pair(id, seq), data),
+    const fn parts(&self) -> Parts<'_> {
+        let (kind, code, rest, body) = match *self {
+            Self::EchoRequest { id, seq, data } => (kind::ECHO_REQUEST, 0, joined(id, seq), data),
+            Self::EchoReply { id, seq, data } => (kind::ECHO_REPLY, 0, joined(id, seq), data),
             Self::DestinationUnreachable {
                 code,
                 next_hop_mtu,
@@ -271,7 +257,7 @@ impl Message<'_> {
             } => (
                 kind::DESTINATION_UNREACHABLE,
                 code,
-                pair(0, next_hop_mtu),
+                joined(0, next_hop_mtu),
                 quote,
             ),
             Self::SourceQuench { quote } => (kind::SOURCE_QUENCH, 0, [0; 4], quote),
@@ -292,32 +278,15 @@ impl Message<'_> {
                 rest,
                 body,
             } => (kind, code, rest, body),
-        }
+        };
+        Parts::new(kind, code, rest, body)
     }
 
     /// Writes the message, checksum included, and returns its length; writes nothing and returns 0 if `out` is
     /// shorter than [`len`](Self::len).
     pub fn emit(&self, out: &mut [u8]) -> usize {
-        let (kind, code, [a, b, c, d], body) = self.parts();
-        let Some(out) = out.get_mut(..HEADER_LEN + body.len()) else {
-            debug_assert!(false, "buffer shorter than len()");
-            return 0;
-        };
-        if let Some((header, rest)) = out.split_first_chunk_mut::<HEADER_LEN>() {
-            *header = [kind, code, 0, 0, a, b, c, d];
-            rest.copy_from_slice(body);
-        }
-        let checksum = checksum(out).to_be_bytes();
-        if let Some(field) = out.get_mut(2..4) {
-            field.copy_from_slice(&checksum);
-        }
-        out.len()
+        self.parts().emit(out, checksum)
     }
-}
-
-const fn pair(high: u16, low: u16) -> [u8; 4] {
-    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-    [a, b, c, d]
 }
 
 /// As much of a packet as an error message about it quotes.
@@ -325,14 +294,10 @@ const fn pair(high: u16, low: u16) -> [u8; 4] {
 /// `packet` begins with the IPv4 header; link padding is left out.
 #[must_use]
 pub fn quote(packet: &[u8]) -> &[u8] {
-    let packet = match packet.get(2..4) {
-        Some(&[a, b]) => packet
-            .get(..usize::from(u16::from_be_bytes([a, b])))
-            .unwrap_or(packet),
-        _ => packet,
+    let length = match packet.get(2..4) {
+        Some(&[a, b]) => Some(usize::from(u16::from_be_bytes([a, b]))),
+        _ => None,
     };
     // IC4-4, RFC 1122 §3.2.2: the IP header and at least 8 bytes. RFC 1812 §4.3.2.3: as much as fits 576 bytes.
-    packet
-        .get(..MAX_ERROR_LEN - crate::ip::ipv4::MIN_HEADER_LEN - HEADER_LEN)
-        .unwrap_or(packet)
+    icmp::quote(packet, length, MAX_ERROR_LEN, MIN_HEADER_LEN)
 }

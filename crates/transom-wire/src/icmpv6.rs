@@ -2,12 +2,13 @@
 
 use crate::checksum::pseudo_header;
 use crate::error::{Layer, Malformed, Reason};
+use crate::icmp::{self, Parts, Raw, halves, joined};
 use crate::ip::Protocol;
 use crate::ip::ipv6::{Chain, HEADER_LEN as IPV6_HEADER_LEN, MIN_MTU};
 use core::net::Ipv6Addr;
 
 /// Length in bytes of the part that every message handled here has.
-pub const HEADER_LEN: usize = 8;
+pub const HEADER_LEN: usize = icmp::HEADER_LEN;
 
 /// Message types.
 pub mod kind {
@@ -63,11 +64,7 @@ pub mod parameter_problem {
 
 /// An ICMPv6 message in a buffer.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    header: &'a [u8; HEADER_LEN],
-    message: &'a [u8],
-    body: &'a [u8],
-}
+pub struct View<'a>(Raw<'a>);
 
 impl<'a> View<'a> {
     /// Reads a message that fills `data`, the payload of the IPv6 packet.
@@ -76,51 +73,43 @@ impl<'a> View<'a> {
     /// [`Malformed`] below 8 bytes.
     #[inline]
     pub fn new(data: &'a [u8]) -> Result<Self, Malformed> {
-        match data.split_first_chunk::<HEADER_LEN>() {
-            Some((header, body)) => Ok(Self {
-                header,
-                message: data,
-                body,
-            }),
-            None => Err(Malformed::new(Layer::Icmpv6, Reason::Truncated, data.len())),
-        }
+        Raw::new(data, Layer::Icmpv6).map(Self)
     }
 
     /// The type.
     #[inline]
     #[must_use]
     pub const fn kind(&self) -> u8 {
-        self.header[0]
+        self.0.kind()
     }
 
     /// The code.
     #[inline]
     #[must_use]
     pub const fn code(&self) -> u8 {
-        self.header[1]
+        self.0.code()
     }
 
     /// The second four bytes of the header.
     pub(crate) const fn rest(&self) -> [u8; 4] {
-        let &[_, _, _, _, a, b, c, d] = self.header;
-        [a, b, c, d]
+        self.0.rest()
     }
 
     /// What follows the first 8 bytes.
     #[inline]
     #[must_use]
     pub const fn body(&self) -> &'a [u8] {
-        self.body
+        self.0.body()
     }
 
     /// Whether the checksum is right for a message between these addresses.
     #[must_use]
     pub fn verify_checksum(&self, src: Ipv6Addr, dst: Ipv6Addr) -> bool {
-        let Ok(len) = u32::try_from(self.message.len()) else {
+        let Ok(len) = u32::try_from(self.0.whole().len()) else {
             return false;
         };
         let mut sum = pseudo_header(src.into(), dst.into(), Protocol::ICMPV6.raw(), len);
-        sum.add_bytes(self.message);
+        sum.add_bytes(self.0.whole());
         sum.is_valid()
     }
 
@@ -133,9 +122,8 @@ impl<'a> View<'a> {
     /// The message as a value. Neighbour Discovery comes out as [`Message::Other`].
     #[must_use]
     pub const fn message(&self) -> Message<'a> {
-        let (kind, code, rest, body) = (self.kind(), self.code(), self.rest(), self.body);
-        let [a, b, c, d] = rest;
-        let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let (kind, code, rest, body) = (self.kind(), self.code(), self.rest(), self.body());
+        let (high, low) = halves(rest);
         let word = u32::from_be_bytes(rest);
         match (kind, code) {
             (kind::ECHO_REQUEST, 0) => Message::EchoRequest {
@@ -242,7 +230,7 @@ impl Message<'_> {
     /// Length in bytes of the message.
     #[must_use]
     pub const fn len(&self) -> usize {
-        HEADER_LEN + self.parts().3.len()
+        self.parts().len()
     }
 
     /// Never: a message has at least 8 bytes.
@@ -251,11 +239,10 @@ impl Message<'_> {
         false
     }
 
-    /// Type, code, second four bytes, body.
-    const fn parts(&self) -> (u8, u8, [u8; 4], &[u8]) {
-        match *self {
-            Self::EchoRequest { id, seq, data } => (kind::ECHO_REQUEST, 0, pair(id, seq), data),
-            Self::EchoReply { id, seq, data } => (kind::ECHO_REPLY, 0, pair(id, seq), data),
+    const fn parts(&self) -> Parts<'_> {
+        let (kind, code, rest, body) = match *self {
+            Self::EchoRequest { id, seq, data } => (kind::ECHO_REQUEST, 0, joined(id, seq), data),
+            Self::EchoReply { id, seq, data } => (kind::ECHO_REPLY, 0, joined(id, seq), data),
             Self::DestinationUnreachable { code, quote } => {
                 (kind::DESTINATION_UNREACHABLE, code, [0; 4], quote)
             }
@@ -274,39 +261,28 @@ impl Message<'_> {
                 rest,
                 body,
             } => (kind, code, rest, body),
-        }
+        };
+        Parts::new(kind, code, rest, body)
     }
 
     /// Writes the message, checksum included, and returns its length; writes nothing and returns 0 if `out` is
     /// shorter than [`len`](Self::len).
     pub fn emit(&self, out: &mut [u8], src: Ipv6Addr, dst: Ipv6Addr) -> usize {
-        let (kind, code, [a, b, c, d], body) = self.parts();
-        let Some(out) = out.get_mut(..HEADER_LEN + body.len()) else {
-            debug_assert!(false, "buffer shorter than len()");
-            return 0;
-        };
-        if let Some((header, rest)) = out.split_first_chunk_mut::<HEADER_LEN>() {
-            *header = [kind, code, 0, 0, a, b, c, d];
-            rest.copy_from_slice(body);
-        }
-        fill_checksum(out, src, dst);
-        out.len()
+        self.parts()
+            .emit(out, |message| checksum(message, src, dst))
     }
 }
 
 /// Fills the checksum of a whole message whose checksum field is zero.
 pub(crate) fn fill_checksum(message: &mut [u8], src: Ipv6Addr, dst: Ipv6Addr) {
+    icmp::fill_checksum(message, |message| checksum(message, src, dst));
+}
+
+fn checksum(message: &[u8], src: Ipv6Addr, dst: Ipv6Addr) -> u16 {
     let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
     let mut sum = pseudo_header(src.into(), dst.into(), Protocol::ICMPV6.raw(), len);
     sum.add_bytes(message);
-    if let Some(field) = message.get_mut(2..4) {
-        field.copy_from_slice(&sum.finish().to_be_bytes());
-    }
-}
-
-const fn pair(high: u16, low: u16) -> [u8; 4] {
-    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-    [a, b, c, d]
+    sum.finish()
 }
 
 /// As much of a packet as an error message about it quotes: what fits 1280 bytes (RFC 4443 §2.4 c).
@@ -314,16 +290,11 @@ const fn pair(high: u16, low: u16) -> [u8; 4] {
 /// `packet` begins with the IPv6 header; link padding is left out.
 #[must_use]
 pub fn quote(packet: &[u8]) -> &[u8] {
-    let packet = match packet.get(4..6) {
-        Some(&[a, b]) => {
-            let len = IPV6_HEADER_LEN + usize::from(u16::from_be_bytes([a, b]));
-            packet.get(..len).unwrap_or(packet)
-        }
-        _ => packet,
+    let length = match packet.get(4..6) {
+        Some(&[a, b]) => Some(IPV6_HEADER_LEN + usize::from(u16::from_be_bytes([a, b]))),
+        _ => None,
     };
-    packet
-        .get(..MIN_MTU - IPV6_HEADER_LEN - HEADER_LEN)
-        .unwrap_or(packet)
+    icmp::quote(packet, length, MIN_MTU, IPV6_HEADER_LEN)
 }
 
 /// The parameter problem that a host owes the sender of a packet it could not process.

@@ -80,6 +80,7 @@ pub mod checksum;
 mod error;
 pub mod ethernet;
 pub mod frame;
+mod icmp;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ip;

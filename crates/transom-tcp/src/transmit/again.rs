@@ -1,0 +1,101 @@
+//! What is sent again: what recovery takes for lost, and what it sends on suspicion.
+
+use transom_wire::SeqRange;
+use transom_wire::tcp::{Flags, Options};
+
+use super::pieces;
+use crate::env::Env;
+use crate::recovery::{Retransmit, SendLimits};
+use crate::segment::{Transmit, TransmitKind};
+use crate::send::Fin;
+use crate::tcb::Tcb;
+use crate::time::Instant;
+
+impl Tcb {
+    /// What recovery wants sent again.
+    pub(super) fn retransmission(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        max_payload: usize,
+    ) -> Option<Transmit> {
+        if !self.recovery.has_lost() {
+            return None;
+        }
+        let (options, mss) = self.options(env, now);
+        let limits = self.limits(mss, max_payload);
+        let Retransmit { range, cause } = self.recovery.next_retransmit(&limits)?;
+        Some(self.send_again(
+            env,
+            now,
+            range,
+            TransmitKind::Retransmit(cause),
+            options,
+            mss,
+        ))
+    }
+
+    /// RFC 6675 §4 rules 3 and 4, when no new data may go.
+    pub(super) fn speculative(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        max_payload: usize,
+        options: Options,
+        mss: u16,
+    ) -> Option<Transmit> {
+        if !self.recovery.is_in_recovery() {
+            return None;
+        }
+        let limits = self.limits(mss, max_payload);
+        let Retransmit { range, cause } = self.recovery.next_speculative(&limits)?;
+        Some(self.send_again(
+            env,
+            now,
+            range,
+            TransmitKind::Retransmit(cause),
+            options,
+            mss,
+        ))
+    }
+
+    fn limits(&self, mss: u16, max_payload: usize) -> SendLimits {
+        let mss = u32::from(mss);
+        let segments = (max_payload / mss.max(1) as usize).max(1);
+        SendLimits {
+            mss,
+            limit: segments.saturating_mul(mss as usize),
+            cwnd: self.congestion.cwnd(),
+            snd_wnd_end: self.snd.window_end(),
+        }
+    }
+
+    fn send_again(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        range: SeqRange,
+        kind: TransmitKind,
+        options: Options,
+        mss: u16,
+    ) -> Transmit {
+        let payload = self.snd.queue.slice(range.start, range.len() as usize);
+        let with_fin = self.snd.fin == Fin::Sent && range.end.gt(self.snd.queue.end());
+        let mut flags = Flags::ACK;
+        if with_fin {
+            flags |= Flags::FIN;
+        }
+        if !payload.is_empty() && range.end.ge(self.snd.queue.push_end()) {
+            flags |= Flags::PSH;
+        }
+        env.counters.bytes_retransmitted = env
+            .counters
+            .bytes_retransmitted
+            .saturating_add(payload.len() as u64);
+        let pieces = pieces(payload.len(), mss);
+        env.counters.retransmissions = env.counters.retransmissions.wrapping_add(pieces);
+        self.note_sent(range, true, now);
+        self.start_retransmit_timer(env, now);
+        self.build(env, range.start, flags, payload, kind, options, mss)
+    }
+}

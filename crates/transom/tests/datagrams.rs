@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use transom::{Capabilities, EchoMode, Stack, UdpSocket, Unreachable, memory};
-use wire::{bounded, hosts, kind};
+use wire::{bounded, gateway, hosts, kind};
 
 #[tokio::test]
 async fn datagrams_go_there_and_back() {
@@ -70,19 +70,7 @@ async fn a_connected_socket_hears_only_its_peer_and_learns_of_errors() {
 #[tokio::test]
 async fn any_address_and_port_can_be_answered() {
     bounded(async {
-        let (left, right) = memory::pair(Capabilities::ip(1500));
-        let gateway = Stack::builder()
-            .address("10.0.0.1/24")
-            .any_address(true)
-            .device(left)
-            .spawn()
-            .unwrap();
-        let client = Stack::builder()
-            .address("10.0.0.2/24")
-            .gateway("10.0.0.1")
-            .device(right)
-            .spawn()
-            .unwrap();
+        let (gateway, client) = gateway();
         let flows = gateway.udp_flows().unwrap();
         assert_eq!(kind(gateway.udp_flows()), ErrorKind::AddrInUse);
         let socket = UdpSocket::bind(&client, "10.0.0.2:0").await.unwrap();

@@ -9,38 +9,25 @@
 
 mod wire;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
 use transom::{
     Capabilities, Stack, StackConfig, State, TcpListener, TcpStream, Unreachable, memory,
 };
-use wire::{bounded, check_stream, hosts, kind, write_stream};
-
-/// A gateway that takes connections to every address, and a client behind it.
-fn gateway() -> (Stack, Stack) {
-    let (left, right) = memory::pair(Capabilities::ip(1500));
-    let gateway = Stack::builder()
-        .address("10.0.0.1/24")
-        .any_address(true)
-        .device(left)
-        .spawn()
-        .unwrap();
-    let client = Stack::builder()
-        .address("10.0.0.2/24")
-        .address("fd00::2/64")
-        .gateway("10.0.0.1")
-        .route("::/0", transom::RouteTarget::OnLink)
-        .device(right)
-        .spawn()
-        .unwrap();
-    (gateway, client)
-}
+use wire::{bounded, check_stream, gateway, hosts, kind, write_stream};
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+/// An attempt of the client that goes on by itself.
+fn connecting(client: &Stack, to: &str) -> JoinHandle<io::Result<TcpStream>> {
+    let (client, to) = (client.clone(), address(to));
+    tokio::spawn(async move { TcpStream::connect(&client, to).await })
 }
 
 #[tokio::test]
@@ -74,10 +61,7 @@ async fn nothing_is_answered_before_the_decision() {
     bounded(async {
         let (gateway, client) = gateway();
         let mut incoming = gateway.incoming().unwrap();
-        let connect = tokio::spawn({
-            let client = client.clone();
-            async move { TcpStream::connect(&client, address("1.2.3.4:5")).await }
-        });
+        let connect = connecting(&client, "1.2.3.4:5");
         let attempt = incoming.next().await.unwrap();
         let states: Vec<_> = client.connections().iter().map(|it| it.state).collect();
         assert_eq!(states, [State::SynSent]);
@@ -131,10 +115,7 @@ async fn an_attempt_that_the_peer_has_given_up_fails_when_accepted() {
     bounded(async {
         let (gateway, client) = gateway();
         let mut incoming = gateway.incoming().unwrap();
-        let connect = tokio::spawn({
-            let client = client.clone();
-            async move { TcpStream::connect(&client, address("1.2.3.4:5")).await }
-        });
+        let connect = connecting(&client, "1.2.3.4:5");
         let attempt = incoming.next().await.unwrap();
         connect.abort();
         assert!(connect.await.unwrap_err().is_cancelled());

@@ -9,6 +9,8 @@
     reason = "a test ends on any surprise"
 )]
 
+// One copy: the tests of the devices need the same namespaces.
+#[path = "../../../transom-device/tests/kernel/namespace.rs"]
 mod namespace;
 #[path = "../wire/mod.rs"]
 mod wire;

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use transom::{Capabilities, Stack, TcpListener, TcpStream, memory};
+use transom::{Capabilities, RouteTarget, Stack, TcpListener, TcpStream, memory};
 
 /// Longer than anything here takes; a test that reaches it has lost a wake-up.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -50,6 +50,26 @@ pub(crate) fn hosts_over(capabilities: Capabilities) -> (Stack, Stack) {
         .spawn()
         .unwrap();
     (server, client)
+}
+
+/// A gateway that takes whatever is sent to any address, and a client behind it.
+pub(crate) fn gateway() -> (Stack, Stack) {
+    let (left, right) = memory::pair(Capabilities::ip(1500));
+    let gateway = Stack::builder()
+        .address("10.0.0.1/24")
+        .any_address(true)
+        .device(left)
+        .spawn()
+        .unwrap();
+    let client = Stack::builder()
+        .address("10.0.0.2/24")
+        .address("fd00::2/64")
+        .gateway("10.0.0.1")
+        .route("::/0", RouteTarget::OnLink)
+        .device(right)
+        .spawn()
+        .unwrap();
+    (gateway, client)
 }
 
 /// A connection: the client's end and the server's.

@@ -1,5 +1,6 @@
 //! TCP sockets, named and behaving as those of `tokio::net`.
 
+mod halves;
 mod incoming;
 mod io;
 mod listener;

@@ -53,7 +53,7 @@ fn the_program_sees_its_own_world() {
             "pwd; id -u; id -g; umask; ulimit -n",
             "env | sort | grep -v ^_",
             "ls -l /proc/self/fd | wc -l",
-            "cat /proc/self/status | grep -E '^(Sig|Cap(Inh|Prm|Eff|Amb))'",
+            "cat /proc/self/status | grep -E '^(Sig(Pnd|Blk|Ign|Cgt)|Cap(Inh|Prm|Eff|Amb))'",
         ] {
             let words = ["sh", "-c", script];
             let plain = Run::new(&host, way.plain(), words).end();

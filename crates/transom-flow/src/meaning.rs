@@ -159,7 +159,7 @@ impl Situation<'_> {
         let elapsed = sent.map(|(newest, _)| self.time.saturating_sub(newest.time));
         let loss_shown = self.peer.duplicate_acks >= DUPLICATE_THRESHOLD || self.peer.sacked_above;
         let patience = match self.rtt {
-            Some(rtt) if loss_shown => RTO_MIN.max(rtt * 2),
+            Some(rtt) if loss_shown => RTO_MIN.max(rtt.saturating_mul(2)),
             _ => RTO_MIN,
         };
         let cause = if range.end.le(self.own.acked) {

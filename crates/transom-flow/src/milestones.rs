@@ -229,7 +229,7 @@ impl Connection {
                 }
             }
             (1.., Some(since)) => {
-                closed.total += seen.time.saturating_sub(since);
+                closed.total = closed.total.saturating_add(seen.time.saturating_sub(since));
                 closed.since = None;
             }
             _ => {}

@@ -160,7 +160,7 @@ impl Connection {
         let is_late = self
             .steps
             .newest_first_mut()
-            .take_while(|step| step.time + SAME_MOMENT >= time)
+            .take_while(|step| step.time.saturating_add(SAME_MOMENT) >= time)
             .any(|step| step.states[end].state != Some(state));
         if is_late {
             return;

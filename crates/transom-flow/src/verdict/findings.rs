@@ -159,7 +159,7 @@ fn zero_window(connection: &Connection, end: End) -> Option<Finding> {
     let still = closed
         .since
         .map(|since| connection.last_frame.saturating_sub(since));
-    let total = closed.total + still.unwrap_or_default();
+    let total = closed.total.saturating_add(still.unwrap_or_default());
     let probes = match closed.probes {
         0 => String::new(),
         n => format!(

@@ -84,6 +84,18 @@ fn make_veth(plan: &Plan, netlink: &mut Netlink) -> io::Result<Made> {
     })
 }
 
+/// Not the kernel's choice of 1000; a veth has no queue whose length this could be.
+const WAKING_QUEUE: u32 = 1001;
+
+/// Lets our end send from now on, once both ends are up.
+///
+/// An end that came up before the other had no carrier then. When it gets one, the kernel lets it send
+/// only after some work of its own in the background, and until then drops what we send: on a busy
+/// machine the first packets for the program. Changing the queue's length makes it do that work here.
+pub(crate) fn wake_peer(netlink: &mut Netlink) -> io::Result<()> {
+    netlink.set_queue(if_nametoindex(PEER_INTERFACE)?, WAKING_QUEUE)
+}
+
 fn veth_refused(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EOPNOTSUPP | libc::ENODEV) => {

@@ -7,7 +7,7 @@ use nix::net::if_::if_nametoindex;
 
 use super::super::netlink::Netlink;
 use super::super::plan::{INTERFACE, Plan};
-use super::ladder::Made;
+use super::ladder::{self, Made};
 use super::sysctl;
 
 /// Brings lo and the program's device up and gives them what the plan says.
@@ -22,6 +22,9 @@ pub(crate) fn configure(
     netlink.bring_up(if_nametoindex("lo")?, None, false)?;
     sysctl::quiet(INTERFACE);
     netlink.bring_up(made.index, Some(plan.mtu), true)?;
+    if made.kind == "veth" {
+        ladder::wake_peer(netlink)?;
+    }
     for addresses in plan.families() {
         netlink.add_address(made.index, addresses.program, addresses.prefix_len)?;
     }

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use transom_wire::frame::{RxChecksum, RxFrame, TxFrame, TxOffload};
+use transom_wire::frame::{Medium, RxChecksum, RxFrame, TxFrame, TxOffload};
 
 use crate::DeviceCounters;
 use crate::buffer::Buffers;
+use crate::complete::separate;
 use crate::error::failed;
 use crate::sys::ring::{Ring, Slot};
 use crate::{sys, vnet};
@@ -26,11 +27,15 @@ pub(crate) struct Channel {
     /// What the device is called in errors.
     name: String,
     vnet: bool,
+    /// The medium, if datagrams that came as one frame are to be cut apart.
+    separating: Option<Medium>,
     /// The interface that frames are sent through, where that is not the one the descriptor is bound to.
     send_through: Option<i32>,
     /// Where a packet socket's frames arrive, if it has one; else they wait in the socket.
     ring: Option<Ring>,
     buffers: Buffers,
+    /// Datagrams of one sending that came as one frame and are still to be handed out.
+    separated: VecDeque<RxFrame>,
     counters: DeviceCounters,
 }
 
@@ -51,9 +56,11 @@ impl Channel {
             file: File::from(fd),
             name,
             vnet,
+            separating: None,
             send_through: None,
             ring: None,
             buffers: Buffers::new(),
+            separated: VecDeque::new(),
             counters: DeviceCounters::default(),
         }
     }
@@ -61,6 +68,13 @@ impl Channel {
     /// Sends frames of a packet socket through the interface of this index.
     pub(crate) fn send_through(mut self, index: i32) -> Self {
         self.send_through = Some(index);
+        self
+    }
+
+    /// Cuts apart what a kernel that cannot be asked to do so hands over as one frame: the datagrams
+    /// of one sending.
+    pub(crate) fn separate_datagrams(mut self, medium: Medium) -> Self {
+        self.separating = Some(medium);
         self
     }
 
@@ -106,7 +120,7 @@ impl Channel {
         let mut drained = false;
         // A frame that is refused also takes its turn, so that the loop is bounded.
         for _ in 0..max {
-            match self.read_frame() {
+            match self.next_frame() {
                 Ok(frame) => {
                     self.counters.received += 1;
                     out.push(frame);
@@ -165,6 +179,22 @@ impl Channel {
             taken += 1;
         }
         Ok(taken)
+    }
+
+    /// The next frame to hand out.
+    fn next_frame(&mut self) -> Result<RxFrame, Failure> {
+        if let Some(datagram) = self.separated.pop_front() {
+            return Ok(datagram);
+        }
+        let frame = self.read_frame()?;
+        let medium = self.separating;
+        match medium.and_then(|medium| separate(&frame, medium)) {
+            Some(datagrams) => {
+                self.separated.extend(datagrams);
+                self.separated.pop_front().ok_or(Failure::Frame)
+            }
+            None => Ok(frame),
+        }
     }
 
     fn read_frame(&mut self) -> Result<RxFrame, Failure> {
@@ -287,5 +317,62 @@ fn send_failure(error: io::Error) -> Failure {
             | libc::ENETDOWN,
         ) => Failure::Frame,
         _ => Failure::Device(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+    use transom_wire::ip::{Packet, Protocol, ipv4};
+    use transom_wire::udp;
+
+    const SRC: [u8; 4] = [10, 0, 0, 1];
+    const DST: [u8; 4] = [10, 0, 0, 2];
+
+    /// What the kernel hands over for a sending with `UDP_SEGMENT`: behind the vnet header one packet
+    /// with everything, its checksum not filled in.
+    fn sending(payload: &[u8], size: u16) -> Vec<u8> {
+        let mut bytes = vec![0; vnet::LEN + 28];
+        // NEEDS_CSUM, VIRTIO_NET_HDR_GSO_UDP_L4, hdr_len, gso_size, csum_start, csum_offset.
+        bytes[..2].copy_from_slice(&[1, 5]);
+        for (at, number) in [(2, 28), (4, size), (6, 20), (8, 6)] {
+            bytes[at..at + 2].copy_from_slice(&number.to_ne_bytes());
+        }
+        let ip = ipv4::Header::new(SRC.into(), DST.into(), Protocol::UDP);
+        ip.emit(&mut bytes[vnet::LEN..], 8 + payload.len());
+        let ports = udp::Header {
+            src_port: 1000,
+            dst_port: 443,
+        };
+        ports.emit(&mut bytes[vnet::LEN + 20..], payload.len());
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    #[test]
+    fn datagrams_of_one_sending_come_one_by_one() {
+        let (kernel, ours) = UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut channel =
+            Channel::new(ours.into(), "a test".to_owned(), true).separate_datagrams(Medium::Ip);
+        let payload: Vec<u8> = (0..6100_u32).map(|n| n as u8).collect();
+        kernel.send(&sending(&payload, 1200)).unwrap();
+        let mut frames = Vec::new();
+        // No call gives more than it is asked for, and none says "empty" before all are out.
+        assert_eq!(channel.recv(&mut frames, 4).unwrap(), 4);
+        assert_eq!(channel.recv(&mut frames, 4).unwrap(), 2);
+        let error = channel.recv(&mut frames, 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(channel.counters().received, 6);
+        for (frame, expected) in frames.iter().zip(payload.chunks(1200)) {
+            assert_eq!(frame.gso_size, 0);
+            let packet = Packet::new(&frame.data).unwrap();
+            let datagram = udp::View::new(packet.payload()).unwrap();
+            assert_eq!((datagram.src_port(), datagram.dst_port()), (1000, 443));
+            assert_eq!(datagram.payload(), expected);
+            assert!(datagram.verify_checksum(packet.src(), packet.dst()));
+        }
+        assert_eq!(frames.len(), 6);
     }
 }

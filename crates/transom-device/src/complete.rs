@@ -36,6 +36,26 @@ pub fn complete(frame: RxFrame, medium: Medium) -> impl Iterator<Item = TxFrame>
         .flat_map(segment)
 }
 
+/// The datagrams of a frame in which the sending kernel left several together (`UDP_SEGMENT`), each a
+/// frame of its own with its own lengths and checksum. None: it is no such frame, or not understood.
+pub(crate) fn separate(frame: &RxFrame, medium: Medium) -> Option<Vec<RxFrame>> {
+    if frame.gso_size == 0 {
+        return None;
+    }
+    let link = link_header_len(medium);
+    let packet = Packet::lax(frame.data.get(link..)?).ok()?;
+    if packet.protocol() != Protocol::UDP {
+        return None;
+    }
+    let datagrams = dissect(frame, link)?.into_iter();
+    let separated = datagrams.map(|datagram| RxFrame {
+        data: datagram.to_vec().into(),
+        checksum: frame.checksum,
+        gso_size: 0,
+    });
+    Some(separated.collect())
+}
+
 /// A frame without headers set apart.
 fn whole(data: Bytes) -> TxFrame {
     TxFrame {

@@ -20,7 +20,8 @@ use crate::{Device, DeviceCounters, Readiness, sys};
 ///
 /// On a veth pair the kernel at the other end hands its frames over as it would to hardware: TCP in
 /// packets of up to 64 KiB, checksums not yet filled in. The vnet header says so, and the same holds
-/// for what is sent.
+/// for what is sent. UDP datagrams that were sent together (`UDP_SEGMENT`) would come as one packet too,
+/// and are cut apart here, as unlike a TUN device the interface knows nothing of its reader.
 pub struct PacketSocket {
     channel: Channel,
     mtu: usize,
@@ -56,7 +57,7 @@ impl PacketSocket {
         sys::set_nonblocking(&fd)
             .map_err(|error| failed(format_args!("cannot make {name} non-blocking"), &error, ""))?;
         Ok(Self {
-            channel: Channel::new(fd, name, true),
+            channel: Channel::new(fd, name, true).separate_datagrams(Medium::Ethernet),
             mtu,
         })
     }

@@ -17,6 +17,8 @@ const DATA_VALID: u8 = 2;
 
 /// `VIRTIO_NET_HDR_GSO_TCPV4`.
 const GSO_TCPV4: u8 = 1;
+/// `VIRTIO_NET_HDR_GSO_UDP`: one datagram, to be sent in IP fragments of this size.
+const GSO_UDP: u8 = 3;
 /// `VIRTIO_NET_HDR_GSO_TCPV6`.
 const GSO_TCPV6: u8 = 4;
 /// `VIRTIO_NET_HDR_GSO_ECN`: the first segment carries CWR, the others do not (RFC 3168 §6.1.2).
@@ -31,7 +33,7 @@ pub(crate) fn decode(header: &[u8; LEN]) -> (RxChecksum, u16) {
     } else {
         RxChecksum::Unverified
     };
-    let gso_size = if gso_type & !GSO_ECN == 0 {
+    let gso_size = if matches!(gso_type & !GSO_ECN, 0 | GSO_UDP) {
         0
     } else {
         u16::from_ne_bytes([gso_low, gso_high])
@@ -154,6 +156,9 @@ mod tests {
         checked[0] = DATA_VALID;
         // A segment size without a type means nothing.
         checked[4] = 7;
+        assert_eq!(decode(&checked), (RxChecksum::Valid, 0));
+        // What is to be cut into fragments is one datagram all the same.
+        checked[1] = GSO_UDP;
         assert_eq!(decode(&checked), (RxChecksum::Valid, 0));
     }
 }

@@ -36,19 +36,27 @@ impl Stack {
             return Err(dropped(Discard::UdpNoSocket));
         };
         let payload_at = ingress.l4_at + udp::HEADER_LEN;
-        let datagram = Datagram {
-            local,
-            peer,
-            payload: ingress.slice(payload_at, payload_at + view.payload().len()),
-            hop_limit: ingress.hop_limit,
-            ecn: ingress.ecn,
-            dscp: ingress.dscp,
-            quote: ingress.quote(),
-        };
-        let tell = self.udp.deliver(id, datagram).map_err(dropped)?;
-        self.observer.counters.datagrams_in += 1;
-        if tell {
-            self.udp_announce(StackEvent::UdpReadable(id));
+        let payload = ingress.slice(payload_at, payload_at + view.payload().len());
+        let quote = ingress.quote();
+        for payload in datagrams(payload, ingress.gso_size) {
+            let datagram = Datagram {
+                local,
+                peer,
+                payload,
+                hop_limit: ingress.hop_limit,
+                ecn: ingress.ecn,
+                dscp: ingress.dscp,
+                quote: quote.clone(),
+            };
+            match self.udp.deliver(id, datagram) {
+                Ok(tell) => {
+                    self.observer.counters.datagrams_in += 1;
+                    if tell {
+                        self.udp_announce(StackEvent::UdpReadable(id));
+                    }
+                }
+                Err(reason) => self.observer.discard(now, dropped(reason)),
+            }
         }
         Ok(())
     }
@@ -98,4 +106,20 @@ impl Stack {
         self.observer.counters.datagrams_out += 1;
         Ok(())
     }
+}
+
+/// The data of the datagrams in a frame. The device may leave those of one sending together, and says
+/// then how long each is; only the last may be shorter.
+// RFC 768: a datagram is what its sender made of it, never a part of a stream.
+fn datagrams(mut data: Bytes, size: u16) -> impl Iterator<Item = Bytes> {
+    let size = match usize::from(size) {
+        0 => data.len(),
+        size => size,
+    };
+    // Also an empty datagram is one.
+    let first = data.split_to(size.min(data.len()));
+    core::iter::once(first).chain(core::iter::from_fn(move || {
+        let part = data.split_to(size.min(data.len()));
+        (!part.is_empty()).then_some(part)
+    }))
 }

@@ -171,6 +171,35 @@ fn req_udp_5_addresses_and_fields_both_ways() {
 }
 
 #[test]
+fn datagrams_that_the_device_left_together_stay_datagrams() {
+    let mut stack = stack_with(StackConfig::default().udp_receive_buffer(4000));
+    let id = stack.udp_bind(on("10.0.0.1:443")).unwrap();
+    let sending: Vec<u8> = (0..2500_u32).map(|n| n as u8).collect();
+    let frame = |payload: &[u8], gso_size| RxFrame {
+        data: datagram("10.0.0.2:9", "10.0.0.1:443", payload).into(),
+        checksum: RxChecksum::Valid,
+        gso_size,
+    };
+    stack.handle_frame(at(0), frame(&sending, 1200));
+    let parts: Vec<_> = core::iter::from_fn(|| stack.udp_recv(id))
+        .map(|datagram| datagram.payload)
+        .collect();
+    assert!(parts.iter().eq(sending.chunks(1200)), "{parts:?}");
+    // A single one, also an empty one, is not touched.
+    for payload in [&sending[..], &sending[..1200], b""] {
+        let size = if payload.len() == 1200 { 1200 } else { 0 };
+        stack.handle_frame(at(0), frame(payload, size));
+        assert_eq!(stack.udp_recv(id).unwrap().payload, payload);
+        assert_eq!(stack.udp_recv(id), None);
+    }
+    // Those that find no room are counted one by one.
+    stack.handle_frame(at(0), frame(&[0; 6000], 1200));
+    let held = core::iter::from_fn(|| stack.udp_recv(id)).count() as u64;
+    assert_eq!((held, stack.counters().datagrams_in), (2, 8));
+    assert_eq!(stack.counters().discarded(Discard::UdpQueueFull), 3);
+}
+
+#[test]
 fn req_udp_6_receive_queue_is_bounded() {
     let mut stack = stack_with(StackConfig::default().udp_receive_buffer(10_000));
     let id = stack.udp_bind(on("10.0.0.1:53")).unwrap();

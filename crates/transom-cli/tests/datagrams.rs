@@ -7,6 +7,7 @@
 
 mod harness;
 
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -17,6 +18,22 @@ fn receiver() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let port = socket.local_addr().expect("its address").port();
     (socket, port.to_string())
+}
+
+/// What has arrived at a socket. The program and transom have ended: nothing is on the way any more.
+fn arrived(socket: &UdpSocket) -> Vec<Vec<u8>> {
+    socket.set_nonblocking(true).expect("non-blocking");
+    let mut buffer = [0; 65_536];
+    let mut all = Vec::new();
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(length) => all.push(buffer[..length].to_vec()),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                return all;
+            }
+        }
+    }
 }
 
 /// Sends 5 × 1200 bytes and 300 more in one call, then waits for the answer.
@@ -64,5 +81,48 @@ fn datagrams_sent_together_arrive_apart() {
             .chain([(300, b'z')])
             .collect();
         assert_eq!(seen, sent, "{mode}: {said}");
+    }
+}
+
+/// Sends ten datagrams and ends at once.
+const AND_AWAY: &str = "
+import os, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for n in range(10):
+    s.sendto(b'datagram %d' % n, ('10.0.2.2', int(sys.argv[1])))
+os._exit(0)
+";
+
+#[test]
+fn datagrams_sent_just_before_the_end_arrive() {
+    let sent: Vec<_> = (0..10)
+        .map(|number| format!("datagram {number}").into_bytes())
+        .collect();
+    for mode in modes() {
+        for round in 0..20 {
+            let (socket, port) = receiver();
+            let output = finish(
+                mode.run()
+                    .args(["-q", "--", python(), "-c", AND_AWAY, &port]),
+            );
+            let said = text(&output.stderr);
+            assert!(output.status.success(), "{mode}: {said}");
+            assert_eq!(arrived(&socket), sent, "{mode}, round {round}: {said}");
+        }
+    }
+}
+
+#[test]
+fn datagrams_of_a_delaying_network_arrive_after_the_end() {
+    for mode in modes() {
+        let (socket, port) = receiver();
+        let output = finish(
+            mode.run()
+                .args(["-q", "--fault", "delay=40ms", "--", python(), "-c"])
+                .args([AND_AWAY, &port]),
+        );
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{mode}: {said}");
+        assert_eq!(arrived(&socket).len(), 10, "{mode}: {said}");
     }
 }

@@ -10,7 +10,7 @@ use transom_stack::tcp::Instant;
 use transom_stack::wire::RxFrame;
 
 use crate::clock::Alarm;
-use crate::port::Readable;
+use crate::port::{Held, Readable, recv_now};
 use crate::shared::{Caller, Shared};
 
 /// While the device is full the stack's deadlines that are due cannot be told from what it owes;
@@ -51,15 +51,26 @@ impl Driver {
         }
     }
 
-    /// Receives a batch, acts on it and on the time, and sends what is owed.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
+    /// Receives a batch, acts on it and on the time, and sends what is owed. Answers the question
+    /// whether the device is empty.
+    fn turn(&mut self, cx: &mut Context<'_>, question: Option<u64>) -> Turn {
         let mut again = false;
+        let mut answered = None;
         match self
             .readable
             .poll_recv(cx, &self.shared.port, &mut self.frames, self.batch)
         {
             Poll::Ready(Ok(_)) => again = true,
             Poll::Ready(Err(error)) => return Turn::Failed(error.kind()),
+            Poll::Pending if question.is_some() => {
+                match recv_now(&self.shared.port, &mut self.frames, self.batch) {
+                    Ok(Held::Frames) => again = true,
+                    // The alarm will ring for them.
+                    Ok(Held::Delayed) => {}
+                    Ok(Held::Nothing) => answered = question,
+                    Err(error) => return Turn::Failed(error.kind()),
+                }
+            }
             Poll::Pending => {}
         }
         let now = self.shared.clock.now();
@@ -69,6 +80,9 @@ impl Driver {
         }
         if inner.stack.poll_timeout(now).is_some_and(|at| at <= now) {
             inner.stack.handle_timeout(now);
+        }
+        if let Some(question) = answered {
+            inner.caught_up(question);
         }
         let settled = self.shared.settle(inner, now, Caller::Driver);
         again |= !settled.complete;
@@ -142,15 +156,16 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        this.shared.look("note the driver", |inner| {
+        let question = this.shared.look("note the driver", |inner| {
             match &mut inner.driver {
                 Some(waker) => waker.clone_from(cx.waker()),
                 None => inner.driver = Some(cx.waker().clone()),
             };
+            inner.catch_up.question()
         });
         // Its rings only say that the time has come to look; `turn` looks every time.
         let _ = this.alarm.poll_ring(cx);
-        match this.turn(cx) {
+        match this.turn(cx, question) {
             Turn::Failed(kind) => {
                 this.fail(kind);
                 return Poll::Ready(());

@@ -86,6 +86,34 @@ fn recv_late(port: &Mutex<Port>, frames: &mut Vec<RxFrame>, max: usize) -> Poll<
     }
 }
 
+/// What a device held that was tried without waiting for the kernel's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Frames, which are taken, and perhaps more.
+    Frames,
+    /// Frames whose time has not come.
+    Delayed,
+    Nothing,
+}
+
+/// Takes a batch of frames whether or not the descriptor is known to be readable.
+///
+/// # Errors
+/// The device does not work any more.
+pub(crate) fn recv_now(
+    port: &Mutex<Port>,
+    frames: &mut Vec<RxFrame>,
+    max: usize,
+) -> io::Result<Held> {
+    let mut port = port.lock("receive what is left");
+    match port.device.recv(frames, max) {
+        Ok(_) => Ok(Held::Frames),
+        Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+        Err(_) if port.device.next_deadline().is_some() => Ok(Held::Delayed),
+        Err(_) => Ok(Held::Nothing),
+    }
+}
+
 /// How the driver waits for the device.
 #[derive(Debug)]
 pub(crate) enum Readable {

@@ -27,6 +27,7 @@ use std::task::{Context, Poll, Waker};
 use transom_stack::tcp::{Event, Instant, State};
 use transom_stack::{ConnId, IncomingId, ListenerId, StackEvent, UdpId};
 
+use crate::catch_up::CatchUp;
 use crate::clock::Clock;
 use crate::echo::EchoQueue;
 use crate::error::device_gone;
@@ -51,6 +52,8 @@ pub(crate) enum Place {
     Echo,
     /// The stack as a whole.
     Idle,
+    /// What the device holds.
+    CatchUp,
 }
 
 /// The stack and those who wait for it.
@@ -64,6 +67,7 @@ pub(crate) struct Inner {
     pub(crate) udp: Table<Waiters>,
     pub(crate) echo: EchoQueue,
     idle: Waiters,
+    pub(crate) catch_up: CatchUp,
     /// Connections at which somebody waits for the last acknowledgement.
     unacknowledged: Vec<ConnId>,
     /// Tasks to wake once the lock is released.
@@ -97,6 +101,7 @@ impl Inner {
             udp: Table::new(),
             echo: EchoQueue::new(),
             idle: Waiters::new(),
+            catch_up: CatchUp::new(),
             unacknowledged: Vec::new(),
             woken: Vec::new(),
             driver: None,
@@ -114,6 +119,7 @@ impl Inner {
             Place::Udp(id) => self.udp.get_mut((id.index(), id.generation())),
             Place::Echo => Some(&mut self.echo.waiters),
             Place::Idle => Some(&mut self.idle),
+            Place::CatchUp => Some(&mut self.catch_up.waiters),
         }
     }
 
@@ -195,11 +201,21 @@ impl Inner {
             .chain(self.listeners.values_mut())
             .chain(self.incomings.values_mut())
             .chain(self.udp.values_mut())
-            .chain([&mut self.echo.waiters, &mut self.idle]);
+            .chain([
+                &mut self.echo.waiters,
+                &mut self.idle,
+                &mut self.catch_up.waiters,
+            ]);
         for waiters in everybody {
             waiters.take(Interest::ALL, &mut self.woken);
         }
         self.woken.extend(self.driver.clone());
+    }
+
+    /// The device was found empty after this question had been asked.
+    pub(crate) fn caught_up(&mut self, question: u64) {
+        self.catch_up.answer(question);
+        self.wake(Place::CatchUp, Interest::ALL);
     }
 
     /// Whether no connection is left that still has something to do. TIME-WAIT has not.

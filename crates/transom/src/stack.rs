@@ -145,6 +145,33 @@ impl Stack {
         let _ = wait.await;
     }
 
+    /// Waits until everything that the device held at the time of this call has been received, so that
+    /// it is with the connections and sockets that it is for. Frames that the device delays are waited
+    /// for as well. Cancel safe.
+    ///
+    /// Who ends when the other side of the device has ended awaits this first: what it sent at the last
+    /// moment may still be in the device.
+    pub async fn caught_up(&self) {
+        let question = self.shared().act("ask the driver", |inner, _| {
+            inner.wake_driver();
+            inner.catch_up.ask()
+        });
+        let wait = self.shared().wait(
+            "wait for the driver",
+            Place::CatchUp,
+            Interest::ALL,
+            |inner, _| {
+                if inner.catch_up.is_answered(question) {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
+                }
+            },
+        );
+        // A device that is gone holds nothing.
+        let _ = wait.await;
+    }
+
     /// Why the stack does not work any more, once it does not.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ use super::observe::{Collected, Collector, Looker, Observer, Seen, Tape};
 use super::plan::{Addresses, INTERFACE_MAC, PEER_INTERFACE, PEER_MAC, Plan};
 use super::processes::{Inside, Owners};
 use super::publish::{Door, Published};
-use super::udp::Datagrams;
+use super::udp::{Carrying, Datagrams};
 use crate::failure::Failure;
 
 /// What the network is to be.
@@ -86,10 +86,15 @@ pub(crate) struct Parts {
 /// How long the stack may take to say what its connections still have to say.
 const FAREWELL: Duration = Duration::from_millis(100);
 
+/// How long the program's last frames may take out of the device, and its last datagrams to the
+/// host's sockets, each.
+const LAST: Duration = Duration::from_millis(125);
+
 /// A network that runs.
 pub(crate) struct Network {
     stack: Stack,
     tasks: JoinSet<()>,
+    datagrams: Carrying,
     observer: Observer,
     activity: Activity,
     inside: Inside,
@@ -134,8 +139,8 @@ impl Network {
             destinations.clone(),
             settings.nameservers.clone(),
             observer.clone(),
-        );
-        tasks.spawn(datagrams.serve());
+        )
+        .start();
         let pings = Pings::new(stack.echo_requests(), destinations, observer.clone());
         tasks.spawn(pings.serve());
         tasks.spawn(legs.serve(stack.incoming().map_err(failed)?));
@@ -158,6 +163,7 @@ impl Network {
         Ok(Self {
             stack,
             tasks,
+            datagrams,
             observer,
             activity,
             inside,
@@ -185,6 +191,9 @@ impl Network {
 
     /// Stops everything and returns what was seen.
     pub(crate) async fn stop(mut self) -> Collected {
+        // What the program sent just before its end is still in the device. Its host would deliver it.
+        let _ = timeout(LAST, self.stack.caught_up()).await;
+        self.datagrams.finish(LAST).await;
         self.tasks.shutdown().await;
         // Connections that nobody holds any more may still have something to say.
         let _ = timeout(FAREWELL, self.stack.idle()).await;
@@ -193,7 +202,7 @@ impl Network {
                 "the program's network failed: {error}; run it again, perhaps with another --device"
             ));
         }
-        self.tell_overflows();
+        tell_overflows(self.overflows.as_ref(), &self.observer);
         drop(self.stack);
         self.over.store(true, Ordering::Relaxed);
         self.observer
@@ -203,14 +212,14 @@ impl Network {
         self.observer.note(Seen::End);
         self.collector.join().unwrap_or_default()
     }
+}
 
-    /// Says when frames of the program were lost before our stack saw them.
-    fn tell_overflows(&self) {
-        // A kernel that does not tell takes nothing from the report but this.
-        let lost = self.overflows.as_ref().map(Overflows::take);
-        if let Some(Ok(lost @ 1..)) = lost {
-            self.observer.notice(&lost_before_us(lost));
-        }
+/// Says when frames of the program were lost before our stack saw them.
+fn tell_overflows(overflows: Option<&Overflows>, observer: &Observer) {
+    // A kernel that does not tell takes nothing from the report but this.
+    let lost = overflows.map(Overflows::take);
+    if let Some(Ok(lost @ 1..)) = lost {
+        observer.notice(&lost_before_us(lost));
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use transom::{Datagram, UdpFlows, Unreachable};
 
@@ -35,7 +36,26 @@ pub(crate) struct Datagrams {
     nameservers: Arc<[SocketAddr]>,
     observer: Observer,
     open: HashMap<(SocketAddr, SocketAddr), mpsc::Sender<Datagram>>,
+    running: JoinSet<()>,
     queries: Arc<Semaphore>,
+}
+
+/// Datagrams being carried.
+pub(crate) struct Carrying {
+    /// Dropped: no more come.
+    over: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Carrying {
+    /// Gives all that the stack has received to the host's sockets, within a time, and ends.
+    pub(crate) async fn finish(self, within: Duration) {
+        drop(self.over);
+        let abort = self.task.abort_handle();
+        if timeout(within, self.task).await.is_err() {
+            abort.abort();
+        }
+    }
 }
 
 impl Datagrams {
@@ -52,19 +72,36 @@ impl Datagrams {
             nameservers: nameservers.into(),
             observer,
             open: HashMap::new(),
+            running: JoinSet::new(),
             queries: Arc::new(Semaphore::new(MAX_QUERIES)),
         }
     }
 
-    /// Carries datagrams until the stack ends.
-    pub(crate) async fn serve(mut self) {
-        while let Ok(datagram) = self.flows.recv().await {
+    /// Begins to carry datagrams.
+    pub(crate) fn start(self) -> Carrying {
+        let (over, ended) = oneshot::channel();
+        let task = tokio::spawn(self.serve(ended));
+        Carrying { over, task }
+    }
+
+    /// Carries datagrams until the stack ends, or until it is over and none is left.
+    async fn serve(mut self, mut over: oneshot::Receiver<()>) {
+        loop {
+            let datagram = tokio::select! {
+                // In this order: the end comes behind the last datagram.
+                biased;
+                Ok(datagram) = self.flows.recv() => datagram,
+                _ = &mut over => break,
+            };
             if self.destinations.is_dns(datagram.local) {
                 self.query(datagram);
             } else if !datagram.local.ip().is_multicast() {
                 self.carry(datagram);
             }
         }
+        // A flow whose queue is closed ends when it is empty.
+        self.open.clear();
+        while self.running.join_next().await.is_some() {}
     }
 
     /// Answers a DNS query.
@@ -107,6 +144,7 @@ impl Datagrams {
             None => datagram,
         };
         self.open.retain(|_, flow| !flow.is_closed());
+        while self.running.try_join_next().is_some() {}
         if self.open.len() >= MAX_FLOWS {
             return;
         }
@@ -116,7 +154,7 @@ impl Datagrams {
         };
         let (sender, waiting) = mpsc::channel(WAITING);
         let flows = Arc::clone(&self.flows);
-        tokio::spawn(flow(flows, outside, key, waiting));
+        self.running.spawn(flow(flows, outside, key, waiting));
         // The new queue has room for its first datagram.
         let _ = sender.try_send(datagram);
         self.open.insert(key, sender);

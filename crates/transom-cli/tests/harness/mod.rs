@@ -1,4 +1,4 @@
-//! What the tests of `transom run` share: who runs it over which device, servers, private networks.
+//! What the tests of `transom run` share: who runs it over which device, and a server.
 //!
 //! A test says `for mode in modes()` and gets every way in which this machine can run the
 //! program: as the current user and, for root, also as a user without any privilege; over TUN where
@@ -11,7 +11,6 @@
 )]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub(crate) mod network;
 pub(crate) mod server;
 
 use std::ffi::OsStr;

@@ -110,9 +110,8 @@ pub(crate) fn pass_on(arrived: Arrived, program: Pid) {
     if !arrived.from_process || arrived.sender == program {
         return;
     }
-    if arrived.number == libc::SIGCONT {
-        go_on(program);
-    } else {
+    // What continues us lets the program go on where we stopped with it.
+    if arrived.number != libc::SIGCONT {
         // A program that has just ended cannot be signalled, and need not be.
         let _ = sys::send(program, arrived.number);
     }

@@ -26,20 +26,30 @@ pub(crate) async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome
             signals::pass_on(arrived, program);
             continue;
         }
-        while let Some(state) =
-            sys::wait_for(program).map_err(|error| Failure::doing("wait for the program", error))?
-        {
-            match state {
+        let mut news = look(program)?;
+        while let Some(state) = news {
+            news = match state {
                 ChildState::Exited(code) => return Ok(Outcome::Exited(code)),
                 ChildState::Signaled(signal) => return Ok(Outcome::Signaled(signal)),
                 ChildState::Stopped(signal) => {
                     // The shell watches us, not the program: be stopped as it is, and when the
                     // shell lets us go on, so does the program.
                     sys::stop_by(signal);
-                    signals::go_on(program);
+                    let next = look(program)?;
+                    // A shell continues the whole job at once, and the program may have been
+                    // stopped anew since: only the stop that we know of is ours to end.
+                    if next.is_none() {
+                        signals::go_on(program);
+                    }
+                    next
                 }
-                ChildState::Continued => {}
-            }
+                ChildState::Continued => look(program)?,
+            };
         }
     }
+}
+
+/// What has newly become of the program.
+fn look(program: Pid) -> Result<Option<ChildState>, Failure> {
+    sys::wait_for(program).map_err(|error| Failure::doing("wait for the program", error))
 }

@@ -9,7 +9,7 @@ use crate::capture;
 use crate::ended::Status;
 use crate::host::{Host, Place, SERVERS_V4, SERVERS_V6, TunFor};
 use crate::server::Server;
-use crate::ways::{NOBODY_TUN, ROOT_TUN, Run, WAYS};
+use crate::ways::{NOBODY_TUN, NOBODY_VETH, ROOT_TUN, Run, WAYS};
 
 /// nginx with everything that HTTP has: plain, HTTP/2 with and without TLS, and PUT.
 const CONFIGURATION: &str = "
@@ -199,7 +199,7 @@ fn transfer(length: usize, ways: &[crate::ways::Way], captured: bool) {
 
 #[test]
 fn a_gibibyte_down_and_up_is_byte_identical() {
-    transfer(1 << 30, &[ROOT_TUN], false);
+    transfer(1 << 30, &[ROOT_TUN, NOBODY_VETH], false);
 }
 
 #[test]

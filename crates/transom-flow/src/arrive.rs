@@ -116,7 +116,9 @@ impl Connection {
             let own = &mut self.lanes[to];
             let ahead = ack.offset_from(own.passed.highest());
             if i64::from(ahead) <= i64::from(ACK_AHEAD_MAX) {
+                let before = own.passed.highest();
                 self.totals[to].bytes += u64::from(own.acknowledged(ack));
+                self.totals[to].extent += u64::from(own.passed.highest().since(before));
             }
         }
         if arrival.flags.contains(Flags::SYN) {

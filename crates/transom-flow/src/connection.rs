@@ -138,6 +138,24 @@ impl Connection {
         self.last_frame.saturating_sub(self.start)
     }
 
+    /// From the first segment to the FIN or RST that closed the second direction; to the last
+    /// segment where one direction was left open. Acknowledgements at the very end do not count.
+    #[must_use]
+    pub fn duration_until_closed(&self) -> Duration {
+        let closed = |end: End| {
+            let fin = self.milestones.fins[end].map(|fin| fin.time);
+            let reset = self.milestones.resets[end].map(|reset| reset.time);
+            match (fin, reset) {
+                (Some(fin), Some(reset)) => Some(fin.min(reset)),
+                (fin, reset) => fin.or(reset),
+            }
+        };
+        closed(End::Client).zip(closed(End::Server)).map_or_else(
+            || self.duration(),
+            |(a, b)| a.max(b).saturating_sub(self.start),
+        )
+    }
+
     /// What each end sent.
     #[must_use]
     pub const fn totals(&self) -> &Ends<Totals> {

@@ -24,6 +24,8 @@ pub(crate) struct Dissected<'a> {
     pub(crate) len: u32,
     /// The data that was captured; may be less.
     pub(crate) data: &'a [u8],
+    /// Bytes of the whole IP packet on the wire.
+    pub(crate) ip_len: u32,
 }
 
 /// An ICMP error that quotes a TCP segment.
@@ -131,7 +133,9 @@ fn claimed_payload_len(ip: &Packet<'_>) -> usize {
 fn tcp<'a>(ip: &Packet<'a>) -> Result<Dissected<'a>, Ignored> {
     let view = TcpView::new(ip.payload())?;
     let flags = view.flags();
-    let len = claimed_payload_len(ip).saturating_sub(view.header_len());
+    let ip_payload_len = claimed_payload_len(ip);
+    let len = ip_payload_len.saturating_sub(view.header_len());
+    let ip_len = ip_payload_len.saturating_add(ip.header_len());
     Ok(Dissected {
         src: SocketAddr::new(ip.src(), view.src_port()),
         dst: SocketAddr::new(ip.dst(), view.dst_port()),
@@ -142,6 +146,7 @@ fn tcp<'a>(ip: &Packet<'a>) -> Result<Dissected<'a>, Ignored> {
         options: view.options().0,
         len: u32::try_from(len).unwrap_or(u32::MAX),
         data: view.payload(),
+        ip_len: u32::try_from(ip_len).unwrap_or(u32::MAX),
     })
 }
 

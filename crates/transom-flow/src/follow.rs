@@ -364,7 +364,9 @@ impl Connection {
                 end: data_start,
             });
         }
+        let before = own.passed.highest();
         self.totals[from].bytes += u64::from(own.passed.insert(data));
+        self.totals[from].extent += u64::from(own.passed.highest().since(before));
         if segment.flags.contains(Flags::FIN) {
             own.fin = Some(data.end);
             own.passed.insert(SeqRange {
@@ -414,6 +416,7 @@ impl Connection {
         let segments = u64::from(wire_segments(segment.len, seen.gso_size));
         let totals = &mut self.totals[from];
         totals.frames += 1;
+        totals.ip_bytes += u64::from(segment.ip_len);
         totals.segments += segments;
         match meaning {
             Meaning::Retransmission { .. } => {

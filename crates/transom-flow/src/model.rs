@@ -175,6 +175,11 @@ pub struct Totals {
     pub frames: u64,
     /// Bytes of data, each sequence number counted once.
     pub bytes: u64,
+    /// Bytes of data by sequence numbers, up to the highest sent or acknowledged: more than `bytes`
+    /// where segments were not captured.
+    pub extent: u64,
+    /// Bytes of IP packets, by the lengths in their headers.
+    pub ip_bytes: u64,
     /// Segments that were sent again, in whole or in part.
     pub retransmitted: u64,
     /// Bytes of data sent again.

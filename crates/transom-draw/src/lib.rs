@@ -26,4 +26,5 @@
 #![warn(clippy::indexing_slicing)]
 
 pub mod json;
+mod rows;
 pub mod text;

@@ -10,7 +10,7 @@ pub(super) fn width(text: &str) -> usize {
 
 /// Makes text from outside safe to print: control characters, direction overrides and invisible
 /// characters as escapes; with `ascii`, everything outside ASCII too.
-pub(super) fn escaped(text: &str, ascii: bool) -> Cow<'_, str> {
+pub(crate) fn escaped(text: &str, ascii: bool) -> Cow<'_, str> {
     let is_plain =
         |c: char| (' '..='~').contains(&c) || (!ascii && !c.is_control() && !is_invisible(c));
     if text.chars().all(is_plain) {
@@ -56,7 +56,7 @@ pub(super) fn cut<'a>(text: &'a str, columns: usize, more: &str) -> Cow<'a, str>
 }
 
 /// Cuts in the middle, so that both ends stay.
-pub(super) fn cut_middle(text: &str, columns: usize, more: &str) -> String {
+pub(crate) fn cut_middle(text: &str, columns: usize, more: &str) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }

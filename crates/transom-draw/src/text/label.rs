@@ -7,7 +7,7 @@ use transom_flow::words::{bytes, count, thousands};
 use transom_flow::{Cause, Fate, FoldedTotals, Meaning, Segment};
 
 /// The control bits in the order in which people name them: `FIN,ACK`, `PSH,ACK`.
-fn flags(flags: Flags) -> String {
+pub(crate) fn flags(flags: Flags) -> String {
     const ORDER: [(Flags, &str); 9] = [
         (Flags::SYN, "SYN"),
         (Flags::FIN, "FIN"),
@@ -32,7 +32,7 @@ fn flags(flags: Flags) -> String {
 }
 
 /// The options of a SYN: `mss 1460 sack ts ws 7`.
-fn syn_options(options: &TcpOptions) -> String {
+pub(crate) fn syn_options(options: &TcpOptions) -> String {
     let mut words = Vec::new();
     if let Some(mss) = options.mss {
         words.push(format!("mss {mss}"));
@@ -50,7 +50,7 @@ fn syn_options(options: &TcpOptions) -> String {
 }
 
 /// A remark about what the segment is for, where flags and length do not tell.
-fn remark(segment: &Segment) -> Option<String> {
+pub(crate) fn remark(segment: &Segment) -> Option<String> {
     let window = || bytes(u64::from(segment.window));
     Some(match segment.meaning {
         Meaning::Retransmission { cause, .. } => again(cause).into(),
@@ -113,7 +113,7 @@ pub(super) fn short(segment: &Segment) -> String {
 }
 
 /// The label of a folded run in one direction.
-pub(super) fn folded(sent: &FoldedTotals) -> String {
+pub(crate) fn folded(sent: &FoldedTotals) -> String {
     let mut label = count(sent.segments, "segment");
     if sent.bytes > 0 {
         label.push_str("  ");

@@ -1,9 +1,9 @@
 //! Drawings for a terminal: fixed width, Unicode or ASCII, colour only where asked.
 
 mod arrow;
-mod cell;
+pub(crate) mod cell;
 mod diagram;
-mod label;
+pub(crate) mod label;
 mod paint;
 mod table;
 

@@ -36,7 +36,7 @@
 //! - `facts`: facts to states; `follow`, `arrive`: segments to facts; `truth`: what overrides them
 //! - `meaning`, `hint`: what a segment is for, and what its data looks like
 //! - `milestones`, `verdict`: what to remember, and what to say
-//! - `steps`: the bounded list; `tracker`: the table of connections
+//! - `steps`: the bounded list; `tracker`, `table`: all connections, found by their sockets
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
@@ -54,6 +54,7 @@ pub mod pcapng;
 mod ranges;
 mod step;
 mod steps;
+mod table;
 mod tracker;
 mod truth;
 mod verdict;
@@ -66,7 +67,7 @@ pub use step::{
     Cause, Entry, Fate, Fold, FoldedTotals, IcmpError, IcmpKind, Meaning, Note, Segment,
     StateChange, Step, What,
 };
-pub use tracker::{Counters, Frame, Limits, Tracker};
+pub use tracker::{Counters, Frame, Limits, Tracked, Tracker};
 pub use transom_tcp::State;
 pub use transom_wire as wire;
 pub use truth::{Truth, TruthEvent};

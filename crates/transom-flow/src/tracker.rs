@@ -5,9 +5,10 @@ use crate::dissect::{Content, Dissected, Ignored, Quoted, dissect};
 use crate::follow::Seen;
 use crate::model::End;
 use crate::step::Fate;
+use crate::table::{Pair, Table};
 use crate::truth::{Truth, TruthEvent};
 use core::time::Duration;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use transom_wire::Medium;
@@ -23,13 +24,18 @@ pub struct Limits {
     pub last_steps: usize,
     /// Connections followed at once; beyond that the longest followed one is let go. Default 65,536.
     pub open: usize,
-    /// Connections kept after their end; beyond that the oldest is forgotten. Default 16,384.
+    /// Closed connections followed at once for segments that come late; beyond that the one that closed
+    /// first is let go. Default 8,192.
+    pub lingering: usize,
+    /// Connections kept after they were let go; beyond that the oldest is forgotten. Default 16,384.
     pub closed: usize,
     /// Host names kept for connections to come. Default 16,384.
     pub names: usize,
     /// How long a closed connection is followed for segments that come late. Default 4 minutes
     /// (2 MSL, RFC 9293 §3.4.2).
     pub linger: Duration,
+    /// Points kept of each connection and direction for graphs; 0 keeps none. Default 0.
+    pub series: usize,
 }
 
 impl Default for Limits {
@@ -38,9 +44,11 @@ impl Default for Limits {
             first_steps: 64,
             last_steps: 64,
             open: 65_536,
+            lingering: 8_192,
             closed: 16_384,
             names: 16_384,
             linger: Duration::from_secs(240),
+            series: 0,
         }
     }
 }
@@ -48,6 +56,8 @@ impl Default for Limits {
 /// A frame as captured.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
+    /// Its number in the capture, from 1; `None` to count the frames as they are given.
+    pub number: Option<u64>,
     /// When it passed, since an origin of the caller's choice.
     pub time: Duration,
     /// What the bytes start with.
@@ -65,6 +75,7 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub const fn new(time: Duration, medium: Medium, data: &'a [u8]) -> Self {
         Self {
+            number: None,
             time,
             medium,
             data,
@@ -72,6 +83,15 @@ impl<'a> Frame<'a> {
             fate: Fate::Unknown,
         }
     }
+}
+
+/// Where a frame belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tracked {
+    /// Its number in the capture, from 1; the steps refer to it.
+    pub frame: u64,
+    /// Number of its connection, from 1; 0 for an ICMP error about a connection that is not followed.
+    pub connection: u64,
 }
 
 /// What a tracker has seen, followed, and left out.
@@ -104,16 +124,6 @@ pub struct Counters {
     pub unmatched_truths: u64,
 }
 
-/// The two sockets of a connection, in a fixed order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Pair(SocketAddr, SocketAddr);
-
-impl Pair {
-    fn new(a: SocketAddr, b: SocketAddr) -> Self {
-        if a <= b { Self(a, b) } else { Self(b, a) }
-    }
-}
-
 /// Truths that wait for the first frame of their connection.
 const EARLY_TRUTHS_MAX: usize = 1024;
 
@@ -121,22 +131,30 @@ const EARLY_TRUTHS_MAX: usize = 1024;
 ///
 /// Feed it with [`frame`](Self::frame) and [`truth`](Self::truth) in the order of time, name hosts
 /// with [`label`](Self::label), and call [`finish`](Self::finish) once nothing more will come.
-/// [`connections`](Self::connections) may be asked at any time.
+/// [`connections`](Self::connections) may be asked at any time. Whoever reads a long capture takes
+/// the connections that are over out of it now and then, with [`take_closed`](Self::take_closed).
 ///
 /// Memory is bounded by [`Limits`]; what is left out is counted in [`Counters`].
 #[derive(Debug)]
 pub struct Tracker {
     limits: Limits,
     counters: Counters,
-    /// The connection followed between two sockets, by its number.
-    open: HashMap<Pair, u64>,
-    followed: BTreeMap<u64, Connection>,
-    /// Connections that closed, with the time, oldest first.
-    lingering: VecDeque<(Duration, u64)>,
-    closed: VecDeque<Connection>,
+    followed: Table,
+    /// Connections that closed: when, slot and number; oldest first.
+    lingering: VecDeque<Lingering>,
+    /// Connections that were let go and are kept.
+    closed: VecDeque<Box<Connection>>,
     names: HashMap<IpAddr, Arc<str>>,
     name_order: VecDeque<IpAddr>,
     early: VecDeque<Truth>,
+}
+
+/// A connection that closed, and is followed for segments that come late.
+#[derive(Clone, Copy, Debug)]
+struct Lingering {
+    since: Duration,
+    slot: u32,
+    number: u64,
 }
 
 impl Default for Tracker {
@@ -152,8 +170,7 @@ impl Tracker {
         Self {
             limits,
             counters: Counters::default(),
-            open: HashMap::new(),
-            followed: BTreeMap::new(),
+            followed: Table::new(),
             lingering: VecDeque::new(),
             closed: VecDeque::new(),
             names: HashMap::new(),
@@ -168,13 +185,13 @@ impl Tracker {
         &self.counters
     }
 
-    /// Takes the next frame and returns its number, counted from 1; the steps refer to it.
+    /// Takes the next frame and tells where it belongs.
     ///
     /// # Errors
     /// [`Ignored`] if it belongs to no TCP connection; it is counted and has its number all the same.
-    pub fn frame(&mut self, frame: &Frame<'_>) -> Result<u64, Ignored> {
+    pub fn frame(&mut self, frame: &Frame<'_>) -> Result<Tracked, Ignored> {
         self.counters.frames += 1;
-        let number = self.counters.frames;
+        let number = frame.number.unwrap_or(self.counters.frames);
         self.let_go(frame.time);
         let content = dissect(frame.medium, frame.data).inspect_err(|ignored| {
             let counters = &mut self.counters;
@@ -185,7 +202,7 @@ impl Tracker {
                 Ignored::Malformed(_) => counters.malformed += 1,
             }
         })?;
-        match content {
+        let connection = match content {
             Content::Tcp(segment) => {
                 let seen = Seen {
                     time: frame.time,
@@ -193,18 +210,24 @@ impl Tracker {
                     gso_size: frame.gso_size,
                     fate: frame.fate,
                 };
-                self.segment(seen, &segment);
+                self.segment(seen, &segment)
             }
             Content::Icmp(quoted) => self.icmp(frame.time, number, &quoted),
-        }
-        Ok(number)
+        };
+        Ok(Tracked {
+            frame: number,
+            connection,
+        })
     }
 
     /// Takes something known from outside. A truth about a connection that has no frame yet waits
     /// for the first one.
     pub fn truth(&mut self, truth: Truth) {
         let pair = Pair::new(truth.local, truth.peer);
-        let Some(connection) = self.open.get(&pair).and_then(|n| self.followed.get_mut(n)) else {
+        let found = self.followed.find(&pair);
+        let Some((slot, connection)) =
+            found.and_then(|slot| Some((slot, self.followed.get_mut(slot)?)))
+        else {
             if self.early.len() >= EARLY_TRUTHS_MAX {
                 self.early.pop_front();
                 self.counters.unmatched_truths += 1;
@@ -228,14 +251,19 @@ impl Tracker {
         let number = connection.number;
         connection.truth(truth.time, truth.local, truth.event);
         if !was_closed && connection.is_closed() {
-            self.lingering.push_back((truth.time, number));
+            self.linger(Lingering {
+                since: truth.time,
+                slot,
+                number,
+            });
         }
     }
 
     /// Names a host, for its connections so far and to come.
     pub fn label(&mut self, addr: IpAddr, name: &str) {
         let name: Arc<str> = name.into();
-        for connection in self.followed.values_mut().chain(&mut self.closed) {
+        let closed = self.closed.iter_mut().map(|connection| &mut **connection);
+        for connection in self.followed.iter_mut().chain(closed) {
             for end in End::BOTH {
                 let endpoint = connection.endpoint(end);
                 if endpoint.addr.ip() == addr && endpoint.host.is_none() {
@@ -255,7 +283,7 @@ impl Tracker {
 
     /// Nothing more will come: segments still on their way arrive, and what is open stays open.
     pub fn finish(&mut self) {
-        for connection in self.followed.values_mut() {
+        for connection in self.followed.iter_mut() {
             connection.deliver_until(Duration::MAX);
             connection.is_finished = true;
         }
@@ -265,49 +293,72 @@ impl Tracker {
 
     /// The connections that are kept, in the order of their first frames.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
-        let mut all: Vec<&Connection> = self.closed.iter().chain(self.followed.values()).collect();
-        all.sort_by_key(|connection| connection.number);
+        let closed = self.closed.iter().map(|connection| &**connection);
+        let mut all: Vec<&Connection> = closed.chain(self.followed.iter()).collect();
+        all.sort_unstable_by_key(|connection| connection.number);
         all.into_iter()
+    }
+
+    /// Takes out the connections that are over, in the order in which they were let go: those that closed
+    /// longer than [`Limits::linger`] ago, that made room for others, or whose sockets were used anew.
+    ///
+    /// To lose none, call it before more than [`Limits::closed`] have gathered.
+    pub fn take_closed(&mut self) -> impl Iterator<Item = Connection> {
+        self.closed.drain(..).map(|connection| *connection)
+    }
+
+    /// Takes out all connections, in the order of their first frames; after [`finish`](Self::finish) that
+    /// is what is left.
+    pub fn take_all(&mut self) -> impl Iterator<Item = Connection> {
+        self.lingering.clear();
+        let mut all: Vec<Box<Connection>> = self.closed.drain(..).collect();
+        all.extend(self.followed.drain());
+        all.sort_unstable_by_key(|connection| connection.number);
+        all.into_iter().map(|connection| *connection)
     }
 
     /// The connection followed between two sockets, whichever is the client.
     #[must_use]
     pub fn connection(&self, a: SocketAddr, b: SocketAddr) -> Option<&Connection> {
-        self.followed.get(self.open.get(&Pair::new(a, b))?)
+        self.followed.get(self.followed.find(&Pair::new(a, b))?)
     }
 
-    fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) {
+    /// Gives a segment to its connection, and returns its number.
+    fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) -> u64 {
         self.counters.segments += 1;
         let pair = Pair::new(segment.src, segment.dst);
-        let current = self.open.get(&pair).copied();
-        let reopened = current
-            .and_then(|number| self.followed.get(&number))
-            .is_some_and(|connection| connection.is_reopened_by(segment));
-        let number = match current {
-            Some(number) if !reopened => number,
-            _ => self.begin(seen.time, segment, pair),
+        let current = self.followed.find(&pair).filter(|slot| {
+            let connection = self.followed.get(*slot);
+            connection.is_some_and(|connection| !connection.is_reopened_by(segment))
+        });
+        let slot = match current {
+            Some(slot) => Some(slot),
+            None => self.begin(seen.time, segment, pair),
         };
-        let Some(connection) = self.followed.get_mut(&number) else {
-            return;
+        let Some((slot, connection)) =
+            slot.and_then(|slot| Some((slot, self.followed.get_mut(slot)?)))
+        else {
+            return 0;
         };
         let was_closed = connection.is_closed() && connection.step_count() > 0;
         connection.segment(seen, segment);
+        let number = connection.number;
         if !was_closed && connection.is_closed() {
-            self.lingering.push_back((seen.time, number));
+            self.linger(Lingering {
+                since: seen.time,
+                slot,
+                number,
+            });
         }
+        number
     }
 
     /// Starts to follow a connection.
-    fn begin(&mut self, time: Duration, segment: &Dissected<'_>, pair: Pair) -> u64 {
-        if let Some(previous) = self.open.remove(&pair) {
+    fn begin(&mut self, time: Duration, segment: &Dissected<'_>, pair: Pair) -> Option<u32> {
+        if let Some(previous) = self.followed.find(&pair) {
             self.close(previous);
         }
-        if self.followed.len() >= self.limits.open.max(1)
-            && let Some((&longest, _)) = self.followed.first_key_value()
-        {
-            self.counters.evicted += 1;
-            self.close(longest);
-        }
+        self.make_room();
         self.counters.connections += 1;
         let number = self.counters.connections;
         let is_syn = segment.flags.contains(Flags::SYN);
@@ -321,69 +372,95 @@ impl Tracker {
         } else {
             (segment.dst, segment.src)
         };
-        let mut connection = Connection::new(number, client, server, time, &self.limits);
+        let mut connection = Box::new(Connection::new(number, client, server, time, &self.limits));
         connection.are_roles_known = is_syn;
-        for end in End::BOTH {
-            if let Some(name) = self.names.get(&connection.endpoint(end).addr.ip()) {
-                connection.set_host(end, name);
+        if !self.names.is_empty() {
+            for end in End::BOTH {
+                if let Some(name) = self.names.get(&connection.endpoint(end).addr.ip()) {
+                    connection.set_host(end, name);
+                }
             }
         }
-        let (mine, others) = core::mem::take(&mut self.early)
-            .into_iter()
-            .partition(|truth: &Truth| Pair::new(truth.local, truth.peer) == pair);
-        self.early = others;
-        let mine: VecDeque<Truth> = mine;
-        for truth in mine {
-            connection.truth(truth.time, truth.local, truth.event);
+        if !self.early.is_empty() {
+            let (mine, others): (VecDeque<Truth>, _) = core::mem::take(&mut self.early)
+                .into_iter()
+                .partition(|truth: &Truth| Pair::new(truth.local, truth.peer) == pair);
+            self.early = others;
+            for truth in mine {
+                connection.truth(truth.time, truth.local, truth.event);
+            }
         }
-        self.open.insert(pair, number);
-        self.followed.insert(number, connection);
-        number
+        self.followed.insert(pair, connection)
     }
 
-    fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) {
-        let pair = Pair::new(quoted.src, quoted.dst);
-        match self
-            .open
-            .get(&pair)
-            .and_then(|number| self.followed.get_mut(number))
+    /// Lets connections go until there is room for one more: closed ones first.
+    fn make_room(&mut self) {
+        let open = self.limits.open.max(1);
+        while self.followed.len() >= open
+            && let Some(oldest) = self.lingering.pop_front()
         {
+            self.let_one_go(oldest);
+        }
+        while self.followed.len() >= open
+            && let Some(longest) = self.followed.longest()
+        {
+            self.counters.evicted += 1;
+            self.close(longest);
+        }
+    }
+
+    /// Gives an ICMP error to the connection that it is about, and returns its number.
+    fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) -> u64 {
+        let pair = Pair::new(quoted.src, quoted.dst);
+        let found = self.followed.find(&pair);
+        match found.and_then(|slot| self.followed.get_mut(slot)) {
             Some(connection) => {
                 self.counters.icmp += 1;
                 connection.icmp(time, frame, quoted);
+                connection.number
             }
-            None => self.counters.icmp_unknown += 1,
+            None => {
+                self.counters.icmp_unknown += 1;
+                0
+            }
+        }
+    }
+
+    /// A connection closed: it is followed for a while for what comes late.
+    fn linger(&mut self, closed: Lingering) {
+        self.lingering.push_back(closed);
+        if self.lingering.len() > self.limits.lingering
+            && let Some(oldest) = self.lingering.pop_front()
+        {
+            self.let_one_go(oldest);
         }
     }
 
     /// Stops following connections that closed long enough ago.
     fn let_go(&mut self, now: Duration) {
-        while let Some((closed, number)) = self.lingering.front().copied()
-            && now.saturating_sub(closed) > self.limits.linger
+        while let Some(oldest) = self.lingering.front().copied()
+            && now.saturating_sub(oldest.since) > self.limits.linger
         {
             self.lingering.pop_front();
-            if self
-                .followed
-                .get(&number)
-                .is_some_and(Connection::is_closed)
-            {
-                self.close(number);
-            }
+            self.let_one_go(oldest);
+        }
+    }
+
+    /// Stops following a connection, unless it is open again.
+    fn let_one_go(&mut self, closed: Lingering) {
+        let connection = self.followed.get(closed.slot);
+        if connection.is_some_and(|c| c.number == closed.number && c.is_closed()) {
+            self.close(closed.slot);
         }
     }
 
     /// Keeps a connection as past.
-    fn close(&mut self, number: u64) {
-        let Some(mut connection) = self.followed.remove(&number) else {
+    fn close(&mut self, slot: u32) {
+        let Some(mut connection) = self.followed.remove(slot) else {
             return;
         };
         connection.deliver_until(Duration::MAX);
         connection.is_finished = true;
-        let [client, server] = End::BOTH.map(|end| connection.endpoint(end).addr);
-        let pair = Pair::new(client, server);
-        if self.open.get(&pair) == Some(&number) {
-            self.open.remove(&pair);
-        }
         self.closed.push_back(connection);
         if self.closed.len() > self.limits.closed {
             self.closed.pop_front();

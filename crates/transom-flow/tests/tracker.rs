@@ -130,10 +130,10 @@ fn ethernet_with_vlan_tags_and_ipv6_are_read() {
     ipv6::Header::new(src, dst, Protocol::TCP).emit(&mut frame[at..], segment.len());
     frame.extend(segment);
     let mut tracker = Tracker::default();
-    let number = tracker
+    let tracked = tracker
         .frame(&Frame::new(Duration::ZERO, Medium::Ethernet, &frame))
         .unwrap();
-    assert_eq!(number, 1);
+    assert_eq!((tracked.frame, tracked.connection), (1, 1));
     let connection = tracker.connections().next().unwrap();
     assert_eq!(
         connection.endpoint(End::Client).addr,
@@ -245,6 +245,86 @@ fn open_and_closed_connections_are_capped_and_counted() {
         (counters.connections, counters.evicted, counters.forgotten),
         (100, 90, 70)
     );
+}
+
+/// A SYN of one of many clients.
+fn syn_from(port: u16, seq: u32) -> Vec<u8> {
+    let syn = Header {
+        src_port: port,
+        ..header(End::Client, Flags::SYN, seq, 0)
+    };
+    packet(End::Client, &syn, &[])
+}
+
+/// The reset that refuses it.
+fn refusal_of(port: u16, seq: u32) -> Vec<u8> {
+    let reset = Header {
+        dst_port: port,
+        ..header(End::Server, Flags::RST | Flags::ACK, 0, seq + 1)
+    };
+    packet(End::Server, &reset, &[])
+}
+
+#[test]
+fn connections_that_are_over_are_handed_over_once_and_the_rest_at_the_end() {
+    let mut tracker = Tracker::default();
+    let give = |tracker: &mut Tracker, secs: u64, frame: &[u8]| {
+        let frame = Frame::new(Duration::from_secs(secs), Medium::Ip, frame);
+        tracker.frame(&frame).unwrap().connection
+    };
+    assert_eq!(give(&mut tracker, 0, &syn_from(1000, 1)), 1);
+    assert_eq!(give(&mut tracker, 0, &syn_from(1001, 1)), 2);
+    assert_eq!(give(&mut tracker, 1, &refusal_of(1001, 1)), 2);
+    assert_eq!(give(&mut tracker, 2, &syn_from(1002, 1)), 3);
+    assert_eq!(tracker.take_closed().count(), 0, "late segments may come");
+    // The same sockets again, and later the time to linger has passed.
+    assert_eq!(give(&mut tracker, 3, &refusal_of(1002, 1)), 3);
+    assert_eq!(give(&mut tracker, 4, &syn_from(1002, 9000)), 4);
+    let numbers = |taken: Vec<transom_flow::Connection>| -> Vec<u64> {
+        assert!(taken.iter().all(transom_flow::Connection::is_finished));
+        taken.iter().map(transom_flow::Connection::number).collect()
+    };
+    assert_eq!(numbers(tracker.take_closed().collect()), [3]);
+    give(&mut tracker, 400, &syn_from(1000, 1));
+    assert_eq!(numbers(tracker.take_closed().collect()), [2]);
+    assert_eq!(tracker.take_closed().count(), 0);
+    tracker.finish();
+    assert_eq!(numbers(tracker.take_all().collect()), [1, 4]);
+    assert_eq!(tracker.connections().count(), 0);
+    assert_eq!(give(&mut tracker, 401, &syn_from(1000, 1)), 5);
+}
+
+#[test]
+fn closed_connections_make_room_before_open_ones() {
+    let mut limits = Limits::default();
+    limits.open = 4;
+    limits.lingering = 2;
+    let mut tracker = Tracker::new(limits);
+    let mut number = 0;
+    let mut give = |tracker: &mut Tracker, frame: &[u8]| {
+        number += 10;
+        let frame = Frame {
+            number: Some(number),
+            ..Frame::new(Duration::from_secs(1), Medium::Ip, frame)
+        };
+        assert_eq!(tracker.frame(&frame).unwrap().frame, number);
+    };
+    give(&mut tracker, &syn_from(1000, 1));
+    for port in 1001..1008 {
+        give(&mut tracker, &syn_from(port, 1));
+        give(&mut tracker, &refusal_of(port, 1));
+    }
+    let taken: Vec<_> = tracker.take_closed().collect();
+    let numbers: Vec<u64> = taken.iter().map(transom_flow::Connection::number).collect();
+    assert_eq!(numbers, [2, 3, 4, 5, 6], "two linger");
+    assert_eq!(taken[0].verdict().ending.frames, [30], "numbers as given");
+    assert_eq!(tracker.counters().evicted, 0);
+    for port in 1008..1012 {
+        give(&mut tracker, &syn_from(port, 1));
+    }
+    let taken: Vec<u64> = tracker.take_closed().map(|c| c.number()).collect();
+    assert_eq!(taken, [7, 8, 1], "only then the longest open one");
+    assert_eq!(tracker.counters().evicted, 1);
 }
 
 proptest! {

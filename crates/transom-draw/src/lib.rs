@@ -6,6 +6,7 @@
 //! - [`text::table`]: one line for each connection
 //! - [`text::diagram`]: every step of one connection, with both ends' states
 //! - [`json`]: everything, with stable names
+//! - [`conn_log`]: one line for each connection, as Zeek's `conn.log` has it
 //!
 //! ```
 //! use transom_draw::text::{Options, diagram, table};
@@ -25,6 +26,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
+pub mod conn_log;
 pub mod json;
 mod rows;
 pub mod text;

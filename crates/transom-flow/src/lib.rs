@@ -57,7 +57,7 @@ mod steps;
 mod table;
 mod tracker;
 mod truth;
-mod verdict;
+pub mod verdict;
 pub mod words;
 
 pub use connection::Connection;

@@ -56,13 +56,13 @@ fn a_lost_reset_is_sent_again_for_each_further_segment() {
         < RST reset_again lost                      ESTABLISHED   CLOSED
         > PSH,ACK retransmission 10 timeout of 5    ESTABLISHED   CLOSED
         < RST reset_again                           CLOSED        CLOSED
-        server_reset: reset_by_server, retransmissions, lost
+        server_reset: reset_by_server, lost, retransmissions
         Reset by the server after 2.0 ms, in the middle of the conversation, in ESTABLISHED. A
         reset ends both directions at once, and what was not yet read or sent is lost: the
         application aborted, or closed with data unread (RFC 9293 §3.6.1, §3.10.5). The reset
         was lost: the client did not learn of it and sent 2 segments more; each was answered with
-        a reset again (3 in all) until one arrived (RFC 9293 §3.5.2). The client sent 1 of 4
-        segments again (RFC 6298, RFC 5681). 2 segments of the server were lost on the way.
+        a reset again (3 in all) until one arrived (RFC 9293 §3.5.2). 2 segments of the server
+        were lost on the way. The client sent 1 of 4 segments again (RFC 6298, RFC 5681).
         ",
     );
 }

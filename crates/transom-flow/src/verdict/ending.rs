@@ -1,6 +1,6 @@
 //! How a connection ended, or where it stands.
 
-use super::{Finding, Severity, closed_by, first_fin};
+use super::{Finding, closed_by, first_fin};
 use crate::connection::Connection;
 use crate::milestones::{FinSeen, ResetSeen};
 use crate::model::{ClosedBy, End, EndState};
@@ -28,13 +28,8 @@ pub(super) fn start(connection: &Connection, end: End) -> String {
     }
 }
 
-fn finding(id: &'static str, severity: Severity, frames: Vec<u64>, text: String) -> Finding {
-    Finding {
-        id,
-        severity,
-        text,
-        frames,
-    }
+fn finding(id: &'static str, frames: Vec<u64>, text: String) -> Finding {
+    Finding::new(id, frames, text)
 }
 
 pub(super) fn ending(connection: &Connection) -> Finding {
@@ -58,12 +53,7 @@ fn refused(connection: &Connection) -> Finding {
          and {}'s connect fails at once (RFC 9293 §3.10.7.1).",
         name(connection, End::Client)
     );
-    finding(
-        "refused",
-        Severity::Problem,
-        reset.iter().map(|r| r.frame).collect(),
-        text,
-    )
+    finding("refused", reset.iter().map(|r| r.frame).collect(), text)
 }
 
 fn unanswered(connection: &Connection) -> Finding {
@@ -78,12 +68,7 @@ fn unanswered(connection: &Connection) -> Finding {
              reset must carry ACK (§3.10.7.1).",
             times(tries)
         );
-        return finding(
-            "reset_without_ack",
-            Severity::Problem,
-            vec![reset.frame],
-            text,
-        );
+        return finding("reset_without_ack", vec![reset.frame], text);
     }
     let over = match (m.first_syn, m.last_syn) {
         (Some((first, _)), Some(last)) if last > first => {
@@ -96,12 +81,7 @@ fn unanswered(connection: &Connection) -> Finding {
          there, or a filter drops the segments (RFC 9293 §3.8.3).",
         times(tries)
     );
-    finding(
-        "unanswered",
-        Severity::Problem,
-        frames,
-        text.replace(": The", ": the"),
-    )
+    finding("unanswered", frames, text.replace(": The", ": the"))
 }
 
 fn unreachable(connection: &Connection) -> Finding {
@@ -114,7 +94,7 @@ fn unreachable(connection: &Connection) -> Finding {
         icmp.kind,
         name(connection, End::Client)
     );
-    finding("unreachable", Severity::Problem, vec![icmp.frame], text)
+    finding("unreachable", vec![icmp.frame], text)
 }
 
 /// What the connection was doing when the reset came.
@@ -188,7 +168,7 @@ fn reset(connection: &Connection, end: End) -> Finding {
     } else {
         "reset_by_server"
     };
-    finding(id, Severity::Problem, vec![reset.frame], text)
+    finding(id, vec![reset.frame], text)
 }
 
 /// How the second closer answered the first one's FIN.
@@ -216,7 +196,7 @@ fn finished(connection: &Connection, first: End) -> Finding {
     let (Some(fin), Some(second)) = (m.fins[first], m.fins[first.other()]) else {
         let text =
             format!("Closed: {who} sent FIN, and neither end holds the connection any more.");
-        return finding("closed", Severity::Fine, Vec::new(), text);
+        return finding("closed", Vec::new(), text);
     };
     let other = name(connection, first.other());
     let gap = second.time.saturating_sub(fin.time);
@@ -250,7 +230,7 @@ fn finished(connection: &Connection, first: End) -> Finding {
         ));
     }
     text.push_str(&after_close(connection, first, &second));
-    finding(id, Severity::Fine, frames, text)
+    finding(id, frames, text)
 }
 
 /// Where the active closer's end stands after both FINs.
@@ -287,7 +267,7 @@ fn simultaneous_close(connection: &Connection) -> Finding {
     let text = "A simultaneous close: both ends sent FIN before either saw the other's, so both \
                 are active closers and go through CLOSING to TIME-WAIT (RFC 9293 §3.6, Figure 13)."
         .into();
-    finding("simultaneous_close", Severity::Note, frames, text)
+    finding("simultaneous_close", frames, text)
 }
 
 fn vanished(connection: &Connection, end: End) -> Finding {
@@ -305,7 +285,7 @@ fn vanished(connection: &Connection, end: End) -> Finding {
          so (RFC 9293 §3.8.3).",
         vanished.from
     );
-    finding("gave_up", Severity::Problem, Vec::new(), text)
+    finding("gave_up", Vec::new(), text)
 }
 
 fn still_open(connection: &Connection) -> Finding {
@@ -327,7 +307,7 @@ fn still_open(connection: &Connection) -> Finding {
                 n => format!("{} sent since", bytes(n)),
             }
         );
-        return finding("half_open_close", Severity::Note, vec![fin.frame], text);
+        return finding("half_open_close", vec![fin.frame], text);
     }
     if m.handshake.is_none() && m.first_syn.is_some() {
         let frames = m.first_syn.iter().map(|(_, frame)| *frame).collect();
@@ -339,7 +319,7 @@ fn still_open(connection: &Connection) -> Finding {
                 times(u64::from(m.syn_acks.server.max(1)))
             ),
         };
-        return finding("opening", Severity::Note, frames, text);
+        return finding("opening", frames, text);
     }
     let idle = connection.totals.client.bytes + connection.totals.server.bytes == 0;
     let text = if idle {
@@ -347,5 +327,5 @@ fn still_open(connection: &Connection) -> Finding {
     } else {
         format!("{when}: neither end has closed.")
     };
-    finding("still_open", Severity::Fine, Vec::new(), text)
+    finding("still_open", Vec::new(), text)
 }

@@ -1,7 +1,10 @@
 //! What happened, in words: how the connection ended, and what else is worth saying.
 
+mod catalogue;
 mod ending;
 mod findings;
+
+pub use catalogue::{CATALOGUE, Kind, Known};
 
 use crate::connection::Connection;
 use crate::milestones::{FinSeen, ResetSeen};
@@ -45,12 +48,30 @@ pub struct Finding {
     pub frames: Vec<u64>,
 }
 
+impl Finding {
+    /// A finding of the catalogue, which knows how grave it is.
+    fn new(id: &'static str, frames: Vec<u64>, text: String) -> Self {
+        let known = catalogue::look_up(id);
+        Self {
+            id,
+            severity: known.map_or(Severity::Note, |(_, known)| known.severity),
+            text,
+            frames,
+        }
+    }
+
+    /// How much it explains: the lower, the more.
+    fn rank(&self) -> usize {
+        catalogue::look_up(self.id).map_or(usize::MAX, |(rank, _)| rank)
+    }
+}
+
 /// What happened on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// How it ended, or where it stands.
     pub ending: Finding,
-    /// What else is worth saying.
+    /// What else is worth saying, the most explanatory first.
     pub findings: Vec<Finding>,
 }
 
@@ -77,9 +98,11 @@ impl Verdict {
 }
 
 pub(crate) fn verdict(connection: &Connection) -> Verdict {
+    let mut findings = findings::findings(connection);
+    findings.sort_by_key(Finding::rank);
     Verdict {
         ending: ending::ending(connection),
-        findings: findings::findings(connection),
+        findings,
     }
 }
 

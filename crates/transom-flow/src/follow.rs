@@ -80,6 +80,7 @@ impl Connection {
             window: self.window_of(from, segment),
             segments: wire_segments(segment.len, seen.gso_size),
             sack_blocks: u8::try_from(segment.options.sack.len()).unwrap_or(u8::MAX),
+            sack: (!segment.options.sack.is_empty()).then(|| Box::new(segment.options.sack)),
             options: segment
                 .flags
                 .contains(Flags::SYN)

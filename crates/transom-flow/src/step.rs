@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 use transom_tcp::State;
 use transom_wire::Seq;
-use transom_wire::tcp::{Flags, Options};
+use transom_wire::tcp::{Flags, Options, SackBlocks};
 
 /// One thing that happened, with both ends' states after it.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub struct Segment {
     pub segments: u32,
     /// SACK blocks carried.
     pub sack_blocks: u8,
+    /// The SACK blocks, where it carries any, with the numbers on the wire.
+    pub sack: Option<Box<SackBlocks>>,
     /// The options of a SYN.
     pub options: Option<Box<Options>>,
     /// What the segment is for.
@@ -70,6 +72,20 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// The SACK blocks, counted from the other end's initial sequence number; none while that is unknown.
+    pub fn relative_sack(&self) -> impl Iterator<Item = (u32, u32)> {
+        let base = self
+            .ack
+            .zip(self.relative_ack)
+            .map(|(ack, relative)| ack - relative);
+        let blocks = self.sack.as_deref().map_or(&[][..], SackBlocks::as_slice);
+        base.into_iter().flat_map(move |base| {
+            blocks
+                .iter()
+                .map(move |block| (block.start.since(base), block.end.since(base)))
+        })
+    }
+
     /// Length in sequence space: data, SYN and FIN.
     #[must_use]
     pub fn sequence_len(&self) -> u32 {

@@ -41,6 +41,7 @@
 #![warn(clippy::indexing_slicing)]
 
 mod arrive;
+pub mod capture;
 mod connection;
 mod dissect;
 mod facts;

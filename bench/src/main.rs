@@ -10,6 +10,7 @@
     reason = "a benchmark on frames of its own making may end by a panic"
 )]
 
+mod explain;
 mod kernel;
 mod memory;
 mod net;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Some("all") => all(rounds),
         Some("tun") => tun(rounds, &only).map(|sections| show(&sections)),
         Some("memory") => memory::compare(rounds, &only, mib).map(|sections| show(&sections)),
+        Some("explain") => explain::part(&arguments),
         Some("pair") => pair(&arguments),
         Some("node") => node(&arguments),
         _ => Err(io::Error::other(

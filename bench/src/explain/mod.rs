@@ -1,0 +1,47 @@
+//! Explaining captures: Transom beside tshark, tcptrace and tcpdump.
+
+mod drive;
+mod generate;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::option;
+
+/// One part of the comparison alone: `make short|bulk FILE [--count N] [--mib N]`, `drive FILE`.
+pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
+    let number = |name: &str, default: u64| {
+        option(arguments, name)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(default)
+    };
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["explain", "make", "short", file, ..] => {
+            report(&format!(
+                "{:?}",
+                generate::short(Path::new(file), number("--count", 100_000))?
+            ));
+        }
+        ["explain", "make", "bulk", file, ..] => {
+            report(&format!(
+                "{:?}",
+                generate::bulk(Path::new(file), number("--mib", 2048) << 20)?
+            ));
+        }
+        ["explain", "drive", file, ..] => {
+            report(&drive::one_core(&PathBuf::from(file))?.to_string());
+        }
+        _ => {
+            return Err(io::Error::other(
+                "usage: bench explain [make short|bulk FILE | drive FILE]",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "results of a command-line program")]
+fn report(text: &str) {
+    println!("{text}");
+}

@@ -299,7 +299,7 @@ pub(crate) fn short(path: &Path, connections: u64) -> io::Result<Made> {
                 iss: (chance.next() as u32, chance.next() as u32),
                 round_trip: 1_000 + chance.below(80_000),
             };
-            let at = free.pop().unwrap_or_else(|| talks.len());
+            let at = free.pop().unwrap_or(talks.len());
             if at == talks.len() {
                 talks.push(talk);
             } else {
@@ -450,13 +450,13 @@ pub(crate) fn bulk(path: &Path, bytes: u64) -> io::Result<Made> {
             },
         }
     };
-    let mut send = |capture: &mut Capture,
-                    time: u64,
-                    from_client: bool,
-                    flags: Flags,
-                    seq: u64,
-                    ack: u64,
-                    data: &[u8]| {
+    let send = |capture: &mut Capture,
+                time: u64,
+                from_client: bool,
+                flags: Flags,
+                seq: u64,
+                ack: u64,
+                data: &[u8]| {
         let (src, dst) = if from_client {
             (client, server)
         } else {

@@ -47,6 +47,8 @@ pub struct Connection {
     pub(crate) endpoints: Ends<Endpoint>,
     pub(crate) are_roles_known: bool,
     pub(crate) is_finished: bool,
+    /// It was closed after its last step, and waits for its end.
+    pub(crate) lingers: bool,
     pub(crate) start: Duration,
     pub(crate) last_frame: Duration,
     pub(crate) lanes: Ends<Lane>,
@@ -82,6 +84,7 @@ impl Connection {
             },
             are_roles_known: true,
             is_finished: false,
+            lingers: false,
             start,
             last_frame: start,
             lanes: Ends::default(),
@@ -189,17 +192,35 @@ impl Connection {
 
     /// Whether an end has forgotten the connection, or keeps nothing but TIME-WAIT.
     pub(crate) fn has_left(&self, end: End) -> bool {
-        let state = self.states()[end];
-        let is_heard = self.milestones.heard[end] > 0 || self.truth[end].is_some();
-        state.state.is_none()
-            || state.is_any(&[State::Closed, State::TimeWait])
-            || (state.is_any(&[State::Listen]) && is_heard)
+        self.has_left_in(end, self.states()[end])
+    }
+
+    /// The same for an end in this state.
+    fn has_left_in(&self, end: End, state: EndState) -> bool {
+        match state.state {
+            None | Some(State::Closed | State::TimeWait) => true,
+            Some(State::Listen) => self.milestones.heard[end] > 0 || self.truth[end].is_some(),
+            Some(_) => false,
+        }
     }
 
     /// Whether neither end holds the connection any more, TIME-WAIT aside.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.has_left(End::Client) && self.has_left(End::Server)
+        let states = self.states();
+        End::BOTH
+            .into_iter()
+            .all(|end| self.has_left_in(end, states[end]))
+    }
+
+    /// The same, by the states of the newest step: after a segment these are the states now.
+    pub(crate) fn is_closed_after_newest(&self) -> bool {
+        let Some(newest) = self.steps.newest() else {
+            return self.is_closed();
+        };
+        End::BOTH
+            .into_iter()
+            .all(|end| self.has_left_in(end, newest.states[end]))
     }
 
     /// One state for a table: `CLOSED` when neither end holds the connection (TIME-WAIT aside), else

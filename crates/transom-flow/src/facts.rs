@@ -58,6 +58,17 @@ impl Facts {
     /// The state after step `at`; before the first step for `None`.
     pub(crate) fn state(&self, at: Option<u64>) -> Option<State> {
         let holds = |since: Since| matches!((since, at), (Some(since), Some(at)) if since <= at);
+        // Nearly all segments pass while the connection is open.
+        let is_open = self.ended.is_none()
+            && self.fin_sent.is_none()
+            && self.fin_received.is_none()
+            && holds(self.syn_acked)
+            && holds(self.syn_received)
+            && (self.opening == Opening::Passive
+                || self.opening == Opening::Active && holds(self.syn_sent));
+        if is_open {
+            return Some(State::Established);
+        }
         if holds(self.ended) {
             // RFC 9293 §3.10.7.4: a reset in SYN-RECEIVED sends a passive opener back to LISTEN.
             let back = self.ended_by_other

@@ -235,13 +235,12 @@ impl Connection {
             .ack
             .zip(self.lanes[peer].fin)
             .is_some_and(|(ack, fin)| ack.gt(fin));
+        if !covers || !segment.flags.contains(Flags::FIN) || self.truth[to].is_some() {
+            return;
+        }
         let index = self.steps.next_index();
         let state = self.inferred_at(to, index);
-        if !covers
-            || !segment.flags.contains(Flags::FIN)
-            || state != Some(State::Established)
-            || self.truth[to].is_some()
-        {
+        if state != Some(State::Established) {
             return;
         }
         self.facts[to].fin_received = Some(index);

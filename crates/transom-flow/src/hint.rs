@@ -21,10 +21,12 @@ const METHODS: [&[u8]; 9] = [
 ///
 /// The text may hold any characters but line ends: whoever shows it must escape them.
 pub(crate) fn hint(data: &[u8], is_first: bool) -> Option<Box<str>> {
-    if data.is_empty() {
-        return None;
-    }
-    let is_http = data.starts_with(b"HTTP/1.") || METHODS.iter().any(|m| data.starts_with(m));
+    // Nearly all data is told apart from a line of HTTP/1 by its first byte.
+    let is_http = match data.first()? {
+        b'H' => data.starts_with(b"HTTP/1.") || data.starts_with(b"HEAD "),
+        b'G' | b'P' | b'D' | b'O' | b'C' | b'T' => METHODS.iter().any(|m| data.starts_with(m)),
+        _ => false,
+    };
     if is_http {
         return first_line(data);
     }
@@ -44,8 +46,14 @@ fn first_line(data: &[u8]) -> Option<Box<str>> {
         .iter()
         .position(|b| matches!(b, b'\r' | b'\n'))
         .unwrap_or(head.len());
-    let line = String::from_utf8_lossy(head.get(..end)?);
-    (!line.is_empty()).then(|| line.into())
+    let line = head.get(..end)?;
+    if line.is_empty() {
+        return None;
+    }
+    Some(match core::str::from_utf8(line) {
+        Ok(line) => line.into(),
+        Err(_) => String::from_utf8_lossy(line).into(),
+    })
 }
 
 /// A line of text that ends within the first bytes, such as `SSH-2.0-OpenSSH_9.2` or `220 mail ESMTP`.

@@ -107,12 +107,12 @@ impl Connection {
     ) {
         let peer = from.other();
         let flags = segment.flags;
-        let states = self.states();
-        let answers_syn =
-            states[peer].is_any(&[State::SynSent]) && self.milestones.heard[from] == 0;
-        let m = &mut self.milestones;
-        m.heard[from] += 1;
+        let is_first = self.milestones.heard[from] == 0;
+        self.milestones.heard[from] += 1;
         if flags.contains(Flags::RST) {
+            let states = self.states();
+            let answers_syn = is_first && states[peer].is_any(&[State::SynSent]);
+            let m = &mut self.milestones;
             let is_lost = u64::from(seen.fate == Fate::Lost);
             m.resets[from]
                 .get_or_insert_with(|| ResetSeen {
@@ -128,7 +128,7 @@ impl Connection {
                 .lost += is_lost;
             return;
         }
-        if let Some(reset) = &mut m.resets[peer] {
+        if let Some(reset) = &mut self.milestones.resets[peer] {
             reset.ignored += 1;
         }
         if flags.contains(Flags::SYN) {

@@ -13,6 +13,11 @@ use std::collections::VecDeque;
 /// Entries between the first and the last steps: folded runs, and the steps worth keeping between them.
 const MIDDLE_MAX: usize = 128;
 
+/// Steps of an attempt that nobody answered, or that was refused.
+const FAILED_ATTEMPT: usize = 4;
+/// Steps of a short conversation: the handshake, a few exchanges, the close.
+const CONVERSATION: usize = 24;
+
 /// An entry of the middle.
 #[derive(Clone, Debug)]
 enum Middle {
@@ -48,6 +53,9 @@ impl Steps {
         step.index = self.next;
         self.next += 1;
         if self.first.len() < first_max && self.last.is_empty() {
+            if self.first.len() == self.first.capacity() {
+                self.grow(first_max);
+            }
             self.first.push(step);
             return;
         }
@@ -57,6 +65,17 @@ impl Steps {
                 self.push_middle(oldest);
             }
         }
+    }
+
+    /// Makes room for more of the first steps: for an attempt that fails, for a short conversation, for all.
+    fn grow(&mut self, first_max: usize) {
+        let room = match self.first.len() {
+            0 => FAILED_ATTEMPT,
+            n if n < CONVERSATION => CONVERSATION,
+            _ => first_max,
+        };
+        let more = room.min(first_max).saturating_sub(self.first.len());
+        self.first.reserve_exact(more);
     }
 
     fn push_middle(&mut self, step: Step) {

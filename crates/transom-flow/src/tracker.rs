@@ -247,16 +247,8 @@ impl Tracker {
             self.early.push_back(truth);
             return;
         }
-        let was_closed = connection.is_closed();
-        let number = connection.number;
         connection.truth(truth.time, truth.local, truth.event);
-        if !was_closed && connection.is_closed() {
-            self.linger(Lingering {
-                since: truth.time,
-                slot,
-                number,
-            });
-        }
+        self.linger_if_closed(slot, truth.time);
     }
 
     /// Names a host, for its connections so far and to come.
@@ -340,16 +332,9 @@ impl Tracker {
         else {
             return 0;
         };
-        let was_closed = connection.is_closed() && connection.step_count() > 0;
         connection.segment(seen, segment);
         let number = connection.number;
-        if !was_closed && connection.is_closed() {
-            self.linger(Lingering {
-                since: seen.time,
-                slot,
-                number,
-            });
-        }
+        self.linger_if_closed(slot, seen.time);
         number
     }
 
@@ -413,11 +398,13 @@ impl Tracker {
     fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) -> u64 {
         let pair = Pair::new(quoted.src, quoted.dst);
         let found = self.followed.find(&pair);
-        match found.and_then(|slot| self.followed.get_mut(slot)) {
-            Some(connection) => {
+        match found.and_then(|slot| Some((slot, self.followed.get_mut(slot)?))) {
+            Some((slot, connection)) => {
                 self.counters.icmp += 1;
                 connection.icmp(time, frame, quoted);
-                connection.number
+                let number = connection.number;
+                self.linger_if_closed(slot, time);
+                number
             }
             None => {
                 self.counters.icmp_unknown += 1;
@@ -426,9 +413,22 @@ impl Tracker {
         }
     }
 
-    /// A connection closed: it is followed for a while for what comes late.
-    fn linger(&mut self, closed: Lingering) {
-        self.lingering.push_back(closed);
+    /// A connection that closed just now is followed for a while for what comes late.
+    fn linger_if_closed(&mut self, slot: u32, since: Duration) {
+        let Some(connection) = self.followed.get_mut(slot) else {
+            return;
+        };
+        let was_closed = connection.lingers;
+        connection.lingers = connection.is_closed_after_newest();
+        if was_closed || !connection.lingers {
+            return;
+        }
+        let number = connection.number;
+        self.lingering.push_back(Lingering {
+            since,
+            slot,
+            number,
+        });
         if self.lingering.len() > self.limits.lingering
             && let Some(oldest) = self.lingering.pop_front()
         {

@@ -1,15 +1,18 @@
 //! One connection: what is kept, and what may be asked.
 
+use crate::application::Reading;
 use crate::facts::Facts;
 use crate::follow::Crossed;
 use crate::lane::Lane;
 use crate::meaning::Owed;
+use crate::measure::Survey;
 use crate::milestones::Milestones;
 use crate::model::{Basis, ClosedBy, End, EndState, Endpoint, Ends, Handshake, Process, Totals};
 use crate::step::{Entry, Step, What};
 use crate::steps::Steps;
 use crate::tracker::Limits;
 use crate::verdict::{self, Verdict};
+use crate::zeek::Log;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -64,6 +67,9 @@ pub struct Connection {
     pub(crate) steps: Steps,
     pub(crate) totals: Ends<Totals>,
     pub(crate) milestones: Milestones,
+    pub(crate) survey: Survey,
+    pub(crate) log: Log,
+    pub(crate) reading: Reading,
     first_steps: usize,
     last_steps: usize,
 }
@@ -100,6 +106,9 @@ impl Connection {
             steps: Steps::default(),
             totals: Ends::default(),
             milestones: Milestones::default(),
+            survey: Survey::new(limits.series),
+            log: Log::default(),
+            reading: Reading::default(),
             first_steps: limits.first_steps,
             last_steps: limits.last_steps,
         }
@@ -272,6 +281,15 @@ impl Connection {
     #[must_use]
     pub const fn step_count(&self) -> u64 {
         self.steps.next_index()
+    }
+
+    /// Whether only one end's segments were captured, although they answer the other's: an
+    /// asymmetric route, or a filter.
+    #[must_use]
+    pub fn is_one_sided(&self) -> bool {
+        let heard = self.milestones.heard;
+        let answers = |end: End| heard[end.other()] == 0 && self.lanes[end].last_ack.is_some();
+        answers(End::Client) || answers(End::Server)
     }
 
     /// Which end has this address.

@@ -6,6 +6,7 @@ use crate::dissect::{Dissected, Quoted};
 use crate::facts::Opening;
 use crate::lane::Sent;
 use crate::meaning::{self, Owed, Situation};
+use crate::measure::nanos;
 use crate::milestones::IcmpSeen;
 use crate::model::End;
 use crate::ranges::Novelty;
@@ -61,9 +62,14 @@ impl Connection {
         let index = self.steps.next_index();
         let meaning = self.meaning_of(from, segment, seen.time);
         let is_first_data = self.milestones.first_data[from].is_none();
+        self.note_log(from, segment);
         self.note_milestones(from, segment, seen, meaning);
         self.depart(from, segment, index, meaning);
         self.learn(from, segment, seen, meaning);
+        self.measure(from, segment, seen, meaning);
+        if !matches!(meaning, Meaning::KeepAlive | Meaning::WindowProbe) {
+            self.read_first(from, segment);
+        }
         self.count(from, segment, seen, meaning);
         self.start_arrival(from, segment, seen, index, meaning);
         let (own, peer) = (&self.lanes[from], &self.lanes[from.other()]);
@@ -96,9 +102,23 @@ impl Connection {
         self.arrive_crossed(from, seen.time);
     }
 
+    /// Keeps the letters for a log of connections.
+    fn note_log(&mut self, from: End, segment: &Dissected<'_>) {
+        let heard = self.milestones.heard;
+        if heard.client == 0 && heard.server == 0 && from == End::Server {
+            self.log.flip();
+        }
+        let acknowledged = &self.lanes[from.other()];
+        let reveals_gap = acknowledged.base.is_some()
+            && segment
+                .ack
+                .is_some_and(|ack| ack.gt(acknowledged.passed.contiguous()));
+        self.log.segment(from, segment, reveals_gap);
+    }
+
     /// The window in bytes: RFC 7323 §2.2, a SYN's window is never scaled, and no window is unless
     /// both SYNs offered a scale.
-    fn window_of(&self, from: End, segment: &Dissected<'_>) -> u32 {
+    pub(crate) fn window_of(&self, from: End, segment: &Dissected<'_>) -> u32 {
         let raw = u32::from(segment.window);
         match (self.lanes[from].scale, self.lanes[from.other()].scale) {
             // RFC 7323 §2.3: a shift above 14 counts as 14.
@@ -341,6 +361,7 @@ impl Connection {
             own.start(segment.seq - 1, segment.seq);
         }
         if is_syn {
+            own.has_syn = true;
             own.scale = segment.options.window_scale;
         }
         let range = meaning::range(segment);
@@ -377,12 +398,16 @@ impl Connection {
         if !own.passed.has_gap() {
             own.gap_since = None;
         }
-        if range.start != range.end {
-            own.remember(Sent {
+        if range.start != range.end && meaning != Meaning::KeepAlive {
+            let sent = Sent {
                 range,
-                time: seen.time,
+                time: nanos(seen.time),
                 frame: seen.frame,
-            });
+                clock: segment.options.timestamps.map_or(0, |clock| clock.val),
+                is_repeated: matches!(meaning, Meaning::Retransmission { .. }),
+            };
+            let is_answered = self.lanes[from.other()].last_ack.is_some();
+            self.lanes[from].remember(sent, is_answered);
         }
         self.learn_receiver(from, segment, seen, meaning);
     }
@@ -396,7 +421,8 @@ impl Connection {
         own.window = Some(window);
         if let Some(ack) = segment.ack {
             let has_sack = !segment.options.sack.is_empty();
-            if own.last_ack.is_none_or(|last| ack.gt(last)) {
+            let is_new = own.last_ack.is_none_or(|last| ack.gt(last));
+            if is_new {
                 own.last_ack = Some(ack);
                 own.duplicate_acks = 0;
                 own.sacked_above = has_sack;
@@ -409,6 +435,9 @@ impl Connection {
             if self.lanes[peer].base.is_none() {
                 self.lanes[peer].start(ack - 1, ack);
             }
+            if is_new {
+                self.measure_round_trip(from, segment, ack, seen);
+            }
         }
     }
 
@@ -417,6 +446,9 @@ impl Connection {
         let totals = &mut self.totals[from];
         totals.frames += 1;
         totals.ip_bytes += u64::from(segment.ip_len);
+        let captured = u32::try_from(segment.data.len()).unwrap_or(u32::MAX);
+        totals.truncated += u64::from(captured < segment.len);
+        totals.time_reversals += u64::from(seen.time < self.last_frame);
         totals.segments += segments;
         match meaning {
             Meaning::Retransmission { .. } => {

@@ -5,15 +5,31 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use transom_wire::{Seq, SeqRange};
 
-/// Segments remembered to tell which one a retransmission repeats, and when it was first sent.
-const RECENT_MAX: usize = 128;
+/// Segments remembered to tell which one a retransmission repeats, when it was first sent, and how
+/// long its acknowledgement took.
+const RECENT_MAX: usize = 1024;
+/// The same while the other end was not heard, whose acknowledgements would let them be forgotten.
+const RECENT_MAX_UNANSWERED: usize = 16;
 
-/// A segment that was sent and is not acknowledged.
+/// A segment that was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) range: SeqRange,
-    pub(crate) time: Duration,
+    /// In nanoseconds.
+    pub(crate) time: u64,
     pub(crate) frame: u64,
+    /// Its TSval; 0 if it has none.
+    pub(crate) clock: u32,
+    /// What it holds was sent more than once.
+    pub(crate) is_repeated: bool,
+}
+
+/// A round trip that an acknowledgement ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RoundTrip {
+    pub(crate) nanos: u64,
+    /// Of a SYN.
+    pub(crate) is_handshake: bool,
 }
 
 /// What one end sent.
@@ -35,12 +51,17 @@ pub(crate) struct Lane {
     pub(crate) last_sent: Option<Duration>,
     /// A byte sent into a closed window; it counts as data only once it is acknowledged.
     pub(crate) probe: Option<SeqRange>,
+    /// In the order of sending.
     recent: VecDeque<Sent>,
+    /// Of `recent`, those from the front that are acknowledged.
+    done: usize,
 
     /// Its last acknowledgement.
     pub(crate) last_ack: Option<Seq>,
     /// The window it last gave, in bytes.
     pub(crate) window: Option<u32>,
+    /// Its SYN was captured.
+    pub(crate) has_syn: bool,
     /// The shift it offered in its SYN.
     pub(crate) scale: Option<u8>,
     /// How often it repeated its last acknowledgement while data was outstanding.
@@ -63,12 +84,58 @@ impl Lane {
         self.base.map(|base| seq.since(base))
     }
 
-    /// Remembers a segment until it is acknowledged.
-    pub(crate) fn remember(&mut self, sent: Sent) {
-        if self.recent.len() >= RECENT_MAX {
+    /// Remembers a segment, and for as long as that costs nothing also beyond its acknowledgement, so
+    /// that a needless retransmission finds its original. `is_answered` tells that the other end was
+    /// heard.
+    pub(crate) fn remember(&mut self, sent: Sent, is_answered: bool) {
+        if sent.is_repeated {
+            for earlier in &mut self.recent {
+                earlier.is_repeated |= earlier.range.overlaps(sent.range);
+            }
+        }
+        let max = if is_answered {
+            RECENT_MAX
+        } else {
+            RECENT_MAX_UNANSWERED
+        };
+        let is_full = self.recent.len() == self.recent.capacity();
+        if self.recent.len() >= max || (is_full && self.done > 0) {
             self.recent.pop_front();
+            self.done = self.done.saturating_sub(1);
         }
         self.recent.push_back(sent);
+    }
+
+    /// An acknowledgement of what was not acknowledged before passes. Returns how long it took, if it
+    /// is sure for which segment it is (Karn and Partridge's rule, RFC 6298 §3, or an echoed TSval,
+    /// RFC 7323 §4).
+    pub(crate) fn end_round_trips(
+        &mut self,
+        ack: Seq,
+        echo: Option<u32>,
+        now: u64,
+    ) -> Option<RoundTrip> {
+        let mut newest = None;
+        let mut is_sure = true;
+        let mut echoed = None;
+        while let Some(sent) = self.recent.get(self.done)
+            && sent.range.end.le(ack)
+        {
+            if sent.is_repeated {
+                is_sure = false;
+                if sent.clock != 0 && echo == Some(sent.clock) {
+                    echoed = Some(*sent);
+                }
+            } else {
+                newest = Some(*sent);
+            }
+            self.done += 1;
+        }
+        let sent = if is_sure { newest } else { echoed }?;
+        Some(RoundTrip {
+            nanos: now.checked_sub(sent.time)?,
+            is_handshake: self.base == Some(sent.range.start),
+        })
     }
 
     /// The newest remembered segment that covers `seq`, and the first that did.
@@ -91,16 +158,6 @@ impl Lane {
         let late = probed.map_or(0, |probe| self.passed.insert(probe));
         self.passed.acknowledge(ack);
         self.arrived.acknowledge(ack);
-        // Segments stay for a while after they are acknowledged, so that a needless
-        // retransmission finds its original.
-        while self.recent.len() > RECENT_MAX / 2
-            && self
-                .recent
-                .front()
-                .is_some_and(|sent| sent.range.end.le(ack))
-        {
-            self.recent.pop_front();
-        }
         late
     }
 }

@@ -35,11 +35,14 @@
 //! - `dissect`: bytes to segments; `ranges`, `lane`: sequence numbers of one direction
 //! - `facts`: facts to states; `follow`, `arrive`: segments to facts; `truth`: what overrides them
 //! - `meaning`, `hint`: what a segment is for, and what its data looks like
+//! - `measure`: round trips, windows, what held a sender back; `application`: the first bytes
 //! - `milestones`, `verdict`: what to remember, and what to say
+//! - `zeek`: state and history by the rules of Zeek's `conn.log`
 //! - `steps`: the bounded list; `tracker`, `table`: all connections, found by their sockets
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
+mod application;
 mod arrive;
 pub mod capture;
 mod connection;
@@ -49,6 +52,7 @@ mod follow;
 mod hint;
 mod lane;
 mod meaning;
+mod measure;
 mod milestones;
 mod model;
 pub mod pcapng;
@@ -60,9 +64,14 @@ mod tracker;
 mod truth;
 pub mod verdict;
 pub mod words;
+mod zeek;
 
+pub use application::Application;
 pub use connection::Connection;
 pub use dissect::Ignored;
+pub use measure::{
+    AckPoint, DataKind, DataPoint, Limit, Limited, Measures, Point, Range, Rtt, Series, Track,
+};
 pub use model::{Basis, ClosedBy, End, EndState, Endpoint, Ends, Handshake, Process, Totals};
 pub use step::{
     Cause, Entry, Fate, Fold, FoldedTotals, IcmpError, IcmpKind, Meaning, Note, Segment,

@@ -3,6 +3,7 @@
 use crate::dissect::Dissected;
 use crate::facts::Facts;
 use crate::lane::Lane;
+use crate::measure::nanos;
 use crate::ranges::Novelty;
 use crate::step::{Cause, Meaning};
 use core::time::Duration;
@@ -156,7 +157,8 @@ impl Situation<'_> {
         let range = self.range();
         let sent = self.own.sent_before(range.start);
         let original = sent.map(|(_, first)| first);
-        let elapsed = sent.map(|(newest, _)| self.time.saturating_sub(newest.time));
+        let elapsed = sent
+            .map(|(newest, _)| Duration::from_nanos(nanos(self.time).saturating_sub(newest.time)));
         let loss_shown = self.peer.duplicate_acks >= DUPLICATE_THRESHOLD || self.peer.sacked_above;
         let patience = match self.rtt {
             Some(rtt) if loss_shown => RTO_MIN.max(rtt.saturating_mul(2)),

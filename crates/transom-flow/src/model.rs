@@ -200,6 +200,15 @@ pub struct Totals {
     pub lost: u64,
     /// Times at which the capture lacked segments before one that it holds.
     pub gaps: u64,
+    /// Frames of which the capture holds less than was on the wire.
+    pub truncated: u64,
+    /// Frames that the capture holds a further time: a port mirror saw the packet twice, or the
+    /// network delivered it twice. They count nowhere else but in `frames` and `ip_bytes`.
+    pub duplicate_frames: u64,
+    /// Of these, frames with another hop limit: seen before and behind a router, or looping.
+    pub hop_changed_frames: u64,
+    /// Frames that were captured behind one with a later time.
+    pub time_reversals: u64,
 }
 
 /// When the three segments of the handshake were seen.

@@ -38,6 +38,7 @@
 //! - `measure`: round trips, windows, what held a sender back; `application`: the first bytes
 //! - `milestones`, `verdict`: what to remember, and what to say
 //! - `zeek`: state and history by the rules of Zeek's `conn.log`
+//! - `filter`: which connections are meant, in the language of Wireshark's display filter
 //! - `steps`: the bounded list; `tracker`, `table`: all connections, found by their sockets
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
@@ -48,6 +49,7 @@ pub mod capture;
 mod connection;
 mod dissect;
 mod facts;
+pub mod filter;
 mod follow;
 mod hint;
 mod lane;

@@ -6,7 +6,7 @@
 //! - At most `first + last + MIDDLE_MAX` entries are held.
 
 use crate::model::{End, EndState};
-use crate::step::{Entry, Fold, Step, What};
+use crate::step::{Entry, Fold, Segment, Step, What};
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -144,6 +144,21 @@ impl Steps {
                 None
             }
         })
+    }
+
+    /// The segment of this frame, if it is one of the newest few steps.
+    pub(crate) fn recent(&self, frame: u64) -> Option<&Segment> {
+        /// Changes of state and notes that may follow a segment at once.
+        const BEHIND_MAX: usize = 8;
+        self.last
+            .iter()
+            .rev()
+            .chain(self.first.iter().rev())
+            .take(BEHIND_MAX)
+            .find_map(|step| match &step.what {
+                What::Segment(segment) if segment.frame == frame => Some(segment),
+                _ => None,
+            })
     }
 
     /// The step with this index, unless it was folded.

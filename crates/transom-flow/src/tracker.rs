@@ -2,6 +2,7 @@
 
 use crate::connection::Connection;
 use crate::dissect::{Content, Dissected, Ignored, Quoted, dissect};
+use crate::filter::Place;
 use crate::follow::Seen;
 use crate::model::End;
 use crate::step::Fate;
@@ -92,6 +93,7 @@ pub struct Tracked {
     pub frame: u64,
     /// Number of its connection, from 1; 0 for an ICMP error about a connection that is not followed.
     pub connection: u64,
+    pub(crate) slot: u32,
 }
 
 /// What a tracker has seen, followed, and left out.
@@ -202,7 +204,7 @@ impl Tracker {
                 Ignored::Malformed(_) => counters.malformed += 1,
             }
         })?;
-        let connection = match content {
+        let (connection, slot) = match content {
             Content::Tcp(segment) => {
                 let seen = Seen {
                     time: frame.time,
@@ -217,7 +219,26 @@ impl Tracker {
         Ok(Tracked {
             frame: number,
             connection,
+            slot,
         })
+    }
+
+    /// What a filter may ask of the frame that was given last, besides its bytes: where it belongs,
+    /// and what it is for. `None` if it belongs to no connection that is followed.
+    #[must_use]
+    pub fn place(&self, tracked: &Tracked) -> Option<Place> {
+        let connection = self.followed.get(tracked.slot)?;
+        if connection.number != tracked.connection {
+            return None;
+        }
+        let mut place = Place::new(tracked.connection.saturating_sub(1));
+        if let Some(segment) = connection.steps.recent(tracked.frame) {
+            place.meaning = Some(segment.meaning);
+            place.relative_seq = Some(segment.relative_seq);
+            place.relative_ack = segment.relative_ack;
+            place.window = Some(segment.window);
+        }
+        Some(place)
     }
 
     /// Takes something known from outside. A truth about a connection that has no frame yet waits
@@ -315,8 +336,8 @@ impl Tracker {
         self.followed.get(self.followed.find(&Pair::new(a, b))?)
     }
 
-    /// Gives a segment to its connection, and returns its number.
-    fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) -> u64 {
+    /// Gives a segment to its connection, and returns its number and slot.
+    fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) -> (u64, u32) {
         self.counters.segments += 1;
         let pair = Pair::new(segment.src, segment.dst);
         let current = self.followed.find(&pair).filter(|slot| {
@@ -330,12 +351,12 @@ impl Tracker {
         let Some((slot, connection)) =
             slot.and_then(|slot| Some((slot, self.followed.get_mut(slot)?)))
         else {
-            return 0;
+            return (0, u32::MAX);
         };
         connection.segment(seen, segment);
         let number = connection.number;
         self.linger_if_closed(slot, seen.time);
-        number
+        (number, slot)
     }
 
     /// Starts to follow a connection.
@@ -394,8 +415,8 @@ impl Tracker {
         }
     }
 
-    /// Gives an ICMP error to the connection that it is about, and returns its number.
-    fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) -> u64 {
+    /// Gives an ICMP error to the connection that it is about, and returns its number and slot.
+    fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) -> (u64, u32) {
         let pair = Pair::new(quoted.src, quoted.dst);
         let found = self.followed.find(&pair);
         match found.and_then(|slot| Some((slot, self.followed.get_mut(slot)?))) {
@@ -404,11 +425,11 @@ impl Tracker {
                 connection.icmp(time, frame, quoted);
                 let number = connection.number;
                 self.linger_if_closed(slot, time);
-                number
+                (number, slot)
             }
             None => {
                 self.counters.icmp_unknown += 1;
-                0
+                (0, u32::MAX)
             }
         }
     }

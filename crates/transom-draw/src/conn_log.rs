@@ -19,7 +19,7 @@ mod local;
 
 use core::fmt::Write;
 use core::time::Duration;
-use transom_flow::{Connection, End};
+use transom_flow::{Application, Connection, End};
 
 /// Names and types of the columns.
 const COLUMNS: [(&str, &str); 23] = [
@@ -93,7 +93,10 @@ pub fn line(connection: &Connection) -> String {
         row.plain(&address.port());
     }
     row.plain(&"tcp");
-    row.unset();
+    match connection.application().and_then(service) {
+        Some(service) => row.text(service),
+        None => row.unset(),
+    }
     let duration = connection.duration_until_closed();
     if duration.is_zero() {
         row.unset();
@@ -104,12 +107,15 @@ pub fn line(connection: &Connection) -> String {
         row.plain(&totals.client.extent);
         row.plain(&totals.server.extent);
     }
-    row.unset();
+    row.text(connection.conn_state());
     row.bool(local::is_local(client.ip()));
     row.bool(local::is_local(server.ip()));
     let missed = |end: End| totals[end].extent.saturating_sub(totals[end].bytes);
     row.plain(&missed(End::Client).saturating_add(missed(End::Server)));
-    row.unset();
+    match connection.history() {
+        "" => row.unset(),
+        history => row.text(history),
+    }
     for end in End::BOTH {
         row.plain(&totals[end].frames);
         row.plain(&totals[end].ip_bytes);
@@ -118,6 +124,17 @@ pub fn line(connection: &Connection) -> String {
     row.plain(&TCP);
     row.text(&id::community_id(client, server, 0));
     row.end()
+}
+
+/// Zeek's name of a protocol that it has an analyser for.
+const fn service(application: &Application) -> Option<&'static str> {
+    match application {
+        Application::Http { .. } => Some("http"),
+        Application::Tls { .. } => Some("ssl"),
+        Application::Ssh { .. } => Some("ssh"),
+        Application::Dns { .. } => Some("dns"),
+        _ => None,
+    }
 }
 
 /// A line under construction.

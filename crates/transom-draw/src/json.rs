@@ -21,9 +21,19 @@
 //!   closed          whether neither end holds the connection any more
 //!   closed_by       "client_fin", "server_fin", "both_fin", "client_reset", "server_reset", "refused",
 //!                   "unanswered", "unreachable", "client_vanished", "server_vanished", "still_open"
+//!   one_sided       only one direction was captured
+//!   conn_state, history  as in Zeek's conn.log
+//!   application     what the first bytes say: { protocol: "http", request, status }, { "tls", sni, alpn,
+//!                   version }, { "ssh", client, server }, { "dns", name, kind }, { "other", banner }
 //!   sent            by each end { client, server }: { bytes, extent, ip_bytes, segments, frames, retransmitted,
 //!                   retransmitted_bytes, out_of_order, duplicate_acks, zero_windows, window_probes,
-//!                   keep_alives, resets, lost, gaps }
+//!                   keep_alives, resets, lost, gaps,
+//!                   truncated, duplicate_frames, hop_changed_frames, time_reversals }
+//!   measures        of each end { client, server }: { rtt { samples, min_ns, max_ns, mean_ns, first_ns },
+//!                   handshake_rtt_ns, mss, window_scale, sack_permitted, timestamps, window_known,
+//!                   window { min, max, last }, in_flight_max, first_data_ns, last_data_ns,
+//!                   bytes_per_second, hop_limit { min, max }, needless, limited { application_ns,
+//!                   receiver_window_ns, loss_ns, network_ns }, limit }
 //!   verdict         { severity: "fine" | "note" | "problem", text, ending, findings }, where ending and
 //!                   each finding are { id, severity, text, frames }
 //!   initial_states  before the first step
@@ -42,8 +52,10 @@
 //! capture      { source, format, frames, bytes, first, last, counters, broken { offset, what }, findings }
 //! ```
 
+mod application;
 mod capture;
 mod connection;
+mod measures;
 mod step;
 mod stream;
 

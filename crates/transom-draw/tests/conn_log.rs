@@ -73,7 +73,7 @@ fn a_whole_conversation() {
         1000    > S
         1009    < SA
         1009.1  > A
-        1009.3  > PA 'GET / HTTP/1.1'
+        1009.3  > PA 'GET / HTTP/1.1\r'
         1020    < PA len=1638
         1020.1  > A
         1036    > FA
@@ -87,8 +87,11 @@ fn a_whole_conversation() {
             ("id.resp_h", "93.184.216.34"),
             ("id.resp_p", "80"),
             ("proto", "tcp"),
+            ("service", "http"),
+            ("conn_state", "SF"),
+            ("history", "ShADdFf"),
             ("duration", "0.048250"),
-            ("orig_bytes", "14"),
+            ("orig_bytes", "15"),
             ("resp_bytes", "1638"),
             ("local_orig", "T"),
             ("local_resp", "F"),
@@ -106,6 +109,9 @@ fn a_connection_of_one_packet_has_no_duration_and_no_bytes() {
     assert_columns(
         "0 > S",
         &[
+            ("service", "-"),
+            ("conn_state", "S0"),
+            ("history", "S"),
             ("duration", "-"),
             ("orig_bytes", "-"),
             ("resp_bytes", "-"),

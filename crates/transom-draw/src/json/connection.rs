@@ -1,5 +1,7 @@
 //! One connection: its ends, totals, states and verdict.
 
+use super::application::{ApplicationView, application};
+use super::measures::{MeasuresView, measures};
 use super::step::{self, StepView};
 use super::{Detail, nanos, seconds};
 use serde::Serialize;
@@ -21,7 +23,13 @@ pub struct Connection<'a> {
     states: Pair<Known>,
     closed: bool,
     closed_by: &'static str,
+    one_sided: bool,
+    conn_state: &'static str,
+    history: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application: Option<ApplicationView<'a>>,
     sent: Pair<Sent>,
+    measures: Pair<MeasuresView>,
     verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     initial_states: Option<Pair<Known>>,
@@ -85,6 +93,10 @@ struct Sent {
     resets: u64,
     lost: u64,
     gaps: u64,
+    truncated: u64,
+    duplicate_frames: u64,
+    hop_changed_frames: u64,
+    time_reversals: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,7 +141,12 @@ pub fn detailed(connection: &transom_flow::Connection, detail: Detail) -> Connec
         states: Pair::of(&connection.states(), known),
         closed: connection.is_closed(),
         closed_by: connection.closed_by().id(),
+        one_sided: connection.is_one_sided(),
+        conn_state: connection.conn_state(),
+        history: connection.history(),
+        application: connection.application().map(application),
         sent: Pair::of(connection.totals(), sent),
+        measures: measures(connection),
         verdict: Verdict {
             severity: verdict.severity().id(),
             text: verdict.text(),
@@ -186,6 +203,10 @@ fn sent(totals: Totals) -> Sent {
         resets: totals.resets,
         lost: totals.lost,
         gaps: totals.gaps,
+        truncated: totals.truncated,
+        duplicate_frames: totals.duplicate_frames,
+        hop_changed_frames: totals.hop_changed_frames,
+        time_reversals: totals.time_reversals,
     }
 }
 

@@ -4,11 +4,12 @@
 //! device, super-packets, packets cut short. Whatever is not read has a named reason.
 
 use crate::step::IcmpKind;
+use crate::tracker::Frame;
 use core::fmt;
 use std::net::{IpAddr, SocketAddr};
 use transom_wire::ip::{Packet, Protocol};
 use transom_wire::tcp::{Flags, Options, TcpView};
-use transom_wire::{Malformed, Medium, Seq};
+use transom_wire::{Layer, Malformed, Medium, Reason, Seq};
 
 /// A TCP segment with its addresses.
 #[derive(Clone, Copy, Debug)]
@@ -100,12 +101,12 @@ pub(crate) fn ip_in_ethernet(frame: &[u8]) -> Option<usize> {
 }
 
 /// Reads a frame.
-pub(crate) fn dissect(medium: Medium, frame: &[u8]) -> Result<Content<'_>, Ignored> {
-    let packet = match medium {
-        Medium::Ip => frame,
+pub(crate) fn dissect<'a>(frame: &Frame<'a>) -> Result<Content<'a>, Ignored> {
+    let packet = match frame.medium {
+        Medium::Ip => frame.data,
         Medium::Ethernet => {
-            let at = ip_in_ethernet(frame).ok_or(Ignored::NotIp)?;
-            frame.get(at..).ok_or(Ignored::NotIp)?
+            let at = ip_in_ethernet(frame.data).ok_or(Ignored::NotIp)?;
+            frame.data.get(at..).ok_or(Ignored::NotIp)?
         }
     };
     let ip = Packet::lax(packet)?;
@@ -113,28 +114,51 @@ pub(crate) fn dissect(medium: Medium, frame: &[u8]) -> Result<Content<'_>, Ignor
         return Err(Ignored::Fragment);
     }
     match ip.protocol() {
-        Protocol::TCP => tcp(&ip).map(Content::Tcp),
+        Protocol::TCP => tcp(&ip, missing(frame)).map(Content::Tcp),
         Protocol::ICMP => icmpv4(&ip).map(Content::Icmp),
         Protocol::ICMPV6 => icmpv6(&ip).map(Content::Icmp),
         _ => Err(Ignored::NotTcp),
     }
 }
 
-/// Length of the IP payload by the headers, which may be more than was captured.
-fn claimed_payload_len(ip: &Packet<'_>) -> usize {
-    let claimed = match ip {
-        Packet::V4(view) => usize::from(view.total_len()).saturating_sub(view.header_len()),
-        Packet::V6(view, chain) => usize::from(view.payload_len()).saturating_sub(chain.len),
-    };
-    // A length of 0 is that of a super-packet whose length the device was still to fill.
-    claimed.max(ip.payload().len())
+/// Bytes that were on the wire behind those that were captured.
+fn missing(frame: &Frame<'_>) -> usize {
+    let wire_len = usize::try_from(frame.wire_len).unwrap_or(usize::MAX);
+    wire_len.saturating_sub(frame.data.len())
 }
 
-fn tcp<'a>(ip: &Packet<'a>) -> Result<Dissected<'a>, Ignored> {
-    let view = TcpView::new(ip.payload())?;
+/// Length of the IP payload by the headers, which may be more than was captured.
+///
+/// Where a header states none, as those of super-packets whose length the device was still to fill
+/// (or which no field can hold), it is what was captured, and what is `missing`.
+fn claimed_payload_len(ip: &Packet<'_>, missing: usize) -> usize {
+    let (stated, header_len) = match ip {
+        Packet::V4(view) => (usize::from(view.total_len()), view.header_len()),
+        Packet::V6(view, chain) => (usize::from(view.payload_len()), chain.len),
+    };
+    match stated.checked_sub(header_len) {
+        Some(claimed) if stated > 0 => claimed.max(ip.payload().len()),
+        _ => ip.payload().len().saturating_add(missing),
+    }
+}
+
+fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Dissected<'a>, Ignored> {
+    let segment = ip.payload();
+    let ip_payload_len = claimed_payload_len(ip, missing);
+    // What the capture cut off is no fault of the segment.
+    let view = if segment.len() < ip_payload_len {
+        TcpView::lax(segment)?
+    } else {
+        TcpView::new(segment)?
+    };
     let flags = view.flags();
-    let ip_payload_len = claimed_payload_len(ip);
-    let len = ip_payload_len.saturating_sub(view.header_len());
+    // By its own field: of a header that was cut less is there.
+    let header_len = segment
+        .get(12)
+        .map_or(0, |offset| usize::from(offset >> 4) * 4);
+    let len = ip_payload_len
+        .checked_sub(header_len)
+        .ok_or(Malformed::new(Layer::Tcp, Reason::HeaderLength, 12))?;
     let ip_len = ip_payload_len.saturating_add(ip.header_len());
     Ok(Dissected {
         src: SocketAddr::new(ip.src(), view.src_port()),
@@ -196,7 +220,9 @@ fn icmpv6(ip: &Packet<'_>) -> Result<Quoted, Ignored> {
 /// Reads the packet that an ICMP error quotes: its IP header and at least the ports.
 fn quote(reporter: IpAddr, kind: IcmpKind, quoted: &[u8]) -> Result<Quoted, Ignored> {
     let ip = Packet::lax(quoted)?;
-    if ip.protocol() != Protocol::TCP {
+    // A later fragment has no ports.
+    let is_first = ip.fragment().is_none_or(|fragment| fragment.is_first());
+    if ip.protocol() != Protocol::TCP || !is_first {
         return Err(Ignored::NotTcp);
     }
     let [s0, s1, d0, d1, ..] = ip.payload() else {

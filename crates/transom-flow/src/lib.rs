@@ -79,7 +79,7 @@ pub use step::{
     Cause, Entry, Fate, Fold, FoldedTotals, IcmpError, IcmpKind, Meaning, Note, Segment,
     StateChange, Step, What,
 };
-pub use tracker::{Counters, Frame, Limits, Tracked, Tracker};
+pub use tracker::{Checksum, Counters, Frame, Limits, Tracked, Tracker};
 pub use transom_tcp::State;
 pub use transom_wire as wire;
 pub use truth::{Truth, TruthEvent};

@@ -54,6 +54,20 @@ impl Default for Limits {
     }
 }
 
+/// What is known about the TCP checksum of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Checksum {
+    /// It was not checked, or not all that it covers was captured.
+    #[default]
+    Unknown,
+    /// It is right.
+    Right,
+    /// The sending host left it to its network card: nothing is wrong.
+    Offloaded,
+    /// It is wrong: the segment was damaged, and its receiver drops it.
+    Wrong,
+}
+
 /// A frame as captured.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
@@ -69,6 +83,11 @@ pub struct Frame<'a> {
     pub gso_size: u16,
     /// Whether it arrives, if that is known.
     pub fate: Fate,
+    /// Bytes that there were on the wire, padding of the link included; 0 if all are in `data`. It counts
+    /// where the IP header states no length.
+    pub wire_len: u32,
+    /// What is known about its TCP checksum.
+    pub checksum: Checksum,
 }
 
 impl<'a> Frame<'a> {
@@ -82,6 +101,8 @@ impl<'a> Frame<'a> {
             data,
             gso_size: 0,
             fate: Fate::Unknown,
+            wire_len: 0,
+            checksum: Checksum::Unknown,
         }
     }
 }
@@ -195,7 +216,7 @@ impl Tracker {
         self.counters.frames += 1;
         let number = frame.number.unwrap_or(self.counters.frames);
         self.let_go(frame.time);
-        let content = dissect(frame.medium, frame.data).inspect_err(|ignored| {
+        let content = dissect(frame).inspect_err(|ignored| {
             let counters = &mut self.counters;
             match ignored {
                 Ignored::NotIp => counters.not_ip += 1,

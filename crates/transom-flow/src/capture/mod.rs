@@ -36,11 +36,13 @@
 //! # Where what is
 //!
 //! `source`: bytes, gzip, offsets; `pcap`, `blocks`: the two formats; `reader`: records;
-//! `link`, `wireless`, `tunnel`: what is taken off; `decapsulator`: in which order.
+//! `link`, `wireless`, `tunnel`, `fragments`: what is taken off; `decapsulator`: in which order.
 
 mod blocks;
+mod checksum;
 mod decapsulator;
 mod error;
+mod fragments;
 mod link;
 mod link_type;
 mod pcap;

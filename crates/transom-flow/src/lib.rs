@@ -39,7 +39,8 @@
 //! - `milestones`, `verdict`: what to remember, and what to say
 //! - `zeek`: state and history by the rules of Zeek's `conn.log`
 //! - `filter`: which connections are meant, in the language of Wireshark's display filter
-//! - `steps`: the bounded list; `tracker`, `table`: all connections, found by their sockets
+//! - `steps`: the bounded list; `tracker`, `table`: all connections, found by their sockets; `parallel`: on
+//!   several cores
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
@@ -57,6 +58,7 @@ mod meaning;
 mod measure;
 mod milestones;
 mod model;
+pub mod parallel;
 pub mod pcapng;
 mod ranges;
 mod step;

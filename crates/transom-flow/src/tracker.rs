@@ -105,6 +105,21 @@ impl<'a> Frame<'a> {
             checksum: Checksum::Unknown,
         }
     }
+
+    /// The same with these bytes.
+    #[must_use]
+    pub const fn with_data<'b>(&self, data: &'b [u8]) -> Frame<'b> {
+        Frame {
+            number: self.number,
+            time: self.time,
+            medium: self.medium,
+            data,
+            gso_size: self.gso_size,
+            fate: self.fate,
+            wire_len: self.wire_len,
+            checksum: self.checksum,
+        }
+    }
 }
 
 /// Where a frame belongs.
@@ -145,6 +160,34 @@ pub struct Counters {
     pub forgotten: u64,
     /// Truths about connections of which no frame came in time.
     pub unmatched_truths: u64,
+}
+
+impl Counters {
+    /// Counts a frame that is not followed.
+    pub(crate) const fn ignore(&mut self, ignored: Ignored) {
+        match ignored {
+            Ignored::NotIp => self.not_ip += 1,
+            Ignored::NotTcp => self.not_tcp += 1,
+            Ignored::Fragment => self.fragments += 1,
+            Ignored::Malformed(_) => self.malformed += 1,
+        }
+    }
+
+    /// Adds what another tracker has seen.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.segments += other.segments;
+        self.icmp += other.icmp;
+        self.not_ip += other.not_ip;
+        self.not_tcp += other.not_tcp;
+        self.fragments += other.fragments;
+        self.malformed += other.malformed;
+        self.icmp_unknown += other.icmp_unknown;
+        self.connections += other.connections;
+        self.evicted += other.evicted;
+        self.forgotten += other.forgotten;
+        self.unmatched_truths += other.unmatched_truths;
+    }
 }
 
 /// Truths that wait for the first frame of their connection.
@@ -216,15 +259,7 @@ impl Tracker {
         self.counters.frames += 1;
         let number = frame.number.unwrap_or(self.counters.frames);
         self.let_go(frame.time);
-        let content = dissect(frame).inspect_err(|ignored| {
-            let counters = &mut self.counters;
-            match ignored {
-                Ignored::NotIp => counters.not_ip += 1,
-                Ignored::NotTcp => counters.not_tcp += 1,
-                Ignored::Fragment => counters.fragments += 1,
-                Ignored::Malformed(_) => counters.malformed += 1,
-            }
-        })?;
+        let content = dissect(frame).inspect_err(|ignored| self.counters.ignore(*ignored))?;
         let (connection, slot) = match content {
             Content::Tcp(segment) => {
                 let seen = Seen {
@@ -331,6 +366,17 @@ impl Tracker {
         let mut all: Vec<&Connection> = closed.chain(self.followed.iter()).collect();
         all.sort_unstable_by_key(|connection| connection.number);
         all.into_iter()
+    }
+
+    /// Whether [`take_closed`](Self::take_closed) has any.
+    #[must_use]
+    pub fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
+    }
+
+    /// Lets the connections go that closed long enough before `now`, as a frame at that time does.
+    pub fn pass_time(&mut self, now: Duration) {
+        self.let_go(now);
     }
 
     /// Takes out the connections that are over, in the order in which they were let go: those that closed

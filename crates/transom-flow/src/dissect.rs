@@ -27,6 +27,10 @@ pub(crate) struct Dissected<'a> {
     pub(crate) data: &'a [u8],
     /// Bytes of the whole IP packet on the wire.
     pub(crate) ip_len: u32,
+    /// Hop limit (TTL).
+    pub(crate) hop_limit: u8,
+    /// Identification (IPv4); 0 if it says nothing.
+    pub(crate) ip_id: u16,
 }
 
 /// An ICMP error that quotes a TCP segment.
@@ -171,6 +175,11 @@ fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Dissected<'a>, Ignored> {
         len: u32::try_from(len).unwrap_or(u32::MAX),
         data: view.payload(),
         ip_len: u32::try_from(ip_len).unwrap_or(u32::MAX),
+        hop_limit: ip.ttl(),
+        ip_id: match ip {
+            Packet::V4(view) => view.id(),
+            Packet::V6(..) => 0,
+        },
     })
 }
 

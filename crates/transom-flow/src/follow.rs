@@ -10,7 +10,7 @@ use crate::measure::nanos;
 use crate::milestones::IcmpSeen;
 use crate::model::End;
 use crate::ranges::Novelty;
-use crate::step::{Fate, IcmpError, IcmpKind, Meaning, Segment, StateChange, What};
+use crate::step::{Cause, Fate, IcmpError, IcmpKind, Meaning, Segment, StateChange, What};
 use crate::{hint, truth};
 use core::time::Duration;
 use transom_tcp::State;
@@ -58,23 +58,51 @@ impl Connection {
         // A change of state just before a segment of the same end is shown on the segment's row.
         self.steps
             .take_trailing_state(from, seen.time, truth::SAME_MOMENT);
+        self.note_log(from, segment);
+        if self.take_copy(from, segment, seen) {
+            return;
+        }
         self.arrive_late_fin(from, segment, seen.time);
         let index = self.steps.next_index();
         let meaning = self.meaning_of(from, segment, seen.time);
         let is_first_data = self.milestones.first_data[from].is_none();
-        self.note_log(from, segment);
         self.note_milestones(from, segment, seen, meaning);
         self.depart(from, segment, index, meaning);
         self.learn(from, segment, seen, meaning);
         self.measure(from, segment, seen, meaning);
+        self.resolve_doubts(from, segment);
+        if let Meaning::Retransmission { cause, .. } = meaning
+            && !segment.flags.contains(Flags::SYN)
+        {
+            self.doubt(from, segment, index, cause == Cause::AlreadyAcknowledged);
+        }
         if !matches!(meaning, Meaning::KeepAlive | Meaning::WindowProbe) {
             self.read_first(from, segment);
         }
         self.count(from, segment, seen, meaning);
         self.start_arrival(from, segment, seen, index, meaning);
-        let (own, peer) = (&self.lanes[from], &self.lanes[from.other()]);
         let is_new_data = !matches!(meaning, Meaning::KeepAlive | Meaning::WindowProbe);
-        let what = What::Segment(Segment {
+        let mut described = self.described(from, segment, seen, meaning);
+        described.hint = is_new_data
+            .then(|| hint::hint(segment.data, is_first_data))
+            .flatten();
+        let what = What::Segment(described);
+        self.push_step(seen.time, what);
+        self.last_frame = self.last_frame.max(seen.time);
+        self.arrive_crossed(from, seen.time);
+    }
+
+    /// A segment as its step holds it.
+    pub(crate) fn described(
+        &self,
+        from: End,
+        segment: &Dissected<'_>,
+        seen: Seen,
+        meaning: Meaning,
+    ) -> Segment {
+        let (own, peer) = (&self.lanes[from], &self.lanes[from.other()]);
+        let sack = &segment.options.sack;
+        Segment {
             frame: seen.frame,
             from,
             flags: segment.flags,
@@ -85,21 +113,34 @@ impl Connection {
             len: segment.len,
             window: self.window_of(from, segment),
             segments: wire_segments(segment.len, seen.gso_size),
-            sack_blocks: u8::try_from(segment.options.sack.len()).unwrap_or(u8::MAX),
-            sack: (!segment.options.sack.is_empty()).then(|| Box::new(segment.options.sack)),
+            sack_blocks: u8::try_from(sack.len()).unwrap_or(u8::MAX),
+            sack: (!sack.is_empty()).then(|| Box::new(*sack)),
             options: segment
                 .flags
                 .contains(Flags::SYN)
                 .then(|| Box::new(segment.options)),
             meaning,
+            fills_window: self.fills_window(from, segment),
+            needless: matches!(
+                meaning,
+                Meaning::Retransmission {
+                    cause: Cause::AlreadyAcknowledged,
+                    ..
+                }
+            ),
             fate: seen.fate,
-            hint: is_new_data
-                .then(|| hint::hint(segment.data, is_first_data))
-                .flatten(),
-        });
-        self.push_step(seen.time, what);
-        self.last_frame = self.last_frame.max(seen.time);
-        self.arrive_crossed(from, seen.time);
+            hint: None,
+        }
+    }
+
+    /// Whether data reaches the end of the receiver's window.
+    fn fills_window(&self, from: End, segment: &Dissected<'_>) -> bool {
+        let (own, peer) = (&self.lanes[from], &self.lanes[from.other()]);
+        let is_known = peer.has_syn && own.has_syn;
+        let (Some(ack), Some(window @ 1..), true) = (peer.last_ack, peer.window, is_known) else {
+            return false;
+        };
+        segment.len > 0 && (segment.seq + segment.len).ge(ack + window)
     }
 
     /// Keeps the letters for a log of connections.
@@ -404,6 +445,8 @@ impl Connection {
                 time: nanos(seen.time),
                 frame: seen.frame,
                 clock: segment.options.timestamps.map_or(0, |clock| clock.val),
+                ip_id: segment.ip_id,
+                hop_limit: segment.hop_limit,
                 is_repeated: matches!(meaning, Meaning::Retransmission { .. }),
             };
             let is_answered = self.lanes[from.other()].last_ack.is_some();

@@ -1,5 +1,6 @@
 //! One direction of a connection: what an end sent, and what it said about receiving.
 
+use crate::copies::{Doubt, Identity};
 use crate::ranges::Ranges;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -20,6 +21,8 @@ pub(crate) struct Sent {
     pub(crate) frame: u64,
     /// Its TSval; 0 if it has none.
     pub(crate) clock: u32,
+    pub(crate) ip_id: u16,
+    pub(crate) hop_limit: u8,
     /// What it holds was sent more than once.
     pub(crate) is_repeated: bool,
 }
@@ -55,6 +58,9 @@ pub(crate) struct Lane {
     recent: VecDeque<Sent>,
     /// Of `recent`, those from the front that are acknowledged.
     done: usize,
+    pub(crate) identity: Identity,
+    /// Retransmissions that may have been needless.
+    pub(crate) doubts: VecDeque<Doubt>,
 
     /// Its last acknowledgement.
     pub(crate) last_ack: Option<Seq>,
@@ -136,6 +142,11 @@ impl Lane {
             nanos: now.checked_sub(sent.time)?,
             is_handshake: self.base == Some(sent.range.start),
         })
+    }
+
+    /// The remembered segments, newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &Sent> {
+        self.recent.iter().rev()
     }
 
     /// The newest remembered segment that covers `seq`, and the first that did.

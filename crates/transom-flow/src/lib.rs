@@ -34,6 +34,7 @@
 //! Where what is:
 //! - `dissect`: bytes to segments; `ranges`, `lane`: sequence numbers of one direction
 //! - `facts`: facts to states; `follow`, `arrive`: segments to facts; `truth`: what overrides them
+//! - `copies`: packets captured twice, and data sent again for nothing
 //! - `meaning`, `hint`: what a segment is for, and what its data looks like
 //! - `measure`: round trips, windows, what held a sender back; `application`: the first bytes
 //! - `milestones`, `verdict`: what to remember, and what to say
@@ -48,6 +49,7 @@ mod application;
 mod arrive;
 pub mod capture;
 mod connection;
+mod copies;
 mod dissect;
 mod facts;
 pub mod filter;

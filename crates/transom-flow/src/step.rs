@@ -65,6 +65,12 @@ pub struct Segment {
     pub options: Option<Box<Options>>,
     /// What the segment is for.
     pub meaning: Meaning,
+    /// Its data reaches the end of the receiver's window: nothing more may be sent before the
+    /// window moves.
+    pub fills_window: bool,
+    /// It was sent again for nothing, as the other end's acknowledgements showed: the data had
+    /// arrived before (RFC 2883 §4, RFC 3522 §3).
+    pub needless: bool,
     /// Whether it arrived, where that is known.
     pub fate: Fate,
     /// What the data looks like, from its first bytes; may hold any characters.
@@ -154,6 +160,12 @@ pub enum Meaning {
     WindowProbeAck,
     /// An acknowledgement that questions an unexpected SYN or RST (RFC 5961).
     ChallengeAck,
+    /// The same packet as in an earlier frame: captured twice, as by a port mirror, or delivered
+    /// twice by the network. Its sender sent it once.
+    Duplicate {
+        /// The frame that holds it first.
+        original: u64,
+    },
 }
 
 /// Why a segment was sent again.
@@ -222,6 +234,7 @@ impl Meaning {
             Self::WindowProbe => "window_probe",
             Self::WindowProbeAck => "window_probe_ack",
             Self::ChallengeAck => "challenge_ack",
+            Self::Duplicate { .. } => "duplicate",
         }
     }
 
@@ -241,6 +254,7 @@ impl Meaning {
                 | Self::KeepAliveAck
                 | Self::WindowProbe
                 | Self::WindowProbeAck
+                | Self::Duplicate { .. }
         )
     }
 }

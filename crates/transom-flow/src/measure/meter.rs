@@ -162,6 +162,11 @@ impl Meter {
         self.in_flight_max = self.in_flight_max.max(bytes);
     }
 
+    /// A retransmission of the end was not needed.
+    pub(crate) const fn found_needless(&mut self) {
+        self.needless = self.needless.saturating_add(1);
+    }
+
     /// The mean round trip of the end's half of the path, in nanoseconds.
     pub(crate) fn mean_rtt(&self) -> Option<u64> {
         self.gauge.mean()

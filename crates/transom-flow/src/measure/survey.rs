@@ -142,6 +142,7 @@ impl Connection {
             return;
         }
         let mut passing = Passing::at(seen.time);
+        passing.hop_limit = Some(segment.hop_limit);
         if flags.contains(Flags::SYN) {
             self.survey.meters[from].opened(&segment.options);
         } else {

@@ -1,0 +1,252 @@
+//! Packets that were captured twice, and data that was sent again for nothing.
+//!
+//! A port mirror often copies a packet at its way in and at its way out, and a capture at two points
+//! of the path holds each packet twice, with a hop limit that differs. Such a copy is no
+//! retransmission: a sender gives each packet an identification of its own (RFC 6864 §4), also when it
+//! sends the same data again. Where packets have none (IPv6, or a zero), only a copy that comes sooner
+//! than any sender could know of a loss is taken for one.
+
+use crate::connection::Connection;
+use crate::dissect::Dissected;
+use crate::follow::Seen;
+use crate::lane::Lane;
+use crate::meaning;
+use crate::measure::nanos;
+use crate::model::End;
+use crate::step::{Meaning, What};
+use transom_wire::tcp::Flags;
+use transom_wire::{Seq, SeqRange};
+
+/// Segments back to which a copy is looked for.
+const DEPTH: usize = 8;
+/// Time in which a copy with the same identification comes.
+const COPY_MAX: u64 = 1_000_000_000;
+/// Time in which a copy without identification comes.
+const UNIDENTIFIED_COPY_MAX: u64 = 1_000_000;
+/// Different packets with one identification, after which identifications say nothing.
+const CONSTANT_IDS: u8 = 2;
+/// Bare acknowledgements remembered.
+const MARKS: usize = 4;
+/// Retransmissions of which it may still turn out that they were needless.
+const DOUBTS_MAX: usize = 32;
+
+/// A bare acknowledgement, so that its copy is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// Identification, window and number.
+    key: u64,
+    frame: u64,
+    hop_limit: u8,
+}
+
+/// The identifications of one direction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    marks: [Mark; MARKS],
+    next: u8,
+    last_id: u16,
+    constant: u8,
+}
+
+/// A retransmission that may turn out to be needless.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doubt {
+    range: SeqRange,
+    /// Its TSval, 0 without.
+    clock: u32,
+    /// Its step.
+    index: u64,
+    /// An acknowledgement covered it, whose echo said nothing.
+    is_covered: bool,
+}
+
+/// The packet that a copy repeats.
+#[derive(Clone, Copy, Debug)]
+struct Original {
+    frame: u64,
+    hop_limit: u8,
+}
+
+impl Identity {
+    const fn says(&self, id: u16) -> bool {
+        id != 0 && self.constant < CONSTANT_IDS
+    }
+
+    fn key(segment: &Dissected<'_>) -> u64 {
+        let ack = segment.ack.map_or(0, Seq::raw);
+        u64::from(segment.ip_id) << 48 | u64::from(segment.window) << 32 | u64::from(ack)
+    }
+
+    fn find(&self, segment: &Dissected<'_>) -> Option<Original> {
+        let key = Self::key(segment);
+        let mark = self.marks.iter().find(|mark| mark.key == key)?;
+        Some(Original {
+            frame: mark.frame,
+            hop_limit: mark.hop_limit,
+        })
+    }
+
+    /// Remembers a packet that is no copy.
+    fn remember(&mut self, segment: &Dissected<'_>, frame: u64) {
+        if segment.ip_id == self.last_id {
+            self.constant = self.constant.saturating_add(1);
+        }
+        self.last_id = segment.ip_id;
+        if segment.len > 0 || segment.ip_id == 0 {
+            return;
+        }
+        if let Some(mark) = self.marks.get_mut(usize::from(self.next)) {
+            *mark = Mark {
+                key: Self::key(segment),
+                frame,
+                hop_limit: segment.hop_limit,
+            };
+        }
+        self.next = (self.next + 1) % MARKS as u8;
+    }
+}
+
+impl Lane {
+    /// The packet that this segment is a copy of. `patience` is the time within which a sender cannot
+    /// know of a loss, if that is known.
+    fn original_of(
+        &self,
+        segment: &Dissected<'_>,
+        now: u64,
+        patience: Option<u64>,
+    ) -> Option<Original> {
+        let has_id = self.identity.says(segment.ip_id);
+        let range = meaning::range(segment);
+        if range.is_empty() {
+            return self.identity.find(segment).filter(|_| has_id);
+        }
+        if !range.end.le(self.passed.highest()) {
+            return None;
+        }
+        let clock = segment.options.timestamps.map_or(0, |clock| clock.val);
+        let longest = if has_id {
+            COPY_MAX
+        } else {
+            patience.map_or(0, |patience| patience.min(UNIDENTIFIED_COPY_MAX))
+        };
+        let sent = self.newest().take(DEPTH).find(|sent| {
+            sent.range == range
+                && sent.clock == clock
+                && (!has_id || sent.ip_id == segment.ip_id)
+                && now.saturating_sub(sent.time) <= longest
+        })?;
+        Some(Original {
+            frame: sent.frame,
+            hop_limit: sent.hop_limit,
+        })
+    }
+}
+
+impl Connection {
+    /// Takes a segment that is a copy of one before; tells whether it was one.
+    pub(crate) fn take_copy(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) -> bool {
+        let (own, peer) = (&self.lanes[from], &self.lanes[from.other()]);
+        // Where the other end reports a loss, data that comes again was sent again.
+        let is_loss_reported = peer.duplicate_acks > 0 || peer.sacked_above;
+        let meters = &self.survey.meters;
+        let halves = [meters.client.mean_rtt(), meters.server.mean_rtt()];
+        let patience = match halves.into_iter().flatten().sum() {
+            _ if is_loss_reported => None,
+            0 => Some(UNIDENTIFIED_COPY_MAX),
+            rtt => Some(rtt / 2),
+        };
+        let Some(original) = own.original_of(segment, nanos(seen.time), patience) else {
+            self.lanes[from].identity.remember(segment, seen.frame);
+            return false;
+        };
+        let totals = &mut self.totals[from];
+        totals.frames += 1;
+        totals.ip_bytes += u64::from(segment.ip_len);
+        totals.duplicate_frames += 1;
+        totals.hop_changed_frames += u64::from(original.hop_limit != segment.hop_limit);
+        let meaning = Meaning::Duplicate {
+            original: original.frame,
+        };
+        let what = What::Segment(self.described(from, segment, seen, meaning));
+        self.push_step(seen.time, what);
+        self.last_frame = self.last_frame.max(seen.time);
+        true
+    }
+
+    /// Remembers a retransmission of an end, in case it turns out to be needless.
+    pub(crate) fn doubt(
+        &mut self,
+        from: End,
+        segment: &Dissected<'_>,
+        index: u64,
+        is_needless: bool,
+    ) {
+        if is_needless {
+            self.survey.meters[from].found_needless();
+            return;
+        }
+        let doubts = &mut self.lanes[from].doubts;
+        if doubts.len() >= DOUBTS_MAX {
+            doubts.pop_front();
+        }
+        doubts.push_back(Doubt {
+            range: meaning::range(segment),
+            clock: segment.options.timestamps.map_or(0, |clock| clock.val),
+            index,
+            is_covered: false,
+        });
+    }
+
+    /// An acknowledgement may show that a retransmission of the other end was needless.
+    pub(crate) fn resolve_doubts(&mut self, from: End, segment: &Dissected<'_>) {
+        let sender = from.other();
+        let Some(ack) = segment.ack else { return };
+        if self.lanes[sender].doubts.is_empty() || segment.flags.contains(Flags::SYN) {
+            return;
+        }
+        let twice = duplicate_report(segment, ack);
+        let echo = segment.options.timestamps.map(|clock| clock.ecr);
+        let mut needless = [None; 4];
+        let mut found = needless.iter_mut();
+        self.lanes[sender].doubts.retain_mut(|doubt| {
+            let is_reported = twice.is_some_and(|twice| twice.overlaps(doubt.range));
+            // RFC 3522 §3.2: the first acknowledgement of what was sent again echoes an older TSval.
+            let is_first_cover = !doubt.is_covered && doubt.range.end.le(ack);
+            let is_older = echo.is_some_and(|echo| {
+                doubt.clock != 0 && echo.wrapping_sub(doubt.clock).cast_signed() < 0
+            });
+            doubt.is_covered |= is_first_cover;
+            if !(is_reported || (is_first_cover && is_older)) {
+                return true;
+            }
+            match found.next() {
+                Some(place) => {
+                    *place = Some(doubt.index);
+                    false
+                }
+                None => true,
+            }
+        });
+        for index in needless.into_iter().flatten() {
+            self.survey.meters[sender].found_needless();
+            if let Some(step) = self.steps.get_mut(index)
+                && let What::Segment(segment) = &mut step.what
+            {
+                segment.needless = true;
+            }
+        }
+    }
+}
+
+/// What an acknowledgement reports to have arrived twice (RFC 2883 §4): its first block, if that lies
+/// below the acknowledgement or within the second block.
+fn duplicate_report(segment: &Dissected<'_>, ack: Seq) -> Option<SeqRange> {
+    let [first, rest @ ..] = segment.options.sack.as_slice() else {
+        return None;
+    };
+    let is_below = first.end.le(ack);
+    let is_within = rest
+        .first()
+        .is_some_and(|second| second.contains_range(*first));
+    (is_below || is_within).then_some(*first)
+}

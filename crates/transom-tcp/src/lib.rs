@@ -65,6 +65,7 @@ mod options;
 mod path;
 pub mod recovery;
 pub mod recv;
+mod retransmit_timer;
 pub mod rtt;
 mod segment;
 pub mod send;

@@ -54,8 +54,7 @@ impl Tcb {
 
     /// RFC 5681 §2: CC-9.
     fn is_duplicate(&self, segment: &Segment) -> bool {
-        self.snd.in_flight() > 0
-            && segment.is_empty()
+        segment.is_empty()
             && segment.ack == self.snd.una
             && self.scaled_window(segment) == self.snd.wnd
     }

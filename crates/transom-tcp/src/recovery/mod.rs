@@ -388,7 +388,7 @@ impl Recovery {
         sum
     }
 
-    const fn count_duplicate(&mut self, input: &AckInput<'_>, advanced: bool, new_sack: bool) {
+    fn count_duplicate(&mut self, input: &AckInput<'_>, advanced: bool, new_sack: bool) {
         // RFC 6675 §2 S6675-7: with SACK a duplicate is an acknowledgement that reports octets not
         // SACKed before, whatever the window; without, it is RFC 5681's.
         let duplicate = if self.sack {
@@ -396,7 +396,7 @@ impl Recovery {
         } else {
             input.is_duplicate
         };
-        if duplicate && !advanced {
+        if duplicate && !advanced && !self.board.is_empty() {
             self.dup_acks = self.dup_acks.saturating_add(1);
         }
     }

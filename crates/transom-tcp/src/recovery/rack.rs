@@ -184,7 +184,11 @@ impl Recovery {
         let Some(wait) = self.rack_wait(round_trip, mss) else {
             return;
         };
-        let Some(newest) = self.rack.filter(|rack| rack.is_known).map(|rack| rack.newest) else {
+        let Some(newest) = self
+            .rack
+            .filter(|rack| rack.is_known)
+            .map(|rack| rack.newest)
+        else {
             return;
         };
         let (lost, waiting) = self
@@ -201,7 +205,11 @@ impl Recovery {
         let is_certain = self.episode != Episode::None
             || self.dup_acks >= self.dup_thresh
             || self.board.counters().sacked > enough;
-        Some(rack.rtt() + rack.reo_wnd(is_certain, round_trip))
+        let rtt = match rack.is_known {
+            true => rack.rtt(),
+            false => round_trip.smoothed?,
+        };
+        Some(rtt + rack.reo_wnd(is_certain, round_trip))
     }
 
     /// The reordering timer expired: what was waited for is lost (RFC 8985 §6.3, RACK-9).
@@ -215,5 +223,111 @@ impl Recovery {
         self.rack_detect(now, &round_trip, mss, &mut outcome);
         self.begin_episode(mss, &mut outcome);
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transom_wire::tcp::SackBlocks;
+
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_origin(Duration::from_millis(millis))
+    }
+
+    fn mark(sent: u64, end: u32) -> Mark {
+        Mark {
+            sent: at(sent),
+            end: Seq::new(end),
+        }
+    }
+
+    fn input(now: u64, echoed: Option<u64>) -> AckInput<'static> {
+        AckInput {
+            now: at(now),
+            ack: Seq::new(0),
+            sack: &SackBlocks::EMPTY,
+            is_duplicate: false,
+            mss: 1000,
+            echoed: echoed.map(at),
+            round_trip: RoundTrip {
+                min: Some(Duration::from_millis(10)),
+                smoothed: Some(Duration::from_millis(12)),
+            },
+        }
+    }
+
+    fn resent(sent: u64, end: u32) -> Covered {
+        Covered {
+            resent: Some(mark(sent, end)),
+            highest: Some(Seq::new(end)),
+            ..Covered::default()
+        }
+    }
+
+    #[test]
+    fn req_rack_3_a_copy_that_cannot_be_the_one_that_arrived_counts_for_nothing() {
+        let mut rack = Rack::new(Seq::new(0));
+        // Too soon for the copy sent at 100, by the least round trip …
+        rack.on_delivered(&resent(100, 1000), &input(105, None));
+        assert!(!rack.is_known);
+        // … or by the timestamp, which echoes something older.
+        rack.on_delivered(&resent(100, 1000), &input(120, Some(99)));
+        assert!(!rack.is_known);
+        rack.on_delivered(&resent(100, 1000), &input(120, Some(100)));
+        assert_eq!(
+            (rack.newest, rack.rtt()),
+            (mark(100, 1000), Duration::from_millis(20))
+        );
+    }
+
+    #[test]
+    fn req_rack_4_the_newest_sent_counts_and_of_two_sent_together_the_higher() {
+        let mut rack = Rack::new(Seq::new(0));
+        let once = |sent, end| Covered {
+            sent_once: Some(mark(sent, end)),
+            ..Covered::default()
+        };
+        rack.on_delivered(&once(5, 3000), &input(15, None));
+        rack.on_delivered(&once(4, 9000), &input(16, None));
+        assert_eq!(rack.newest, mark(5, 3000), "sent earlier");
+        rack.on_delivered(&once(5, 4000), &input(17, None));
+        assert_eq!(rack.newest, mark(5, 4000));
+        rack.on_delivered(&once(5, 3500), &input(18, None));
+        assert_eq!(rack.newest, mark(5, 4000));
+        // Also across the wrap of sequence numbers.
+        assert!(mark(5, 100).is_after(mark(5, u32::MAX - 100)));
+    }
+
+    #[test]
+    fn req_rack_7_sixteen_recoveries_without_a_duplicate_make_the_window_small_again() {
+        let mut rack = Rack::new(Seq::new(0));
+        rack.on_dsack(Seq::new(10), Seq::new(100), true, false);
+        rack.on_dsack(Seq::new(20), Seq::new(120), true, false);
+        assert_eq!(rack.reo_wnd_mult, 2, "once a round");
+        rack.on_dsack(Seq::new(100), Seq::new(200), true, false);
+        assert_eq!(rack.reo_wnd_mult, 3);
+        for _ in 0..15 {
+            rack.on_dsack(Seq::new(300), Seq::new(300), false, true);
+        }
+        assert_eq!(rack.reo_wnd_mult, 3);
+        rack.on_dsack(Seq::new(300), Seq::new(300), false, true);
+        assert_eq!(rack.reo_wnd_mult, 1);
+    }
+
+    #[test]
+    fn req_rack_6_the_window_is_never_longer_than_the_smoothed_round_trip() {
+        let mut rack = Rack::new(Seq::new(0));
+        let round_trip = input(0, None).round_trip;
+        assert_eq!(
+            rack.reo_wnd(false, &round_trip),
+            Duration::from_micros(2500)
+        );
+        assert_eq!(rack.reo_wnd(true, &round_trip), Duration::ZERO);
+        rack.reordering_seen = true;
+        assert_eq!(rack.reo_wnd(true, &round_trip), Duration::from_micros(2500));
+        rack.reo_wnd_mult = 200;
+        assert_eq!(rack.reo_wnd(true, &round_trip), Duration::from_millis(12));
     }
 }

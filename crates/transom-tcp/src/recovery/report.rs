@@ -16,8 +16,8 @@ pub struct AckInput<'a> {
     pub ack: Seq,
     /// Its SACK blocks, unchecked.
     pub sack: &'a SackBlocks,
-    /// A duplicate by RFC 5681 §2: data outstanding, no payload, no SYN or FIN, SEG.ACK = SND.UNA
-    /// and the window unchanged. Used only without SACK.
+    /// A duplicate by RFC 5681 §2, if data is outstanding: no payload, no SYN or FIN, SEG.ACK =
+    /// SND.UNA and the window unchanged.
     pub is_duplicate: bool,
     /// SMSS in octets.
     pub mss: u32,

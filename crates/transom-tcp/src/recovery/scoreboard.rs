@@ -538,8 +538,7 @@ impl Scoreboard {
             return false;
         };
         let joined = (run.sacked && before.sacked)
-            || (run.same_fate(&before)
-                && (run.sent == before.sent || run.is_due() || coalesce));
+            || (run.same_fate(&before) && (run.sent == before.sent || run.is_due() || coalesce));
         if joined {
             // No counter changes: both parts count alike.
             if let Some(before) = self.runs.get_mut(index - 1) {

@@ -435,3 +435,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn req_rack_15_only_what_was_sent_before_is_looked_at() {
+    let mut board = Scoreboard::new(Seq::new(0));
+    for i in 0..1500_u32 {
+        board.append(Seq::new((i + 1) * 1000), at(u64::from(i)));
+    }
+    // The 20th segment has arrived.
+    let _ = board.sack(SeqRange {
+        start: Seq::new(19_000),
+        end: Seq::new(20_000),
+    });
+    let newest = Mark {
+        sent: at(19),
+        end: Seq::new(20_000),
+    };
+    let asked = core::cell::Cell::new(0);
+    let (lost, waiting) = board.lose_sent_before(newest, |sent| {
+        asked.set(asked.get() + 1);
+        sent < at(10)
+    });
+    assert_eq!(asked.get(), 19, "those before it, of 1500");
+    assert_eq!((lost, waiting), (10_000, Some(at(18))));
+}

@@ -134,9 +134,9 @@ impl Rack {
         if !self.reordering_seen && is_certain {
             return Duration::ZERO;
         }
-        let min = round_trip.min.unwrap_or(self.rtt());
+        let min = round_trip.min.unwrap_or_else(|| self.rtt());
         let window = (min / 4).saturating_mul(u32::from(self.reo_wnd_mult));
-        window.min(round_trip.smoothed.unwrap_or(self.rtt()))
+        window.min(round_trip.smoothed.unwrap_or_else(|| self.rtt()))
     }
 }
 

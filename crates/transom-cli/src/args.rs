@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use transom_sim::Impairment;
 
+use crate::cmd::explain::args::ExplainArgs;
+
 /// TCP in user space that you can see through.
 #[derive(Debug, Parser)]
 #[command(name = "transom", version, max_term_width = 100)]
@@ -20,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a program over our own TCP and show every connection that it made
     Run(Box<RunArgs>),
+    /// Say what happened on the connections of a capture: who closed, why it was reset, slow or stuck
+    Explain(Box<ExplainArgs>),
     /// Play a textbook case with two of our own stacks in virtual time, and draw it
     Demo(DemoArgs),
 }

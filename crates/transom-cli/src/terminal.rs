@@ -57,3 +57,23 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// Says something beside the output, on stderr; a closed stderr is nobody who wants to know.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(io::stderr(), "transom: {text}");
+}
+
+/// Words in lines of at most so many columns.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

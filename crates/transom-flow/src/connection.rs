@@ -120,6 +120,11 @@ impl Connection {
         self.number
     }
 
+    /// Gives it another number, for those who count in another way.
+    pub const fn set_number(&mut self, number: u64) {
+        self.number = number;
+    }
+
     /// Address, name and program of an end.
     #[must_use]
     pub fn endpoint(&self, end: End) -> &Endpoint {

@@ -39,6 +39,7 @@
 //! - `measure`: round trips, windows, what held a sender back; `application`: the first bytes
 //! - `milestones`, `verdict`: what to remember, and what to say
 //! - `zeek`: state and history by the rules of Zeek's `conn.log`
+//! - `summary`: a line of a list, and which comes first
 //! - `filter`: which connections are meant, in the language of Wireshark's display filter
 //! - `steps`: the bounded list; `tracker`, `table`: all connections, found by their sockets; `parallel`: on
 //!   several cores
@@ -65,6 +66,7 @@ pub mod pcapng;
 mod ranges;
 mod step;
 mod steps;
+mod summary;
 mod table;
 mod tracker;
 mod truth;
@@ -83,6 +85,7 @@ pub use step::{
     Cause, Entry, Fate, Fold, FoldedTotals, IcmpError, IcmpKind, Meaning, Note, Segment,
     StateChange, Step, What,
 };
+pub use summary::{Summary, Weight};
 pub use tracker::{Checksum, Counters, Frame, Limits, Tracked, Tracker};
 pub use transom_tcp::State;
 pub use transom_wire as wire;

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 pub(crate) mod demo;
+pub(crate) mod explain;
 pub(crate) mod run;
 
 use crate::args::{Cli, Command};
@@ -10,6 +11,7 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Run(args) => run::run(*args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Demo(args) => demo::demo(&args),
     }
 }

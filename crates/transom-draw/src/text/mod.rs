@@ -8,7 +8,7 @@ mod paint;
 mod table;
 
 pub use diagram::diagram;
-pub use table::table;
+pub use table::{list, table};
 
 /// How to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

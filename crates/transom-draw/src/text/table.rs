@@ -4,7 +4,7 @@ use super::Options;
 use super::cell::{cut, cut_middle, escaped, left, right, width};
 use super::paint::{Glyphs, Ink};
 use transom_flow::words::{bytes_narrow, duration, thousands};
-use transom_flow::{Basis, ClosedBy, Connection, End, Process};
+use transom_flow::{Basis, ClosedBy, Connection, End, Process, Severity, Summary};
 
 /// Blanks between columns where there is room; otherwise one.
 const GAP: usize = 2;
@@ -20,16 +20,13 @@ struct Column {
 }
 
 impl Column {
-    fn new<'a>(
+    fn new(
         head: &'static str,
         is_number: bool,
-        connections: &[&'a Connection],
-        cell: impl Fn(&'a Connection) -> String,
+        connections: &[Summary],
+        cell: impl Fn(&Summary) -> String,
     ) -> Self {
-        let cells = connections
-            .iter()
-            .map(|connection| cell(connection))
-            .collect();
+        let cells = connections.iter().map(cell).collect();
         Self {
             head,
             is_number,
@@ -59,8 +56,23 @@ impl Column {
 /// ids and blanks, then the client's column, and at last the middle of names and addresses.
 #[must_use]
 pub fn table(connections: &[&Connection], options: &Options) -> String {
+    let connections: Vec<Summary> = connections.iter().copied().map(Summary::from).collect();
+    draw(&connections, None, options)
+}
+
+/// Draws a list: the [`table`] of many connections, with a mark before those where something went wrong, and
+/// the identifier of the gravest finding where there is room for it.
+#[must_use]
+pub fn list(connections: &[Summary], options: &Options) -> String {
+    draw(connections, Some(FINDING), options)
+}
+
+/// Head of the column with findings.
+const FINDING: &str = "finding";
+
+fn draw(connections: &[Summary], finding: Option<&'static str>, options: &Options) -> String {
     let glyphs = Glyphs::of(options);
-    let (columns, gap) = fitted(connections, options, &glyphs);
+    let (columns, gap) = fitted(connections, finding, options, &glyphs);
     let widths: Vec<usize> = columns.iter().map(Column::width).collect();
     let mut out = String::new();
     let heads: Vec<&str> = columns.iter().map(|column| column.head).collect();
@@ -75,10 +87,14 @@ pub fn table(connections: &[&Connection], options: &Options) -> String {
         &glyphs,
     );
     for (at, connection) in connections.iter().enumerate() {
-        let ink = match connection.closed_by() {
-            ClosedBy::Fin(_) | ClosedBy::BothFin | ClosedBy::StillOpen => Ink::Plain,
-            _ => Ink::Bad,
+        let is_bad = match finding {
+            Some(_) => connection.severity() == Severity::Problem,
+            None => !matches!(
+                connection.closed_by,
+                ClosedBy::Fin(_) | ClosedBy::BothFin | ClosedBy::StillOpen
+            ),
         };
+        let ink = if is_bad { Ink::Bad } else { Ink::Plain };
         let row: Vec<&str> = columns
             .iter()
             .map(|column| column.cells.get(at).map_or("", String::as_str))
@@ -90,14 +106,19 @@ pub fn table(connections: &[&Connection], options: &Options) -> String {
     out
 }
 
-fn process(connection: &Connection) -> Option<&Process> {
+fn process(connection: &Summary) -> Option<&Process> {
     End::BOTH
         .into_iter()
-        .find_map(|end| connection.endpoint(end).process.as_ref())
+        .find_map(|end| connection.endpoints[end].process.as_ref())
 }
 
 /// The columns, narrowed until they fit as far as they can, and the blanks between them.
-fn fitted(connections: &[&Connection], options: &Options, glyphs: &Glyphs) -> (Vec<Column>, usize) {
+fn fitted(
+    connections: &[Summary],
+    finding: Option<&'static str>,
+    options: &Options,
+    glyphs: &Glyphs,
+) -> (Vec<Column>, usize) {
     let ascii = !options.unicode;
     let total = |columns: &[Column], gap: usize| {
         let widths: usize = columns.iter().map(Column::width).sum();
@@ -105,8 +126,14 @@ fn fitted(connections: &[&Connection], options: &Options, glyphs: &Glyphs) -> (V
     };
     let fits = |columns: &[Column], gap| total(columns, gap) <= options.columns();
     let mut columns = all(connections, options, glyphs);
-    if fits(&columns, GAP) {
-        return (columns, GAP);
+    columns
+        .extend(finding.map(|head| Column::new(head, false, connections, |c| c.headline.into())));
+    // A list would rather be tight than lose a column.
+    let gaps: &[usize] = if finding.is_some() { &[GAP, 1] } else { &[GAP] };
+    for &gap in gaps {
+        if fits(&columns, gap) {
+            return (columns, gap);
+        }
     }
     let replace = |columns: &mut [Column], head: &str, with: Column| {
         if let Some(column) = columns.iter_mut().find(|column| column.head == head) {
@@ -114,7 +141,7 @@ fn fitted(connections: &[&Connection], options: &Options, glyphs: &Glyphs) -> (V
         }
     };
     let port = Column::new("from", false, connections, |connection| {
-        format!(":{}", connection.endpoint(End::Client).addr.port())
+        format!(":{}", connection.endpoints.client.addr.port())
     });
     replace(&mut columns, "from", port);
     if fits(&columns, GAP) {
@@ -130,6 +157,13 @@ fn fitted(connections: &[&Connection], options: &Options, glyphs: &Glyphs) -> (V
         }
     }
     columns.retain(|column| column.head != "from");
+    if fits(&columns, 1) {
+        return (columns, 1);
+    }
+    if finding.is_some() {
+        // The finding says more than these.
+        columns.retain(|column| column.head != "state");
+    }
     for (head, least) in [("to", TO_MIN), ("process", PROCESS_MIN)] {
         let excess = total(&columns, 1).saturating_sub(options.columns());
         if let Some(column) = columns.iter_mut().find(|column| column.head == head) {
@@ -140,10 +174,10 @@ fn fitted(connections: &[&Connection], options: &Options, glyphs: &Glyphs) -> (V
 }
 
 /// All columns in full.
-fn all(connections: &[&Connection], options: &Options, glyphs: &Glyphs) -> Vec<Column> {
+fn all(connections: &[Summary], options: &Options, glyphs: &Glyphs) -> Vec<Column> {
     let ascii = !options.unicode;
     let mut columns = vec![Column::new("#", true, connections, |c| {
-        c.number().to_string()
+        c.number.to_string()
     })];
     if connections
         .iter()
@@ -156,39 +190,37 @@ fn all(connections: &[&Connection], options: &Options, glyphs: &Glyphs) -> Vec<C
             )
         }));
     }
-    let sent = |end: End| move |c: &Connection| bytes_narrow(c.totals()[end].bytes);
+    let sent = |end: End| move |c: &Summary| bytes_narrow(c.bytes[end]);
     columns.extend([
         Column::new("from", false, connections, |c| {
-            escaped(&c.endpoint(End::Client).label(), ascii).into_owned()
+            escaped(&c.endpoints.client.label(), ascii).into_owned()
         }),
         Column::new("to", false, connections, |c| {
             format!(
                 "{} {}",
                 glyphs.to,
-                escaped(&c.endpoint(End::Server).label(), ascii)
+                escaped(&c.endpoints.server.label(), ascii)
             )
         }),
         Column::new("state", false, connections, state),
         Column::new("time", true, connections, |c| {
-            let time = duration(c.duration());
+            let time = duration(c.duration);
             if ascii { time.replace('µ', "u") } else { time }
         }),
         Column::new("sent", true, connections, sent(End::Client)),
         Column::new("recv", true, connections, sent(End::Server)),
         Column::new("retr", true, connections, |c| {
-            thousands(c.totals().client.retransmitted + c.totals().server.retransmitted)
+            thousands(c.retransmitted.client + c.retransmitted.server)
         }),
-        Column::new("closed by", false, connections, |c| {
-            c.closed_by().to_string()
-        }),
+        Column::new("closed by", false, connections, |c| c.closed_by.to_string()),
     ]);
     columns
 }
 
 /// The state, with a `?` where it was inferred though other states of the connection were observed.
-fn state(connection: &Connection) -> String {
-    let summary = connection.summary_state();
-    let states = connection.states();
+fn state(connection: &Summary) -> String {
+    let summary = connection.state;
+    let states = connection.states;
     let is_mixed = End::BOTH
         .iter()
         .any(|end| states[*end].basis == Basis::Observed);

@@ -70,7 +70,7 @@ impl Tcb {
         }
     }
 
-    pub(super) fn send_again(
+    fn send_again(
         &mut self,
         env: &mut Env,
         now: Instant,

@@ -62,11 +62,11 @@ fn list() -> String {
 
 fn text(case: &Case, tracker: &Tracker, options: &Options) -> String {
     let mut text = String::from("\n");
-    for line in wrapped(&format!("{}: {}", case.name, case.title), options.width) {
+    for line in terminal::wrapped(&format!("{}: {}", case.name, case.title), options.width) {
         let _ = writeln!(text, "{line}");
     }
     text.push('\n');
-    for line in wrapped(case.about, options.width.saturating_sub(2)) {
+    for line in terminal::wrapped(case.about, options.width.saturating_sub(2)) {
         let _ = writeln!(text, "  {line}");
     }
     for connection in tracker.connections() {
@@ -82,19 +82,4 @@ fn json(tracker: &Tracker) -> Result<String, Failure> {
         .map_err(|error| Failure::doing("write JSON", error))?;
     text.push('\n');
     Ok(text)
-}
-
-/// Words in lines of at most so many columns; the texts are plain ASCII but for quotation marks.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

@@ -39,6 +39,18 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// The drawing as a picture (SVG)
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) svg: bool,
+
+    /// The drawing and graphs as a page (HTML) that needs nothing else
+    #[arg(long, conflicts_with_all = ["json", "svg"])]
+    pub(crate) html: bool,
+
+    /// The drawing as text for Mermaid
+    #[arg(long, conflicts_with_all = ["json", "svg", "html"])]
+    pub(crate) mermaid: bool,
+
     /// Draw with ASCII characters only
     #[arg(long)]
     pub(crate) ascii: bool,

@@ -6,6 +6,9 @@
 //! - [`text::table`]: one line for each connection
 //! - [`text::diagram`]: every step of one connection, with both ends' states
 //! - [`json`]: everything, with stable names
+//! - [`svg`]: the same diagram as a picture
+//! - [`html`]: a page of connections that needs nothing else
+//! - [`mermaid`]: the diagram as text that Mermaid draws
 //! - [`conn_log`]: one line for each connection, as Zeek's `conn.log` has it
 //!
 //! ```
@@ -27,6 +30,9 @@
 #![warn(clippy::indexing_slicing)]
 
 pub mod conn_log;
+pub mod html;
 pub mod json;
+pub mod mermaid;
 mod rows;
+pub mod svg;
 pub mod text;

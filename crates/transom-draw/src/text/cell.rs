@@ -34,7 +34,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Cuts to at most `columns`, with `more` at the end if something is cut.
-pub(super) fn cut<'a>(text: &'a str, columns: usize, more: &str) -> Cow<'a, str> {
+pub(crate) fn cut<'a>(text: &'a str, columns: usize, more: &str) -> Cow<'a, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);
     }
@@ -101,7 +101,7 @@ pub(super) fn pad(cell: &mut String, columns: usize) {
 }
 
 /// Breaks text at spaces into lines of at most `columns`; a longer word is cut where it must be.
-pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace() {

@@ -43,6 +43,12 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome, Failure> {
         let tracker = (case.play)()?.tracker();
         let text = if args.json {
             json(&tracker)?
+        } else if args.svg {
+            svg(case, &tracker)
+        } else if args.mermaid {
+            mermaid(&tracker)
+        } else if args.html {
+            html(case, &tracker)
         } else {
             text(case, &tracker, &options)
         };
@@ -82,4 +88,26 @@ fn json(tracker: &Tracker) -> Result<String, Failure> {
         .map_err(|error| Failure::doing("write JSON", error))?;
     text.push('\n');
     Ok(text)
+}
+
+fn svg(case: &Case, tracker: &Tracker) -> String {
+    let options = transom_draw::svg::Options::default().title(case.title);
+    tracker
+        .connections()
+        .map(|connection| transom_draw::svg::diagram(connection, &options))
+        .collect()
+}
+
+fn mermaid(tracker: &Tracker) -> String {
+    let options = transom_draw::mermaid::Options::default();
+    tracker
+        .connections()
+        .map(|connection| transom_draw::mermaid::diagram(connection, &options))
+        .collect()
+}
+
+fn html(case: &Case, tracker: &Tracker) -> String {
+    let connections: Vec<_> = tracker.connections().collect();
+    let page = transom_draw::html::Page::new(case.title, case.about, &connections);
+    transom_draw::html::page(&page)
 }

@@ -1,0 +1,142 @@
+//! One connection on the page.
+
+use super::badge;
+use crate::svg::markup::Text;
+use crate::svg::{self, Options};
+use std::fmt::Write as _;
+use transom_flow::words::{bytes, duration, thousands};
+use transom_flow::{Connection, End, Finding, Totals};
+
+/// Frames of a finding that are named at most.
+const FRAMES: usize = 12;
+
+/// Writes a connection; `is_open` if its pictures are to be seen at once.
+pub(super) fn section(out: &mut String, connection: &Connection, id: &str, is_open: bool) {
+    let verdict = connection.verdict();
+    let open = if is_open { " open" } else { "" };
+    let label = |end: End| connection.endpoint(end).label();
+    let _ = write!(
+        out,
+        "<details class=\"connection\" id=\"{id}\"{open}><summary>"
+    );
+    badge(out, verdict.severity());
+    let _ = write!(
+        out,
+        " <b>#{}</b> <span class=\"ends\">{} → {}</span> <span class=\"closed\">{}</span></summary>",
+        connection.number(),
+        Text(&label(End::Client)),
+        Text(&label(End::Server)),
+        Text(&connection.closed_by().to_string())
+    );
+    findings(
+        out,
+        std::iter::once(&verdict.ending).chain(&verdict.findings),
+    );
+    diagram(out, connection);
+    numbers(out, connection);
+    out.push_str("</details>");
+}
+
+/// Writes findings, with the frames that show them.
+pub(super) fn findings<'a>(out: &mut String, findings: impl Iterator<Item = &'a Finding>) {
+    out.push_str("<ul class=\"findings\">");
+    for finding in findings {
+        out.push_str("<li>");
+        badge(out, finding.severity);
+        let _ = write!(out, "<span>{}", Text(&finding.text));
+        if !finding.frames.is_empty() {
+            let frames: Vec<String> = finding
+                .frames
+                .iter()
+                .take(FRAMES)
+                .map(u64::to_string)
+                .collect();
+            let noun = if finding.frames.len() == 1 {
+                "frame"
+            } else {
+                "frames"
+            };
+            let more = if finding.frames.len() > FRAMES {
+                ", …"
+            } else {
+                ""
+            };
+            let _ = write!(
+                out,
+                " <span class=\"frames\">{noun} {}{more}</span>",
+                frames.join(", ")
+            );
+        }
+        let _ = write!(out, " <code>{}</code></span></li>", Text(finding.id));
+    }
+    out.push_str("</ul>");
+}
+
+/// The diagram; a second one with every segment, where some are folded.
+fn diagram(out: &mut String, connection: &Connection) {
+    let options = Options::default().embedded();
+    let folded = crate::rows::rows(connection, true).len();
+    let whole = crate::rows::rows(connection, false).len();
+    out.push_str("<figure class=\"ladder\">");
+    if folded == whole {
+        out.push_str(&svg::diagram(connection, &options));
+    } else {
+        let _ = write!(
+            out,
+            "<button type=\"button\" class=\"unfold\" aria-pressed=\"false\">Show all {whole} steps</button><div class=\"folded\">{}</div><div class=\"whole\" hidden>{}</div>",
+            svg::diagram(connection, &options),
+            svg::diagram(connection, &options.clone().unfold(true))
+        );
+    }
+    out.push_str("</figure>");
+}
+
+/// A count by its name.
+type Count = (&'static str, fn(&Totals) -> u64);
+
+const COUNTS: [Count; 12] = [
+    ("frames", |totals| totals.frames),
+    ("segments", |totals| totals.segments),
+    ("segments sent again", |totals| totals.retransmitted),
+    ("out of order", |totals| totals.out_of_order),
+    ("duplicate ACKs", |totals| totals.duplicate_acks),
+    ("windows of zero", |totals| totals.zero_windows),
+    ("window probes", |totals| totals.window_probes),
+    ("keep-alives", |totals| totals.keep_alives),
+    ("resets", |totals| totals.resets),
+    ("lost on the way", |totals| totals.lost),
+    ("gaps in the capture", |totals| totals.gaps),
+    ("bytes sent again", |totals| totals.retransmitted_bytes),
+];
+
+/// Both ends' numbers.
+fn numbers(out: &mut String, connection: &Connection) {
+    let totals = connection.totals();
+    out.push_str("<table class=\"numbers\"><thead><tr><th></th><th scope=\"col\" class=\"n\">client</th><th scope=\"col\" class=\"n\">server</th></tr></thead><tbody>");
+    let mut row = |name: &str, client: String, server: String| {
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            Text(name),
+            Text(&client),
+            Text(&server)
+        );
+    };
+    row(
+        "data",
+        bytes(totals.client.bytes),
+        bytes(totals.server.bytes),
+    );
+    for (at, (name, count)) in COUNTS.iter().enumerate() {
+        let (client, server) = (count(&totals.client), count(&totals.server));
+        if at < 3 || client > 0 || server > 0 {
+            row(name, thousands(client), thousands(server));
+        }
+    }
+    out.push_str("</tbody></table>");
+    let mut facts = vec![format!("Lasted {}.", duration(connection.duration()))];
+    if let Some(handshake) = connection.handshake() {
+        facts.push(format!("Handshake {}.", duration(handshake.duration())));
+    }
+    let _ = write!(out, "<p class=\"facts\">{}</p>", Text(&facts.join(" ")));
+}

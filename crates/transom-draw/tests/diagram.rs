@@ -49,9 +49,9 @@ fn the_capture_of_a_browser_closed_late_by_its_server() {
         9100.000 ms  LAST-ACK      ──── FIN,ACK ────────────────────────▶  TIME-WAIT
         9109.000 ms  CLOSED        ◀─── ACK ─────────────────────────────
          A normal close: the server finished first and sent FIN; curl acknowledged it
-         and sent its own FIN 4.1 s later. In between curl's end was in CLOSE-WAIT: its
-         application had not closed yet. The server's end stays in TIME-WAIT (60 s on
-         Linux), as the active closer must (RFC 9293 §3.6.1).
+         and sent its own FIN 4.1 s later, having waited in CLOSE-WAIT for its
+         application to close; the server's end stays in TIME-WAIT (60 s on Linux), as
+         the active closer must (RFC 9293 §3.6.1).
          States are inferred from the packets.
         ",
     );
@@ -84,13 +84,15 @@ fn a_lost_reset_is_drawn_as_lost() {
          203.000 ms                ──── PSH,ACK  1.4 KiB  again, RTO ───▶
          204.000 ms  CLOSED        ◀─── RST  again ──────────────────────
          Reset by the server after 2.0 ms, in the middle of the conversation, in
-         ESTABLISHED. A reset ends both directions at once, and what was not yet read or
-         sent is lost: the application aborted, or closed with data unread (RFC 9293
-         §3.6.1, §3.10.5). The reset was lost: the client did not learn of it and sent 2
-         segments more; each was answered with a reset again (3 in all) until one
-         arrived (RFC 9293 §3.5.2).
-         The client sent 1 of 4 segments again (RFC 6298, RFC 5681).
+         ESTABLISHED.
+         Its application aborted: probably it closed with SO_LINGER of 0, as some
+         programs and load balancers do instead of FIN; what was under way is lost (RFC
+         9293 §3.10.5).
+         The reset was lost: the client did not learn of it and sent 2 segments more;
+         each was answered with a reset again (3 in all) until one arrived (RFC 9293
+         §3.5.2).
          2 segments of the server were lost on the way.
+         The client sent 1 of 4 segments again, after a timeout (RFC 6298, RFC 5681).
          States are inferred from the packets.
         ",
     );
@@ -136,7 +138,7 @@ fn both_legs_of_a_run() {
           48.000 ms  TIME-WAIT?    ◀─── FIN,ACK ─────────────────────────  LAST-ACK
           48.100 ms                ──── ACK ────────────────────────────▶  CLOSED
          A normal close: curl finished first and sent FIN; the server acknowledged it
-         and sent its own FIN 12 ms later. curl's end stays in TIME-WAIT (60 s on
+         and sent its own FIN 12 ms later; curl's end stays in TIME-WAIT (60 s on
          Linux), as the active closer must (RFC 9293 §3.6.1).
          ? inferred from the packets; states without it were read from the TCP itself.
         ",
@@ -226,10 +228,11 @@ fn ascii_only() {
           12.000 ms                      x--- FIN,ACK  lost -------------  LAST-ACK
          212.000 ms  TIME-WAIT     <--- FIN,ACK  again, RTO -------------
          A normal close: the client finished first and sent FIN; the server answered
-         with ACK and its own FIN in one segment 50 us later. The acknowledgement of the
+         with ACK and its own FIN in one segment 50 us later; the acknowledgement of the
          server's FIN was not seen.
+         The server had to send its FIN twice, because it or its acknowledgement was
+         lost (RFC 9293 section 3.6).
          2 segments of the server were lost on the way.
-         The server sent 1 of 5 segments again (RFC 6298, RFC 5681).
          States are inferred from the packets.
         ",
     );
@@ -307,9 +310,9 @@ fn a_wide_screen() {
            9.100 ms                ──── ACK ──────────────────────────────────────────────────────────▶  ESTABLISHED
            9.300 ms                ──── PSH,ACK  50 B  GET /a/long/path/that/does/not/fit/eighty HT… ─▶
           18.000 ms  CLOSED        ◀─── RST,ACK ───────────────────────────────────────────────────────  CLOSED
-         Reset by the server after 18 ms, in the middle of the conversation, in ESTABLISHED. A reset ends both
-         directions at once, and what was not yet read or sent is lost: the application aborted, or closed with data
-         unread (RFC 9293 §3.6.1, §3.10.5).
+         Reset by the server after 18 ms, in the middle of the conversation, in ESTABLISHED.
+         Probably its application closed, or ended, without reading the last 50 B that the client had sent; a close
+         with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
          States are inferred from the packets.
         ",
     );
@@ -338,11 +341,12 @@ fn colour_is_drawn_only_when_asked_for() {
         \x1b[2m 300.000 ms\x1b[0m                \x1b[33m──── PSH,ACK  100 B  again, RTO ─────▶\x1b[0m
         \x1b[2m 310.000 ms\x1b[0m  CLOSED        \x1b[1;35m◀─── RST,ACK ─────────────────────────\x1b[0m  CLOSED
         \x1b[1;35m Reset by the server after 310 ms, in the middle of the conversation, in\x1b[0m
-        \x1b[1;35m ESTABLISHED. A reset ends both directions at once, and what was not yet read or\x1b[0m
-        \x1b[1;35m sent is lost: the application aborted, or closed with data unread (RFC 9293\x1b[0m
-        \x1b[1;35m §3.6.1, §3.10.5).\x1b[0m
+        \x1b[1;35m ESTABLISHED.\x1b[0m
+        \x1b[1;35m Probably its application closed, or ended, without reading the last 100 B that\x1b[0m
+        \x1b[1;35m the client had sent; a close with unread data must reset (RFC 9293 §3.6.1, RFC\x1b[0m
+        \x1b[1;35m 2525 §2.17).\x1b[0m
          1 segment of the client was lost on the way.
-         The client sent 1 of 4 segments again (RFC 6298, RFC 5681).
+         The client sent 1 of 4 segments again, after a timeout (RFC 6298, RFC 5681).
         \x1b[2m States are inferred from the packets.\x1b[0m
         ",
     );
@@ -385,7 +389,7 @@ fn bulk_data_is_folded_unless_every_step_is_wanted() {
           34.000 ms  LAST-ACK      ──── FIN,ACK ────────────────────────▶  TIME-WAIT
           35.000 ms  CLOSED        ◀─── ACK ─────────────────────────────
          A normal close: the server finished first and sent FIN; the client answered
-         with ACK and its own FIN in one segment 1.0 ms later. The server's end stays in
+         with ACK and its own FIN in one segment 1.0 ms later; the server's end stays in
          TIME-WAIT (60 s on Linux), as the active closer must (RFC 9293 §3.6.1).
         ",
     );

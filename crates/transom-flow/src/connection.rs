@@ -54,6 +54,8 @@ pub struct Connection {
     pub(crate) lingers: bool,
     pub(crate) start: Duration,
     pub(crate) last_frame: Duration,
+    /// How far the capture went when the connection was let go.
+    pub(crate) watched_until: Duration,
     pub(crate) lanes: Ends<Lane>,
     pub(crate) facts: Ends<Facts>,
     pub(crate) last_syn_index: Ends<Option<u64>>,
@@ -93,6 +95,7 @@ impl Connection {
             lingers: false,
             start,
             last_frame: start,
+            watched_until: start,
             lanes: Ends::default(),
             facts: Ends::default(),
             last_syn_index: Ends::default(),
@@ -171,6 +174,11 @@ impl Connection {
             || self.duration(),
             |(a, b)| a.max(b).saturating_sub(self.start),
         )
+    }
+
+    /// Until when nothing more came: the capture may go on after the last segment.
+    pub(crate) fn quiet_until(&self) -> Duration {
+        self.last_frame.max(self.watched_until)
     }
 
     /// What each end sent.

@@ -396,7 +396,10 @@ impl Connection {
         }
         let is_syn = segment.flags.contains(Flags::SYN);
         let own = &mut self.lanes[from];
-        if is_syn && (own.base.is_none() || meaning == Meaning::Syn) {
+        // An acknowledgement of an older connection may have come before the SYN,ACK of this one.
+        let is_first = meaning == Meaning::Syn
+            || (meaning == Meaning::SynAck && own.base != Some(segment.seq));
+        if is_syn && (own.base.is_none() || is_first) {
             own.start(segment.seq, segment.seq);
         } else if own.base.is_none() {
             own.start(segment.seq - 1, segment.seq);
@@ -534,6 +537,7 @@ impl Connection {
             facts.ended_by_other = true;
         }
         let (reporter, kind) = (quoted.reporter, quoted.kind);
+        self.note_too_big(to, reporter, kind, frame);
         self.milestones.icmp.get_or_insert(IcmpSeen {
             frame,
             reporter,

@@ -1,5 +1,11 @@
 //! What the verdict needs to know of a connection's life, however many steps are folded.
 
+mod rare;
+mod talk;
+
+pub(crate) use rare::{Before, Causes, Rare, ResetClues, Run};
+pub(crate) use talk::Talk;
+
 use crate::connection::Connection;
 use crate::dissect::Dissected;
 use crate::follow::Seen;
@@ -94,6 +100,11 @@ pub(crate) struct Milestones {
     /// When data first passed, in each direction.
     pub(crate) first_data: Ends<Option<Duration>>,
     pub(crate) first_retransmission: Option<u64>,
+    /// Both ends will tell each other of congestion (RFC 3168 §6.1.1): asked for, and agreed.
+    pub(crate) ecn_asked: bool,
+    pub(crate) ecn_agreed: bool,
+    pub(crate) talk: Ends<Talk>,
+    pub(crate) rare: Option<Box<Rare>>,
 }
 
 impl Connection {
@@ -126,16 +137,32 @@ impl Connection {
                     ignored: 0,
                 })
                 .lost += is_lost;
+            self.note_reset_clues(from, segment, seen);
             return;
+        }
+        if let Some(clues) = self
+            .milestones
+            .rare
+            .as_mut()
+            .and_then(|r| r.reset_clues[from].as_mut())
+        {
+            clues.segments_after += 1;
         }
         if let Some(reset) = &mut self.milestones.resets[peer] {
             reset.ignored += 1;
         }
         if flags.contains(Flags::SYN) {
+            self.note_unusual_syn(from, segment, seen);
             self.note_syn(from, segment, seen);
         } else {
             self.note_window(from, segment, seen);
+            self.note_small_window(from, segment, seen);
+            self.note_echo(from, segment, seen);
         }
+        if !segment.data.is_empty() {
+            self.note_content(from, segment, seen);
+        }
+        self.note_talk(from, segment, seen, meaning);
         self.note_fin(from, segment, seen, meaning);
         let m = &mut self.milestones;
         if segment.len > 0 {
@@ -182,6 +209,18 @@ impl Connection {
 
     fn note_syn(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) {
         let m = &mut self.milestones;
+        let talk = &mut m.talk[from];
+        talk.mss = segment.options.mss;
+        talk.sack = Some(segment.options.sack_permitted);
+        talk.scale = Some(segment.options.window_scale.is_some());
+        talk.timestamps = Some(segment.options.timestamps.is_some());
+        // RFC 3168 §6.1.1: a SYN with both bits asks, a SYN,ACK with ECE alone agrees.
+        let has_ece = segment.flags.contains(Flags::ECE);
+        let has_cwr = segment.flags.contains(Flags::CWR);
+        match segment.ack {
+            None => m.ecn_asked |= has_ece && has_cwr,
+            Some(_) => m.ecn_agreed |= m.ecn_asked && has_ece && !has_cwr,
+        }
         let is_first_of_server =
             from == End::Server && m.syns.server == 0 && m.syn_acks.server == 0;
         if segment.ack.is_some() {

@@ -4,6 +4,7 @@ use crate::connection::Connection;
 use crate::dissect::{Content, Dissected, Ignored, Quoted, dissect};
 use crate::filter::Place;
 use crate::follow::Seen;
+use crate::milestones::Before;
 use crate::model::End;
 use crate::step::Fate;
 use crate::table::{Pair, Table};
@@ -213,6 +214,8 @@ pub struct Tracker {
     names: HashMap<IpAddr, Arc<str>>,
     name_order: VecDeque<IpAddr>,
     early: VecDeque<Truth>,
+    /// The time of the newest frame.
+    newest: Duration,
 }
 
 /// A connection that closed, and is followed for segments that come late.
@@ -242,6 +245,7 @@ impl Tracker {
             names: HashMap::new(),
             name_order: VecDeque::new(),
             early: VecDeque::new(),
+            newest: Duration::ZERO,
         }
     }
 
@@ -257,6 +261,7 @@ impl Tracker {
     /// [`Ignored`] if it belongs to no TCP connection; it is counted and has its number all the same.
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<Tracked, Ignored> {
         self.counters.frames += 1;
+        self.newest = self.newest.max(frame.time);
         let number = frame.number.unwrap_or(self.counters.frames);
         self.let_go(frame.time);
         let content = dissect(frame).inspect_err(|ignored| self.counters.ignore(*ignored))?;
@@ -350,9 +355,16 @@ impl Tracker {
         }
     }
 
+    /// Tells that the capture goes on to this time at least, though no frame came. What is silent until
+    /// [`finish`](Self::finish) was silent for so long.
+    pub fn advance(&mut self, time: Duration) {
+        self.newest = self.newest.max(time);
+    }
+
     /// Nothing more will come: segments still on their way arrive, and what is open stays open.
     pub fn finish(&mut self) {
         for connection in self.followed.iter_mut() {
+            connection.watched_until = self.newest;
             connection.deliver_until(Duration::MAX);
             connection.is_finished = true;
         }
@@ -428,7 +440,11 @@ impl Tracker {
 
     /// Starts to follow a connection.
     fn begin(&mut self, time: Duration, segment: &Dissected<'_>, pair: Pair) -> Option<u32> {
-        if let Some(previous) = self.followed.find(&pair) {
+        let previous = self.followed.find(&pair);
+        let before = previous
+            .and_then(|slot| self.followed.get(slot))
+            .map(Before::of);
+        if let Some(previous) = previous {
             self.close(previous);
         }
         self.make_room();
@@ -447,6 +463,9 @@ impl Tracker {
         };
         let mut connection = Box::new(Connection::new(number, client, server, time, &self.limits));
         connection.are_roles_known = is_syn;
+        if let Some(before) = &before {
+            connection.note_before(before);
+        }
         if !self.names.is_empty() {
             for end in End::BOTH {
                 if let Some(name) = self.names.get(&connection.endpoint(end).addr.ip()) {
@@ -548,6 +567,7 @@ impl Tracker {
             return;
         };
         connection.deliver_until(Duration::MAX);
+        connection.watched_until = self.newest;
         connection.is_finished = true;
         self.closed.push_back(connection);
         if self.closed.len() > self.limits.closed {

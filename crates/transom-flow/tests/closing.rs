@@ -37,9 +37,9 @@ fn handshake_and_get_with_server_side_active_close_and_late_passive_close() {
         < ACK ack                                   CLOSED        TIME-WAIT
         server_fin: normal_close
         A normal close: the server finished first and sent FIN; the client acknowledged it and
-        sent its own FIN 4.1 s later. In between the client's end was in CLOSE-WAIT: its
-        application had not closed yet. The server's end stays in TIME-WAIT (60 s on Linux), as
-        the active closer must (RFC 9293 §3.6.1).
+        sent its own FIN 4.1 s later, having waited in CLOSE-WAIT for its application to close;
+        the server's end stays in TIME-WAIT (60 s on Linux), as the active closer must (RFC 9293
+        §3.6.1).
         ",
     );
 }
@@ -63,9 +63,9 @@ fn fin_and_ack_in_one_segment() {
         > FIN,ACK fin                               FIN-WAIT-1    CLOSE-WAIT
         < FIN,ACK fin                               TIME-WAIT     LAST-ACK
         > ACK ack                                   TIME-WAIT     CLOSED
-        client_fin: normal_close
+        client_fin: normal_close, never_used
         A normal close: the client finished first and sent FIN; the server answered with ACK and
-        its own FIN in one segment 1.0 ms later. The client's end stays in TIME-WAIT (60 s on
+        its own FIN in one segment 1.0 ms later; the client's end stays in TIME-WAIT (60 s on
         Linux), as the active closer must (RFC 9293 §3.6.1).
         ",
     );
@@ -92,11 +92,11 @@ fn ack_first_and_fin_later() {
         < ACK ack                                   FIN-WAIT-2    CLOSE-WAIT
         < FIN,ACK fin                               TIME-WAIT     LAST-ACK
         > ACK ack                                   TIME-WAIT     CLOSED
-        client_fin: normal_close
+        client_fin: normal_close, never_used
         A normal close: the client finished first and sent FIN; the server acknowledged it and
-        sent its own FIN 3.0 s later. In between the server's end was in CLOSE-WAIT: its
-        application had not closed yet. The client's end stays in TIME-WAIT (60 s on Linux), as
-        the active closer must (RFC 9293 §3.6.1).
+        sent its own FIN 3.0 s later, having waited in CLOSE-WAIT for its application to close;
+        the client's end stays in TIME-WAIT (60 s on Linux), as the active closer must (RFC 9293
+        §3.6.1).
         ",
     );
 }
@@ -134,7 +134,7 @@ fn half_close_with_data_still_flowing() {
         > ACK ack                                   TIME-WAIT     CLOSED
         client_fin: half_close
         A half-close: the client finished first and sent FIN, but went on receiving: the server
-        sent 2.0 KiB more before its own FIN 598 ms later (RFC 9293 §3.6). The client's end
+        sent 2.0 KiB more before its own FIN 598 ms later (RFC 9293 §3.6); the client's end
         stays in TIME-WAIT (60 s on Linux), as the active closer must (RFC 9293 §3.6.1).
         ",
     );
@@ -162,7 +162,7 @@ fn both_close_at_once() {
         server CLOSING by frame 4                   CLOSING       CLOSING
         > ACK ack                                   CLOSING       TIME-WAIT
         < ACK ack                                   TIME-WAIT     TIME-WAIT
-        both_fin: simultaneous_close
+        both_fin: simultaneous_close, never_used
         A simultaneous close: both ends sent FIN before either saw the other's, so both are
         active closers and go through CLOSING to TIME-WAIT (RFC 9293 §3.6, Figure 13).
         ",
@@ -190,11 +190,12 @@ fn a_fin_is_lost_and_sent_again() {
         > FIN,ACK retransmission timeout of 4       FIN-WAIT-1    CLOSE-WAIT
         < FIN,ACK fin                               TIME-WAIT     LAST-ACK
         > ACK ack                                   TIME-WAIT     CLOSED
-        client_fin: normal_close, lost, retransmissions
+        client_fin: normal_close, fin_lost, lost, never_used
         A normal close: the client finished first and sent FIN; the server answered with ACK and
-        its own FIN in one segment 201 ms later. The client's end stays in TIME-WAIT (60 s on
-        Linux), as the active closer must (RFC 9293 §3.6.1). 1 segment of the client was lost on
-        the way. The client sent 1 of 5 segments again (RFC 6298, RFC 5681).
+        its own FIN in one segment 201 ms later; the client's end stays in TIME-WAIT (60 s on
+        Linux), as the active closer must (RFC 9293 §3.6.1). The client had to send its FIN
+        twice, because it or its acknowledgement was lost (RFC 9293 §3.6). 1 segment of the
+        client was lost on the way.
         ",
     );
 }
@@ -222,11 +223,12 @@ fn the_last_ack_is_lost() {
         > ACK ack lost                              TIME-WAIT     LAST-ACK
         < FIN,ACK retransmission timeout of 5       TIME-WAIT     LAST-ACK
         > ACK ack                                   TIME-WAIT     CLOSED
-        client_fin: normal_close, lost, retransmissions
+        client_fin: normal_close, fin_lost, lost, never_used
         A normal close: the client finished first and sent FIN; the server answered with ACK and
-        its own FIN in one segment 1.0 ms later. The client's end stays in TIME-WAIT (60 s on
-        Linux), as the active closer must (RFC 9293 §3.6.1). 1 segment of the client was lost on
-        the way. The server sent 1 of 3 segments again (RFC 6298, RFC 5681).
+        its own FIN in one segment 1.0 ms later; the client's end stays in TIME-WAIT (60 s on
+        Linux), as the active closer must (RFC 9293 §3.6.1). The server had to send its FIN
+        twice, because it or its acknowledgement was lost (RFC 9293 §3.6). 1 segment of the
+        client was lost on the way.
         ",
     );
 }
@@ -254,7 +256,7 @@ fn closed_at_once_by_the_server() {
         < ACK ack                                   CLOSED        TIME-WAIT
         server_fin: closed_at_once
         Closed at once: the server accepted the connection and sent FIN without a byte of data;
-        the client acknowledged it and sent its own FIN 200 µs later. The server's end stays in
+        the client acknowledged it and sent its own FIN 200 µs later; the server's end stays in
         TIME-WAIT (60 s on Linux), as the active closer must (RFC 9293 §3.6.1).
         ",
     );
@@ -283,7 +285,7 @@ fn close_in_syn_received() {
         < ACK ack                                   CLOSED        TIME-WAIT
         server_fin: closed_at_once
         Closed at once: the server accepted the connection and sent FIN without a byte of data;
-        the client acknowledged it and sent its own FIN 1.9 ms later. The server's end stays in
+        the client acknowledged it and sent its own FIN 1.9 ms later; the server's end stays in
         TIME-WAIT (60 s on Linux), as the active closer must (RFC 9293 §3.6.1).
         ",
     );
@@ -312,9 +314,10 @@ fn data_after_the_other_end_closed_is_answered_with_reset() {
         > ACK ack                                   CLOSE-WAIT    FIN-WAIT-2
         > PSH,ACK data 10                           CLOSE-WAIT    FIN-WAIT-2
         < RST reset                                 CLOSED        CLOSED
-        server_reset: reset_by_server
-        Reset by the server after 5.0 ms, after its own FIN, in FIN-WAIT-2. Data came for an
-        application that had closed, and nobody would have read it (RFC 9293 §3.6.1).
+        server_reset: reset_by_server, reset_data_after_close
+        Reset by the server after 5.0 ms, after its own FIN, in FIN-WAIT-2. The client sent 10 B
+        after the server had closed for good: nobody would have read it, so it is lost (RFC 9293
+        §3.6.1).
         ",
     );
 }
@@ -345,7 +348,7 @@ fn a_fin_that_crosses_an_acknowledgement_still_leads_through_close_wait() {
         < ACK ack                                   CLOSED        TIME-WAIT
         server_fin: normal_close
         A normal close: the server finished first and sent FIN; the client answered with ACK and
-        its own FIN in one segment 900 µs later. The server's end stays in TIME-WAIT (60 s on
+        its own FIN in one segment 900 µs later; the server's end stays in TIME-WAIT (60 s on
         Linux), as the active closer must (RFC 9293 §3.6.1).
         ",
     );

@@ -66,9 +66,10 @@ fn reset_by_the_server_in_the_handshake() {
         < SYN,ACK syn_ack                           ESTABLISHED   SYN-RECEIVED
         > ACK handshake_ack lost                    ESTABLISHED   SYN-RECEIVED
         < RST,ACK reset                             CLOSED        CLOSED
-        server_reset: reset_by_server, lost
+        server_reset: reset_by_server, reset_in_handshake, lost
         Reset by the server after 2.0 ms, during the handshake, in SYN-RECEIVED. The attempt is
-        over (RFC 9293 §3.5.3). 1 segment of the client was lost on the way.
+        over: probably the listener was closed, its queue is full and set to reset, or a firewall
+        cut in (RFC 9293 §3.5.3). 1 segment of the client was lost on the way.
         ",
     );
 }
@@ -86,10 +87,11 @@ fn reset_by_the_client_in_syn_received_leads_the_server_back_to_listen() {
         > SYN syn                                   SYN-SENT      SYN-RECEIVED
         < SYN,ACK syn_ack                           ESTABLISHED   SYN-RECEIVED
         > RST reset                                 CLOSED        LISTEN
-        client_reset: reset_by_client
-        Reset by the client after 1.1 ms, before any data, in ESTABLISHED. A reset ends both
-        directions at once, and what was not yet read or sent is lost: the application aborted,
-        or closed with data unread (RFC 9293 §3.6.1, §3.10.5).
+        client_reset: reset_by_client, half_open_scan
+        Reset by the client after 1.1 ms, during the handshake, in ESTABLISHED. It answers the
+        SYN,ACK, so the client did not want the connection after all: probably a port scan or
+        health check that only asks whether the port is open, or a connect that was given up (RFC
+        9293 §3.5.3).
         ",
     );
 }
@@ -151,9 +153,11 @@ fn an_icmp_error_that_the_client_does_not_heed() {
         > SYN retransmission timeout of 1           SYN-SENT      SYN-RECEIVED
         < SYN,ACK syn_ack                           ESTABLISHED   SYN-RECEIVED
         > ACK handshake_ack                         ESTABLISHED   ESTABLISHED
-        still_open: still_open, syn_answered_late
+        still_open: still_open, syn_answered_late, icmp_error
         Still open at the end: no data has passed and neither end has closed. The SYN had to be
-        sent twice: the answer came 1.0 s after the first (RFC 6298 §2).
+        sent twice: the answer came 1.0 s after the first (RFC 6298 §2). 10.0.2.2 reported \"no
+        route to host\", which TCP takes for a hint only and tries on (RFC 9293 §3.9.2.2, RFC
+        5927 §5.2).
         ",
     );
 }
@@ -200,9 +204,10 @@ fn the_last_ack_of_the_handshake_is_lost() {
         > ACK handshake_ack lost                    ESTABLISHED   SYN-RECEIVED
         < SYN,ACK retransmission timeout of 2       ESTABLISHED   SYN-RECEIVED
         > ACK ack                                   ESTABLISHED   ESTABLISHED
-        still_open: still_open, lost, retransmissions
-        Still open at the end: no data has passed and neither end has closed. 1 segment of the
-        client was lost on the way. The server sent 1 of 2 segments again (RFC 6298, RFC 5681).
+        still_open: still_open, handshake_ack_lost, lost
+        Still open at the end: no data has passed and neither end has closed. The acknowledgement
+        that ends the handshake did not reach the server, which sent its SYN,ACK once more (RFC
+        9293 §3.5). 1 segment of the client was lost on the way.
         ",
     );
 }

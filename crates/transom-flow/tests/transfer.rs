@@ -25,10 +25,10 @@ fn reset_by_the_client_in_mid_stream() {
         > PSH,ACK data 100                          ESTABLISHED   ESTABLISHED
         < ACK data 1000                             ESTABLISHED   ESTABLISHED
         > RST,ACK reset                             CLOSED        CLOSED
-        client_reset: reset_by_client
-        Reset by the client after 3.1 ms, in the middle of the conversation, in ESTABLISHED. A
-        reset ends both directions at once, and what was not yet read or sent is lost: the
-        application aborted, or closed with data unread (RFC 9293 §3.6.1, §3.10.5).
+        client_reset: reset_by_client, reset_unread_data
+        Reset by the client after 3.1 ms, in the middle of the conversation, in ESTABLISHED.
+        Probably its application closed, or ended, without reading the last 1000 B that the
+        server had sent; a close with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
         ",
     );
 }
@@ -56,13 +56,12 @@ fn a_lost_reset_is_sent_again_for_each_further_segment() {
         < RST reset_again lost                      ESTABLISHED   CLOSED
         > PSH,ACK retransmission 10 timeout of 5    ESTABLISHED   CLOSED
         < RST reset_again                           CLOSED        CLOSED
-        server_reset: reset_by_server, lost, retransmissions
-        Reset by the server after 2.0 ms, in the middle of the conversation, in ESTABLISHED. A
-        reset ends both directions at once, and what was not yet read or sent is lost: the
-        application aborted, or closed with data unread (RFC 9293 §3.6.1, §3.10.5). The reset
+        server_reset: reset_by_server, reset_aborted, reset_repeated, lost, retransmissions
+        Reset by the server after 2.0 ms, in the middle of the conversation, in ESTABLISHED. Its
+        application aborted: probably it closed with SO_LINGER of 0, as some programs and load
+        balancers do instead of FIN; what was under way is lost (RFC 9293 §3.10.5). The reset
         was lost: the client did not learn of it and sent 2 segments more; each was answered with
-        a reset again (3 in all) until one arrived (RFC 9293 §3.5.2). 2 segments of the server
-        were lost on the way. The client sent 1 of 4 segments again (RFC 6298, RFC 5681).
+        a reset again (3 in all) until one arrived (RFC 9293 §3.5.2).
         ",
     );
 }
@@ -173,9 +172,9 @@ fn retransmission_by_timeout_and_a_needless_one() {
         < ACK ack                                   ESTABLISHED   ESTABLISHED
         > PSH,ACK retransmission 1000 already_acknowledged of 4ESTABLISHED   ESTABLISHED
         < ACK ack                                   ESTABLISHED   ESTABLISHED
-        still_open: still_open, lost, retransmissions
+        still_open: still_open, lost, retransmissions, spurious_retransmissions
         Still open at the end: neither end has closed. 1 segment of the client was lost on the
-        way. The client sent 2 of 5 segments again (RFC 6298, RFC 5681).
+        way. The client sent 1 of 5 segments again, after a timeout (RFC 6298, RFC 5681).
         ",
     );
 }
@@ -260,8 +259,8 @@ fn data_lost_before_the_capture_point() {
         < ACK retransmission 1000 timeout           ESTABLISHED   ESTABLISHED
         > ACK ack                                   ESTABLISHED   ESTABLISHED
         still_open: still_open, retransmissions
-        Still open at the end: neither end has closed. The server sent 1 of 3 segments again (RFC
-        6298, RFC 5681).
+        Still open at the end: neither end has closed. The server sent 1 of 3 segments again,
+        after a timeout (RFC 6298, RFC 5681).
         ",
     );
 }
@@ -288,8 +287,7 @@ fn keep_alive() {
         > ACK keep_alive                            ESTABLISHED   ESTABLISHED
         < ACK keep_alive_ack                        ESTABLISHED   ESTABLISHED
         still_open: still_open, keep_alive
-        Still open at the end: neither end has closed. The client sent 1 keep-alive while idle
-        (RFC 9293 §3.8.4).
+        Still open at the end: neither end has closed.
         ",
     );
 }
@@ -368,7 +366,7 @@ fn a_capture_that_starts_in_mid_stream() {
         < ACK ack                                   CLOSED        TIME-WAIT
         server_fin: normal_close, mid_stream
         A normal close: the server finished first and sent FIN; the client acknowledged it and
-        sent its own FIN 2.0 ms later. The server's end stays in TIME-WAIT (60 s on Linux), as
+        sent its own FIN 2.0 ms later; the server's end stays in TIME-WAIT (60 s on Linux), as
         the active closer must (RFC 9293 §3.6.1). The capture starts after the handshake: which
         end is the client is a guess from the ports.
         ",

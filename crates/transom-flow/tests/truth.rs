@@ -38,9 +38,9 @@ fn our_own_end_is_observed_and_the_program_is_looked_at() {
         < ACK ack                                   FIN-WAIT-2    CLOSE-WAIT*
         < FIN,ACK fin                               TIME-WAIT*    LAST-ACK*
         > ACK ack                                   TIME-WAIT*    CLOSED*
-        client_fin: normal_close
+        client_fin: normal_close, never_used
         A normal close: curl finished first and sent FIN; the server acknowledged it and sent its
-        own FIN 12 ms later. curl's end stays in TIME-WAIT (60 s on Linux), as the active closer
+        own FIN 12 ms later; curl's end stays in TIME-WAIT (60 s on Linux), as the active closer
         must (RFC 9293 §3.6.1).
         ",
     );
@@ -82,7 +82,7 @@ fn both_ends_observed_with_times_of_arrival() {
         server TIME-WAIT by frame 6                 TIME-WAIT*    TIME-WAIT*
         client CLOSED                               CLOSED*       TIME-WAIT*
         server CLOSED                               CLOSED*       CLOSED*
-        both_fin: simultaneous_close
+        both_fin: simultaneous_close, never_used
         A simultaneous close: both ends sent FIN before either saw the other's, so both are
         active closers and go through CLOSING to TIME-WAIT (RFC 9293 §3.6, Figure 13).
         ",
@@ -235,7 +235,7 @@ fn a_close_that_waits_for_its_fin_has_a_row_of_its_own() {
         server CLOSED                               CLOSED        CLOSED*
         server_fin: normal_close
         A normal close: the server finished first and sent FIN; the client answered with ACK and
-        its own FIN in one segment 1.0 ms later. The server's end stayed in TIME-WAIT for 60 s,
+        its own FIN in one segment 1.0 ms later; the server's end stayed in TIME-WAIT for 60 s,
         as the active closer must (RFC 9293 §3.6.1).
         ",
     );
@@ -279,10 +279,10 @@ fn an_abort_right_after_data_came_belongs_to_the_reset() {
         > ACK handshake_ack                         ESTABLISHED   ESTABLISHED*
         > PSH,ACK data 100                          ESTABLISHED   ESTABLISHED*
         < RST,ACK reset                             CLOSED        CLOSED*
-        server_reset: reset_by_server
-        Reset by the server after 10 ms, in the middle of the conversation, in ESTABLISHED. A
-        reset ends both directions at once, and what was not yet read or sent is lost: the
-        application aborted, or closed with data unread (RFC 9293 §3.6.1, §3.10.5).
+        server_reset: reset_by_server, reset_unread_data
+        Reset by the server after 10 ms, in the middle of the conversation, in ESTABLISHED.
+        Probably its application closed, or ended, without reading the last 100 B that the client
+        had sent; a close with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
         ",
     );
 }

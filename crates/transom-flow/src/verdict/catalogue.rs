@@ -97,6 +97,15 @@ pub const CATALOGUE: &[Known] = &[
     ),
     ending(
         Note,
+        "closed_by_reset",
+        [
+            "One end finished with FIN, the other answered with a reset when all data had been acknowledged: nothing was lost.",
+            "Nothing, unless it is counted as an error somewhere: browsers and load balancers close so.",
+            "RFC 9293 §3.6.1",
+        ],
+    ),
+    ending(
+        Note,
         "simultaneous_close",
         [
             "Both ends sent FIN before either saw the other's.",
@@ -144,8 +153,8 @@ pub const CATALOGUE: &[Known] = &[
         Problem,
         "reset_by_client",
         [
-            "The client reset the connection; another finding says at which stage and probably why.",
-            "",
+            "The client reset the connection, or somebody in its name; another finding says probably why.",
+            "See the finding beside it.",
             "RFC 9293 §3.5.2, §3.5.3",
         ],
     ),
@@ -154,8 +163,17 @@ pub const CATALOGUE: &[Known] = &[
         "reset_by_server",
         [
             "The server reset the connection, or somebody in its name; another finding says probably why.",
-            "",
+            "See the finding beside it.",
             "RFC 9293 §3.5.2, §3.5.3",
+        ],
+    ),
+    ending(
+        Problem,
+        "close_wait_stuck",
+        [
+            "One end acknowledged the other's FIN long ago and has not closed its direction: CLOSE-WAIT is never left.",
+            "The application at that end leaks the socket: it must close after it has read the end of the data.",
+            "RFC 9293 §3.6",
         ],
     ),
     ending(
@@ -163,7 +181,7 @@ pub const CATALOGUE: &[Known] = &[
         "gave_up",
         [
             "A TCP dropped the connection without a segment that says so, as it says itself.",
-            "",
+            "Look at what it was waiting for: the last segments are without an answer.",
             "RFC 9293 §3.8.3",
         ],
     ),
@@ -178,6 +196,15 @@ pub const CATALOGUE: &[Known] = &[
     ),
     ending(
         Note,
+        "one_direction",
+        [
+            "Only one direction was captured: an asymmetric route, a mirror of one direction, or a filter.",
+            "Capture at one of the ends, or mirror both directions; times and losses of the other direction are unknown.",
+            "",
+        ],
+    ),
+    ending(
+        Note,
         "opening",
         [
             "The handshake has begun and is not done.",
@@ -188,11 +215,182 @@ pub const CATALOGUE: &[Known] = &[
     ending(Fine, "still_open", ["Neither end has closed.", "", ""]),
     remark(
         Problem,
+        "reset_forged",
+        [
+            "The reset did not come from the end that it names: its hop limit differs, or the end goes on sending.",
+            "Look for a firewall, an intrusion prevention system or a censor on the way.",
+            "RFC 9293 §3.10.7, RFC 3360",
+        ],
+    ),
+    remark(
+        Problem,
+        "retransmissions_given_up",
+        [
+            "An end reset the connection because its data remained unacknowledged, however often it was sent.",
+            "The other end, or the way to it, was gone: look there for the time of the first retransmission.",
+            "RFC 9293 §3.8.3",
+        ],
+    ),
+    remark(
+        Problem,
+        "fin_wait_2_hanging",
+        [
+            "The end that closed first waited in FIN-WAIT-2 for so long that its system forgot the connection; the late FIN or data was reset.",
+            "The other application should close soon after it reads the end of the data.",
+            "RFC 9293 §3.6",
+        ],
+    ),
+    remark(
+        Problem,
+        "reset_data_after_close",
+        [
+            "Data came for an end that had closed both directions: it was reset, and the data is lost.",
+            "One side closed while the other was still sending: let the protocol say who closes last, or shut down only the sending half.",
+            "RFC 9293 §3.6.1",
+        ],
+    ),
+    remark(
+        Problem,
+        "half_open",
+        [
+            "One end had lost the connection, by a crash or restart, and the other did not know.",
+            "Keep-alives, or a heartbeat of the application, find dead peers sooner.",
+            "RFC 9293 §3.5.1",
+        ],
+    ),
+    remark(
+        Problem,
+        "reset_after_idle",
+        [
+            "The reset came after a long pause: a device on the way, or the other end, had given the idle connection up.",
+            "Send keep-alives more often than the shortest idle timeout on the way, or close idle connections in time.",
+            "RFC 9293 §3.8.4, RFC 5382 REQ-5",
+        ],
+    ),
+    remark(
+        Problem,
+        "reset_unknown_connection",
+        [
+            "The reset answers a segment, as a TCP does that does not know the connection.",
+            "Was the process or the host restarted? Does a load balancer move connections between hosts?",
+            "RFC 9293 §3.5.2",
+        ],
+    ),
+    remark(
+        Problem,
+        "reset_unread_data",
+        [
+            "The application probably closed, or ended, without reading all that the other end had sent.",
+            "Let the application read to the end before it closes; look for a crash, or a limit on the size of requests.",
+            "RFC 9293 §3.6.1, RFC 2525 §2.17",
+        ],
+    ),
+    remark(
+        Note,
+        "half_open_scan",
+        [
+            "The client reset the connection as soon as the SYN,ACK came: it only asked whether the port is open.",
+            "Nothing, if it is your health check; otherwise somebody scans.",
+            "RFC 9293 §3.5.3",
+        ],
+    ),
+    remark(
+        Problem,
+        "reset_in_handshake",
+        [
+            "The connection was reset before the handshake was done.",
+            "Look at the server's listener: its backlog, its settings for overflow, and firewalls before it.",
+            "RFC 9293 §3.5.3",
+        ],
+    ),
+    remark(
+        Note,
+        "reset_aborted",
+        [
+            "The application aborted the connection on purpose, or its system did.",
+            "SO_LINGER of 0, a killed request, a time limit: look at the application that sent the reset.",
+            "RFC 9293 §3.10.5",
+        ],
+    ),
+    remark(
+        Note,
+        "reset_repeated",
+        [
+            "A reset had to be sent again, because it was lost or the other end went on sending.",
+            "",
+            "RFC 9293 §3.5.2",
+        ],
+    ),
+    remark(
+        Note,
+        "reset_after_close",
+        [
+            "A reset came after both ends had finished, and changes nothing.",
+            "",
+            "RFC 9293 §3.6",
+        ],
+    ),
+    remark(
+        Problem,
         "reset_without_effect",
         [
             "A reset whose sequence number did not fit: it was questioned with a challenge ACK and the connection went on.",
             "Look for a device on the way that resets connections, or for somebody who guesses.",
             "RFC 5961 §3.2",
+        ],
+    ),
+    remark(
+        Problem,
+        "mtu_black_hole",
+        [
+            "Large segments never arrive and small ones do: a link takes less than the path claims, and says nothing.",
+            "Let ICMP \"packet too big\" through, clamp the MSS at the tunnel, or lower the MTU; Linux: net.ipv4.tcp_mtu_probing=1.",
+            "RFC 2923 §2.1, RFC 4821",
+        ],
+    ),
+    remark(
+        Problem,
+        "peer_vanished",
+        [
+            "An end fell silent: data was sent again and again without an answer.",
+            "Was the host switched off, the cable pulled, a firewall changed? Capture on its side.",
+            "RFC 9293 §3.8.3",
+        ],
+    ),
+    remark(
+        Problem,
+        "fin_unanswered",
+        [
+            "A FIN was sent again and again and never acknowledged.",
+            "As for peer_vanished; the closing end keeps the connection in FIN-WAIT-1 or LAST-ACK until it gives up.",
+            "RFC 9293 §3.6",
+        ],
+    ),
+    remark(
+        Problem,
+        "keep_alive_unanswered",
+        [
+            "Keep-alives remain without an answer: nobody is there any more.",
+            "",
+            "RFC 9293 §3.8.4",
+        ],
+    ),
+    remark(
+        Problem,
+        "backlog_overflow",
+        [
+            "The server's accept queue is probably full: it repeats its SYN,ACK although the client has acknowledged it.",
+            "Let the application accept faster, raise its backlog and net.core.somaxconn (nstat TcpExtListenOverflows counts it).",
+            "RFC 9293 §3.5",
+        ],
+    ),
+    remark(
+        Problem,
+        "port_reused_too_soon",
+        [
+            "The client used a port again whose old connection the server still holds: the attempt needs a reset and a second SYN.",
+            "Open fewer connections (keep and reuse them), or widen the range of ports.",
+            "RFC 9293 §3.5.1",
         ],
     ),
     remark(
@@ -206,11 +404,200 @@ pub const CATALOGUE: &[Known] = &[
     ),
     remark(
         Problem,
+        "tls_alert",
+        [
+            "A TLS alert ended the conversation: not a matter of TCP.",
+            "The alert names what was wrong: certificate, name, version, cipher.",
+            "RFC 8446 §6.2",
+        ],
+    ),
+    remark(
+        Problem,
+        "request_unanswered",
+        [
+            "The last request arrived and was not answered before the end: the application, not the network.",
+            "Look at the server application: its log, its threads, what it waits for.",
+            "",
+        ],
+    ),
+    remark(
+        Problem,
         "zero_window",
         [
             "An end closed its receive window: its application does not read as fast as the data comes.",
             "The application at that end is the bottleneck, not the network.",
             "RFC 9293 §3.8.6.1",
+        ],
+    ),
+    remark(
+        Problem,
+        "small_window",
+        [
+            "Silly windows: the receiver offers crumbs, and the sender fills each with a tiny segment.",
+            "Let the application read larger pieces, and give it a larger receive buffer.",
+            "RFC 9293 §3.8.6.2",
+        ],
+    ),
+    remark(
+        Problem,
+        "retransmission_storm",
+        [
+            "A large part of all segments had to be sent again.",
+            "Look for a bad link, a full queue, a wrong duplex, a rate limiter; measure loss on the way.",
+            "RFC 6298, RFC 5681",
+        ],
+    ),
+    remark(
+        Problem,
+        "nagle_delayed_ack",
+        [
+            "Small writes waited for delayed acknowledgements: 40 ms and more are lost each time.",
+            "Write a message in one piece (writev, a buffer), or set TCP_NODELAY.",
+            "RFC 9293 §3.7.4, §3.8.6.3",
+        ],
+    ),
+    remark(
+        Note,
+        "slow_answer",
+        [
+            "The answer took long and the network did not: the time went into the application.",
+            "Look at the server application, its database, its back ends.",
+            "",
+        ],
+    ),
+    remark(
+        Note,
+        "one_way_silence",
+        [
+            "In a conversation both ways, one application stopped sending while its TCP still acknowledges.",
+            "Look at the application at that end, or at the source of its data.",
+            "",
+        ],
+    ),
+    remark(
+        Note,
+        "high_rtt",
+        [
+            "The round trip is long already in the handshake; the text says on which side of the capture point.",
+            "Fewer round trips (keep connections, pipeline), or a server nearby.",
+            "",
+        ],
+    ),
+    remark(
+        Note,
+        "window_scale_stripped",
+        [
+            "The SYN offered window scaling and the SYN,ACK does not take it: windows stay below 64 KiB.",
+            "Compare captures of both ends: if the SYN arrives without the option, a device on the way takes it out.",
+            "RFC 7323 §2.2",
+        ],
+    ),
+    remark(
+        Note,
+        "sack_stripped",
+        [
+            "The SYN offered selective acknowledgement and the SYN,ACK does not take it: losses cost more.",
+            "Compare captures of both ends, as for window_scale_stripped.",
+            "RFC 2018 §2",
+        ],
+    ),
+    remark(
+        Note,
+        "slow_start_after_idle",
+        [
+            "After a pause the sender began anew with a small window, though much had been under way before.",
+            "Linux: net.ipv4.tcp_slow_start_after_idle=0, where the path is known to bear it.",
+            "RFC 5681 §4.1",
+        ],
+    ),
+    remark(
+        Note,
+        "time_wait_reuse",
+        [
+            "The same two sockets were used again while TIME-WAIT lasted, which is allowed when the new numbers are higher.",
+            "",
+            "RFC 6191 §2, RFC 9293 §3.6.1",
+        ],
+    ),
+    remark(
+        Note,
+        "port_reuse",
+        [
+            "The same two sockets had a connection a moment before.",
+            "Many of these: keep connections open and reuse them.",
+            "RFC 6056",
+        ],
+    ),
+    remark(
+        Note,
+        "http_error",
+        [
+            "The server answered with an HTTP error: the application's matter, TCP has delivered it.",
+            "Read the log of the server.",
+            "RFC 9110 §15",
+        ],
+    ),
+    remark(
+        Note,
+        "packet_too_big",
+        [
+            "A router said that packets are too big, and the sender made them smaller.",
+            "",
+            "RFC 1191, RFC 8201",
+        ],
+    ),
+    remark(
+        Note,
+        "icmp_error",
+        [
+            "A router or host reported an error which did not end the connection.",
+            "",
+            "RFC 9293 §3.9.2.2, RFC 5927 §5.2",
+        ],
+    ),
+    remark(
+        Note,
+        "keep_alive_only",
+        [
+            "The connection is kept alive and carries nothing.",
+            "Close what is not needed, if there are many.",
+            "RFC 9293 §3.8.4",
+        ],
+    ),
+    remark(
+        Note,
+        "handshake_ack_lost",
+        [
+            "The acknowledgement that ends the handshake did not reach the server, which repeated its SYN,ACK.",
+            "",
+            "RFC 9293 §3.5",
+        ],
+    ),
+    remark(
+        Note,
+        "fast_open_refused",
+        [
+            "The SYN brought data which the server did not take: it was sent again.",
+            "The cookie was not valid, or the server or a middlebox does not know TCP Fast Open.",
+            "RFC 7413 §4.2.2",
+        ],
+    ),
+    remark(
+        Note,
+        "fin_lost",
+        [
+            "A FIN had to be sent again, because it or its acknowledgement was lost.",
+            "",
+            "RFC 9293 §3.6",
+        ],
+    ),
+    remark(
+        Note,
+        "congestion_experienced",
+        [
+            "Routers marked congestion, and the sender was told.",
+            "",
+            "RFC 3168 §6.1.3",
         ],
     ),
     remark(
@@ -234,13 +621,35 @@ pub const CATALOGUE: &[Known] = &[
     remark(
         Note,
         "retransmissions",
-        ["Segments were sent again.", "", "RFC 6298, RFC 5681"],
+        [
+            "Segments were sent again.",
+            "A few are ordinary; see which end sent them, and after what.",
+            "RFC 6298, RFC 5681",
+        ],
+    ),
+    remark(
+        Note,
+        "spurious_retransmissions",
+        [
+            "Segments were sent again that had arrived already.",
+            "Varying round trips, lost acknowledgements, or a timer that is too quick.",
+            "RFC 2883, RFC 3522",
+        ],
     ),
     remark(
         Note,
         "out_of_order",
         [
             "Segments were overtaken by later ones on their way.",
+            "Several paths or queues carry one connection; harmless unless there are many.",
+            "",
+        ],
+    ),
+    remark(
+        Note,
+        "hop_limit_changed",
+        [
+            "Segments of one end came over ways of different length, or from several machines.",
             "",
             "",
         ],
@@ -257,7 +666,47 @@ pub const CATALOGUE: &[Known] = &[
     remark(
         Note,
         "mid_stream",
-        ["The capture starts after the handshake.", "", ""],
+        [
+            "The capture starts after the handshake.",
+            "Start the capture before the connection, to know its options and window scale.",
+            "",
+        ],
+    ),
+    remark(
+        Fine,
+        "never_used",
+        [
+            "The connection was opened and closed without a byte of data.",
+            "",
+            "",
+        ],
+    ),
+    remark(
+        Fine,
+        "mss_clamped",
+        [
+            "One end's SYN offers smaller segments than Ethernet takes: a tunnel, PPPoE, or a firewall that clamps.",
+            "",
+            "RFC 9293 §3.7.1",
+        ],
+    ),
+    remark(
+        Fine,
+        "fast_open",
+        [
+            "The SYN brought data, and the server took it.",
+            "",
+            "RFC 7413",
+        ],
+    ),
+    remark(
+        Fine,
+        "ecn_negotiated",
+        [
+            "Both ends agreed on explicit congestion notification.",
+            "",
+            "RFC 3168 §6.1.1",
+        ],
     ),
     remark(
         Fine,

@@ -1,6 +1,6 @@
 //! How a connection ended, or where it stands.
 
-use super::{Finding, closed_by, first_fin};
+use super::{Finding, closed_by, first_fin, only_heard};
 use crate::connection::Connection;
 use crate::milestones::{FinSeen, ResetSeen};
 use crate::model::{ClosedBy, End, EndState};
@@ -9,6 +9,8 @@ use crate::words::{bytes, count, duration, times};
 use core::time::Duration;
 use transom_tcp::State;
 
+/// An application that has not closed this long after the other end's FIN has probably forgotten to.
+const FORGOTTEN: Duration = Duration::from_secs(30);
 /// An answer that takes longer than this is worth its time being told apart.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
@@ -33,6 +35,9 @@ fn finding(id: &'static str, frames: Vec<u64>, text: String) -> Finding {
 }
 
 pub(super) fn ending(connection: &Connection) -> Finding {
+    if let Some(heard) = only_heard(connection) {
+        return one_direction(connection, heard);
+    }
     match closed_by(connection) {
         ClosedBy::Refused => refused(connection),
         ClosedBy::Unanswered => unanswered(connection),
@@ -110,6 +115,7 @@ fn stage(connection: &Connection, end: End, reset: &ResetSeen) -> String {
     let finished = m.fins[end].is_some_and(|fin| fin.frame < reset.frame);
     let stage = match own.state {
         Some(State::SynSent | State::SynReceived | State::Listen) => "during the handshake",
+        _ if m.handshake.is_none() && m.first_syn.is_some() => "during the handshake",
         _ if finished && peer_finished => "while closing",
         _ if finished => "after its own FIN",
         _ if peer_finished => "after the other end's FIN",
@@ -126,49 +132,49 @@ fn reset(connection: &Connection, end: End) -> Finding {
     let Some(reset) = connection.milestones.resets[end] else {
         return still_open(connection);
     };
-    let who = name(connection, end);
-    let other = name(connection, end.other());
-    let after = duration(reset.time.saturating_sub(connection.start));
-    let finished = connection.milestones.fins[end].is_some_and(|fin| fin.frame < reset.frame);
-    let why = if reset.before[end].is_any(&[State::SynSent, State::SynReceived, State::Listen]) {
-        "The attempt is over (RFC 9293 §3.5.3)."
-    } else if finished {
-        "Data came for an application that had closed, and nobody would have read it \
-         (RFC 9293 §3.6.1)."
-    } else {
-        "A reset ends both directions at once, and what was not yet read or sent is lost: the \
-         application aborted, or closed with data unread (RFC 9293 §3.6.1, §3.10.5)."
-    };
-    let mut text = format!(
-        "Reset by {who} after {after}, {}. {why}",
+    if is_harmless(connection, end, &reset) {
+        return closed_by_reset(connection, end, &reset);
+    }
+    let text = format!(
+        "Reset by {} after {}, {}.",
+        name(connection, end),
+        duration(reset.time.saturating_sub(connection.start)),
         stage(connection, end, &reset)
     );
-    let again = connection.totals[end].resets.saturating_sub(1);
-    if reset.lost > 0 && reset.ignored > 0 {
-        text.push_str(&format!(
-            " The reset was lost: {other} did not learn of it and sent {} more; each was \
-             answered with a reset again ({} in all){} (RFC 9293 §3.5.2).",
-            count(reset.ignored, "segment"),
-            again + 1,
-            if reset.acceptable {
-                " until one arrived"
-            } else {
-                ""
-            }
-        ));
-    } else if again > 0 {
-        text.push_str(&format!(
-            " {} went on sending and was answered with a reset {} more (RFC 9293 §3.5.2).",
-            start(connection, end.other()),
-            times(again)
-        ));
-    }
     let id = if end == End::Client {
         "reset_by_client"
     } else {
         "reset_by_server"
     };
     finding(id, vec![reset.frame], text)
+}
+
+/// Whether the reset only stands where a FIN might: the other end had finished, and nothing was under way.
+fn is_harmless(connection: &Connection, end: End, reset: &ResetSeen) -> bool {
+    let m = &connection.milestones;
+    let peer_finished = m.fins[end.other()].is_some_and(|fin| fin.frame < reset.frame);
+    let is_all_acknowledged = End::BOTH.into_iter().all(|sender| {
+        let lane = &connection.lanes[sender];
+        let due = lane.fin.unwrap_or_else(|| lane.passed.highest());
+        lane.base.is_none() || lane.acked.ge(due)
+    });
+    let has_talked = m.talk[end].last_data.is_some() || m.talk[end.other()].last_data.is_some();
+    peer_finished && is_all_acknowledged && has_talked && m.fins[end].is_none()
+}
+
+fn closed_by_reset(connection: &Connection, end: End, reset: &ResetSeen) -> Finding {
+    let first = connection.milestones.fins[end.other()];
+    let later = first.map_or(Duration::ZERO, |fin| reset.time.saturating_sub(fin.time));
+    let text = format!(
+        "Closed by FIN and reset: {} finished first and sent FIN; {later} later {} sent a reset \
+         instead of its own FIN; all data had been acknowledged, so nothing was lost \
+         (RFC 9293 §3.6.1).",
+        name(connection, end.other()),
+        name(connection, end),
+        later = duration(later),
+    );
+    let frames = first.iter().map(|fin| fin.frame).chain([reset.frame]);
+    finding("closed_by_reset", frames.collect(), text)
 }
 
 /// How the second closer answered the first one's FIN.
@@ -201,12 +207,15 @@ fn finished(connection: &Connection, first: End) -> Finding {
     let other = name(connection, first.other());
     let gap = second.time.saturating_sub(fin.time);
     let frames = vec![fin.frame, second.frame];
-    let answered = answer(connection, first, &fin, &second);
+    let mut answered = answer(connection, first, &fin, &second);
+    if gap > Duration::from_secs(1) && fin.data_after == 0 {
+        answered.push_str(", having waited in CLOSE-WAIT for its application to close");
+    }
     let no_data = connection.totals.client.bytes + connection.totals.server.bytes == 0;
     let (id, mut text) = if fin.data_after > 0 {
         let text = format!(
             "A half-close: {who} finished first and sent FIN, but went on receiving: {other} sent \
-             {} more before its own FIN {} later (RFC 9293 §3.6).",
+             {} more before its own FIN {} later (RFC 9293 §3.6)",
             bytes(fin.data_after),
             duration(gap)
         );
@@ -214,46 +223,40 @@ fn finished(connection: &Connection, first: End) -> Finding {
     } else if no_data && first == End::Server && m.handshake.is_some() {
         let text = format!(
             "Closed at once: {who} accepted the connection and sent FIN without a byte of data; \
-             {answered}."
+             {answered}"
         );
         ("closed_at_once", text)
     } else {
-        (
-            "normal_close",
-            format!("A normal close: {who} finished first and sent FIN; {answered}."),
-        )
+        let text = format!("A normal close: {who} finished first and sent FIN; {answered}");
+        ("normal_close", text)
     };
-    if gap > Duration::from_secs(1) && fin.data_after == 0 {
-        text.push_str(&format!(
-            " In between {}'s end was in CLOSE-WAIT: its application had not closed yet.",
-            other
-        ));
-    }
     text.push_str(&after_close(connection, first, &second));
+    text.push('.');
     finding(id, frames, text)
 }
 
 /// Where the active closer's end stands after both FINs.
 fn after_close(connection: &Connection, first: End, second: &FinSeen) -> String {
-    let who = start(connection, first);
+    let who = name(connection, first);
     let waited = connection.milestones.vanished[first].filter(|v| v.from == State::TimeWait);
     if let Some(waited) = waited {
         let long = duration(waited.time.saturating_sub(second.time));
         return format!(
-            " {who}'s end stayed in TIME-WAIT for {long}, as the active closer must (RFC 9293 §3.6.1)."
+            "; {who}'s end stayed in TIME-WAIT for {long}, as the active closer must \
+             (RFC 9293 §3.6.1)"
         );
     }
     let state = connection.states()[first];
     if second.acknowledged.is_none() && connection.is_finished() {
         return format!(
-            " The acknowledgement of {}'s FIN was not seen.",
+            "; the acknowledgement of {}'s FIN was not seen",
             name(connection, first.other())
         );
     }
     if state.is_any(&[State::TimeWait]) {
         return format!(
-            " {who}'s end stays in TIME-WAIT (60 s on Linux), as the active closer must \
-             (RFC 9293 §3.6.1)."
+            "; {who}'s end stays in TIME-WAIT (60 s on Linux), as the active closer must \
+             (RFC 9293 §3.6.1)"
         );
     }
     String::new()
@@ -296,18 +299,7 @@ fn still_open(connection: &Connection) -> Finding {
         "Still open"
     };
     if let Some((end, fin)) = first_fin(connection) {
-        let other = name(connection, end.other());
-        let text = format!(
-            "{when}, half-closed: {} sent FIN {} after the start, and {other} has not closed its \
-             direction ({}; RFC 9293 §3.6).",
-            name(connection, end),
-            duration(fin.time.saturating_sub(connection.start)),
-            match fin.data_after {
-                0 => "nothing sent since".into(),
-                n => format!("{} sent since", bytes(n)),
-            }
-        );
-        return finding("half_open_close", vec![fin.frame], text);
+        return half_closed(connection, end, &fin, when);
     }
     if m.handshake.is_none() && m.first_syn.is_some() {
         let frames = m.first_syn.iter().map(|(_, frame)| *frame).collect();
@@ -328,4 +320,52 @@ fn still_open(connection: &Connection) -> Finding {
         format!("{when}: neither end has closed.")
     };
     finding("still_open", Vec::new(), text)
+}
+
+/// One end has finished, the other has not.
+fn half_closed(connection: &Connection, end: End, fin: &FinSeen, when: &str) -> Finding {
+    let who = name(connection, end);
+    let other = name(connection, end.other());
+    let since = connection.quiet_until().saturating_sub(fin.time);
+    let fin_received = fin.acknowledged.is_some();
+    if fin_received && fin.data_after == 0 && since >= FORGOTTEN {
+        let text = format!(
+            "Never closed: {other}'s end has been in CLOSE-WAIT for {} at least, since it \
+             acknowledged {who}'s FIN: its application has not closed the connection, and probably \
+             never will (RFC 9293 §3.6).",
+            duration(since)
+        );
+        return finding("close_wait_stuck", vec![fin.frame], text);
+    }
+    let text = format!(
+        "{when}, half-closed: {who} sent FIN {} after the start, and {other} has not closed its \
+         direction ({}; RFC 9293 §3.6).",
+        duration(fin.time.saturating_sub(connection.start)),
+        match fin.data_after {
+            0 => "nothing sent since".into(),
+            n => format!("{} sent since", bytes(n)),
+        }
+    );
+    finding("half_open_close", vec![fin.frame], text)
+}
+
+/// Only one end's segments were captured.
+fn one_direction(connection: &Connection, heard: End) -> Finding {
+    let silent = heard.other();
+    let lane = &connection.lanes[silent];
+    let acked = match (connection.lanes[heard].last_ack, lane.base) {
+        (Some(ack), Some(base)) => u64::from(ack.since(base)),
+        _ => 0,
+    };
+    let grown = match acked {
+        0 | 1 => String::new(),
+        n => format!(", and its acknowledgements cover {}", bytes(n - 1)),
+    };
+    let text = format!(
+        "Half a conversation: only segments of {} were captured, yet it goes on as if it were \
+         answered{grown}: the other direction takes another way, or the capture was filtered.",
+        name(connection, heard)
+    );
+    let frames = connection.milestones.first_syn.iter().map(|(_, f)| *f);
+    finding("one_direction", frames.collect(), text)
 }

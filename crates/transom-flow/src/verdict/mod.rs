@@ -1,8 +1,12 @@
 //! What happened, in words: how the connection ended, and what else is worth saying.
 
 mod catalogue;
+mod content;
 mod ending;
-mod findings;
+mod opening;
+mod quiet;
+mod repeats;
+mod resets;
 
 pub use catalogue::{CATALOGUE, Kind, Known};
 
@@ -85,11 +89,16 @@ impl Verdict {
             .fold(self.ending.severity, Ord::max)
     }
 
-    /// All sentences.
+    /// The ending, and of what else there is to say that which explains most: two findings at most, and
+    /// none that is as it should be. The ordinary connection has one sentence.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = self.ending.text.clone();
-        for finding in &self.findings {
+        let telling = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity > Severity::Fine);
+        for finding in telling.take(TOLD_MAX) {
             text.push(' ');
             text.push_str(&finding.text);
         }
@@ -97,13 +106,60 @@ impl Verdict {
     }
 }
 
+/// Findings that are told besides the ending.
+const TOLD_MAX: usize = 2;
+
+/// What need not be said where the first of each row is.
+const EXPLAINED: &[(&str, &[&str])] = &[
+    (
+        "mtu_black_hole",
+        &[
+            "peer_vanished",
+            "retransmissions",
+            "retransmission_storm",
+            "packet_too_big",
+            "request_unanswered",
+        ],
+    ),
+    (
+        "peer_vanished",
+        &[
+            "retransmissions",
+            "retransmission_storm",
+            "request_unanswered",
+        ],
+    ),
+    (
+        "retransmissions_given_up",
+        &["retransmissions", "retransmission_storm"],
+    ),
+    ("half_open", &["retransmissions"]),
+    (
+        "backlog_overflow",
+        &["retransmissions", "request_unanswered"],
+    ),
+    ("keep_alive_unanswered", &["keep_alive_only"]),
+    ("reset_forged", &["hop_limit_changed"]),
+    ("small_window", &["receiver_limited"]),
+    ("zero_window", &["receiver_limited", "small_window"]),
+    ("slow_answer", &["sender_limited"]),
+];
+
 pub(crate) fn verdict(connection: &Connection) -> Verdict {
-    let mut findings = findings::findings(connection);
-    findings.sort_by_key(Finding::rank);
-    Verdict {
-        ending: ending::ending(connection),
-        findings,
+    let ending = ending::ending(connection);
+    let mut findings = Vec::new();
+    resets::findings(connection, &ending, &mut findings);
+    opening::findings(connection, &mut findings);
+    repeats::findings(connection, &mut findings);
+    quiet::findings(connection, &ending, &mut findings);
+    content::findings(connection, &ending, &mut findings);
+    for (cause, explained) in EXPLAINED {
+        if findings.iter().any(|finding| finding.id == *cause) {
+            findings.retain(|finding| !explained.contains(&finding.id));
+        }
     }
+    findings.sort_by_key(Finding::rank);
+    Verdict { ending, findings }
 }
 
 /// Who ended the connection.
@@ -130,10 +186,28 @@ pub(crate) fn closed_by(connection: &Connection) -> ClosedBy {
     }
 }
 
+/// The end whose segments were captured, where the other's are missing though it answers.
+fn only_heard(connection: &Connection) -> Option<End> {
+    let m = &connection.milestones;
+    let alone = End::BOTH
+        .into_iter()
+        .find(|end| m.heard[*end] > 0 && m.heard[end.other()] == 0)?;
+    let lane = &connection.lanes[alone];
+    let openings = u64::from(m.syns[alone]) + connection.totals[alone].resets;
+    // It acknowledges, and more than a SYN: so it was answered.
+    let is_answered =
+        lane.last_ack.is_some() && m.heard[alone] > openings + u64::from(m.syn_acks[alone]);
+    let is_answer = m.syn_acks[alone] > 0 && m.first_syn.is_none();
+    (is_answered && m.heard[alone] > 1 || is_answer && m.heard[alone] > 1).then_some(alone)
+}
+
 /// Whether the server's SYN was never seen, nor anything that needs it.
 fn is_attempt(connection: &Connection) -> bool {
     let m = &connection.milestones;
-    m.first_syn.is_some() && m.syn_ack.is_none() && m.first_data.server.is_none()
+    m.first_syn.is_some()
+        && m.syn_ack.is_none()
+        && m.first_data.server.is_none()
+        && only_heard(connection).is_none()
 }
 
 /// How an attempt to open failed, if it did.

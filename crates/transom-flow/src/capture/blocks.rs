@@ -30,6 +30,7 @@ pub(super) mod option {
     pub(crate) const IF_FCSLEN: u16 = 13;
     pub(crate) const IF_TSOFFSET: u16 = 14;
     pub(crate) const PACKET_FLAGS: u16 = 2;
+    pub(crate) const SHB_USERAPPL: u16 = 4;
 }
 
 /// The byte order of a file or section.
@@ -61,6 +62,20 @@ impl Order {
             Self::Big => u32::from_be_bytes(field),
         }
     }
+
+    pub(super) const fn bytes_of_u16(self, value: u16) -> [u8; 2] {
+        match self {
+            Self::Little => value.to_le_bytes(),
+            Self::Big => value.to_be_bytes(),
+        }
+    }
+
+    pub(super) const fn bytes_of_u32(self, value: u32) -> [u8; 4] {
+        match self {
+            Self::Little => value.to_le_bytes(),
+            Self::Big => value.to_be_bytes(),
+        }
+    }
 }
 
 /// The options of a block, or the records of a name resolution block, one by one. What runs past the
@@ -78,6 +93,11 @@ impl<'a> Options<'a> {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// The bytes from the next option on.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 

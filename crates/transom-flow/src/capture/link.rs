@@ -180,21 +180,23 @@ fn mpls(mut data: &[u8]) -> Stripped<'_> {
         }
         return match data.first().map(|first| first >> 4) {
             Some(4 | 6) => Ok(data),
-            // A control word of four bytes in front of an Ethernet frame (RFC 4448 §4.6).
-            Some(0) => {
-                let frame = skip(data, 4)?;
-                match u16_at(frame, 12)? {
-                    kind @ (ether::IPV4 | ether::IPV6 | ether::VLAN | ether::QINQ) => {
-                        ether_type(kind, skip(frame, 14)?)
-                    }
-                    _ => Err(NoIp::Other),
-                }
-            }
+            // An Ethernet frame, with a control word of four bytes in front or without (RFC 4448 §4.6).
+            Some(0) => pseudowire(skip(data, 4)?).or_else(|_| pseudowire(data)),
             Some(_) => Err(NoIp::Other),
             None => Err(NoIp::Short),
         };
     }
     Err(NoIp::Other)
+}
+
+/// An Ethernet frame, if it is one: that has to be guessed.
+fn pseudowire(frame: &[u8]) -> Stripped<'_> {
+    match u16_at(frame, 12)? {
+        kind @ (ether::IPV4 | ether::IPV6 | ether::VLAN | ether::QINQ) => {
+            ether_type(kind, skip(frame, 14)?)
+        }
+        _ => Err(NoIp::Other),
+    }
 }
 
 /// PPP, with or without the address and control bytes of HDLC, the protocol in two bytes or one (RFC 1661 §2).

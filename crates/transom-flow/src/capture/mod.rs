@@ -3,7 +3,7 @@
 //! A [`Reader`] takes the bytes of a capture (pcap in all its variants, pcapng, either of them
 //! gzipped) and gives [`Record`]s; a [`Decapsulator`] takes the link header, tags, tunnels and
 //! fragments off a record and gives a [`Frame`](crate::Frame) for the
-//! [`Tracker`](crate::Tracker).
+//! [`Tracker`](crate::Tracker). [`copy`] writes a capture again with comments added to packets.
 //!
 //! ```
 //! use transom_flow::capture::{Decapsulator, Error, Reader};
@@ -35,14 +35,16 @@
 //!
 //! # Where what is
 //!
-//! `source`: bytes, gzip, offsets; `pcap`, `blocks`: the two formats; `reader`: records;
-//! `link`, `wireless`, `tunnel`, `fragments`: what is taken off; `decapsulator`: in which order.
+//! `source`: bytes, gzip, offsets; `pcap`, `blocks`, `framing`: the two formats; `reader`: records;
+//! `link`, `wireless`, `tunnel`, `fragments`: what is taken off; `decapsulator`: in which order; `checksum`.
 
 mod blocks;
 mod checksum;
+mod copy;
 mod decapsulator;
 mod error;
 mod fragments;
+mod framing;
 mod link;
 mod link_type;
 mod pcap;
@@ -52,6 +54,7 @@ mod source;
 mod tunnel;
 mod wireless;
 
+pub use copy::{Copied, CopyError, copy};
 pub use decapsulator::{Counters, Decapsulator};
 pub use error::Error;
 pub use link_type::LinkType;

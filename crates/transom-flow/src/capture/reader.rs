@@ -1,12 +1,13 @@
 //! A capture's bytes to records.
 
-use super::blocks::{self, BYTE_ORDER_MAGIC, Clock, FRAME_LEN, Options, Order, kind, option};
-use super::pcap::{self, Pcap};
+use super::blocks::{self, Clock, Options, Order, kind, option};
+use super::framing::{self, Layout, Start};
+use super::pcap::Pcap;
 use super::source::Source;
-use super::{Error, Format, LinkType, MAX_PACKET_LEN, Record};
+use super::{Error, Format, LinkType, Record};
 use crate::pcapng::Direction;
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::Read;
 use std::net::IpAddr;
 
 /// Interfaces of one section.
@@ -15,9 +16,6 @@ const INTERFACES_MAX: usize = 65_536;
 const NAMES_MAX: usize = 16_384;
 /// Bytes of secrets that wait to be fetched.
 const SECRETS_MAX: usize = 4 << 20;
-/// A packet with its header and options.
-const BLOCK_MAX: usize = MAX_PACKET_LEN + (1 << 20);
-
 /// Where packets of a pcapng section were captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -186,72 +184,48 @@ impl<R: Read> Reader<R> {
     /// [`Error::Truncated`]; [`Error::NotACapture`] if there was less than the start of one. An error
     /// that [`next`](Self::next) gave is not given again.
     pub fn finish(&self) -> Result<(), Error> {
-        let end = self.source.read_end();
-        let is_within = !self.source.bytes().is_empty() || self.source.skipping() > 0;
         match self.state {
             State::Ended => Ok(()),
-            State::Start if end == 0 => Err(Error::not_a_capture("the file is empty")),
-            State::Start => Err(Error::not_a_capture(format!(
-                "{} are too few",
-                crate::words::count(end, "byte")
-            ))),
-            State::Pcap(..) | State::Pcapng(_) if is_within => Err(Error::Truncated {
-                offset: self.at,
-                present: end - self.at,
-            }),
-            State::Pcap(..) | State::Pcapng(_) if self.source.is_gzip_cut() => {
-                Err(Error::Truncated {
-                    offset: end,
-                    present: 0,
-                })
-            }
-            State::Pcap(..) | State::Pcapng(_) => Ok(()),
+            State::Start => Err(framing::too_short(&self.source)),
+            State::Pcap(..) | State::Pcapng(_) => framing::end(&self.source, self.at),
         }
     }
 
     fn start(&mut self) -> Result<(), Error> {
-        loop {
-            let is_there = ensure(&mut self.source, 4)?;
-            let Some(magic) = self.source.bytes().first_chunk::<4>().copied() else {
-                debug_assert!(!is_there, "four bytes are a chunk of four bytes");
-                return Ok(());
-            };
-            if self.source.unpack() {
-                continue;
-            }
-            if u32::from_le_bytes(magic) == kind::SECTION_HEADER {
+        match framing::start(&mut self.source) {
+            Ok(Start::TooShort) => {}
+            Ok(Start::Pcapng) => {
                 self.format = Some(Format::Pcapng);
                 self.state = State::Pcapng(Section {
                     number: None,
                     order: Order::Little,
                     interfaces: Vec::new(),
                 });
-                return Ok(());
             }
-            let Some((format, _)) = pcap::format(magic) else {
-                self.state = State::Ended;
-                return Err(Error::not_a_capture(guess(self.source.bytes())));
-            };
-            if !ensure(&mut self.source, pcap::HEADER_LEN)? {
-                return Ok(());
+            Ok(Start::Pcap(pcap)) => {
+                self.format = Some(pcap.format);
+                let interface = Interface {
+                    name: String::new(),
+                    description: String::new(),
+                    link: pcap.link,
+                    snaplen: pcap.snaplen,
+                    fcs_len: pcap.fcs_len,
+                    clock: Clock::MICROS,
+                };
+                self.state = State::Pcap(pcap, interface);
             }
-            let Some(header) = self.source.take(pcap::HEADER_LEN).first_chunk() else {
-                return Ok(());
-            };
-            let pcap = Pcap::new(header).inspect_err(|_| self.state = State::Ended)?;
-            self.at = self.source.offset();
-            self.format = Some(format);
-            let interface = Interface {
-                name: String::new(),
-                description: String::new(),
-                link: pcap.link,
-                snaplen: pcap.snaplen,
-                fcs_len: pcap.fcs_len,
-                clock: Clock::MICROS,
-            };
-            self.state = State::Pcap(pcap, interface);
-            return Ok(());
+            Err(error) => return Err(self.fail(error)),
         }
+        Ok(())
+    }
+
+    /// Ends reading, unless it was the system that failed and it may be tried again.
+    #[cold]
+    fn fail(&mut self, error: Error) -> Error {
+        if !matches!(error, Error::Io { .. }) {
+            self.state = State::Ended;
+        }
+        error
     }
 
     #[inline]
@@ -260,24 +234,13 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         };
         self.at = self.source.offset();
-        let header_len = pcap.packet_header_len();
-        if !ensure(&mut self.source, header_len)? {
-            return Ok(None);
-        }
-        let Some(header) = self.source.bytes().first_chunk() else {
-            return Ok(None);
+        let header = match framing::next_packet(&mut self.source, pcap) {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(self.fail(error)),
         };
-        let header = match pcap.packet(header, self.at) {
-            Ok(header) => header,
-            Err(error) => {
-                self.state = State::Ended;
-                return Err(error);
-            }
-        };
-        if !ensure(&mut self.source, header_len + header.len)? {
-            return Ok(None);
-        }
         self.packets += 1;
+        let header_len = pcap.packet_header_len();
         let block = self.source.take(header_len + header.len);
         Ok(Some(Record {
             number: self.packets,
@@ -294,90 +257,53 @@ impl<R: Read> Reader<R> {
     }
 
     fn next_pcapng(&mut self) -> Result<Option<Record<'_>>, Error> {
-        let State::Pcapng(section) = &mut self.state else {
-            return Ok(None);
-        };
-        let found = loop {
+        let (len, order, found) = loop {
+            let State::Pcapng(section) = &mut self.state else {
+                return Ok(None);
+            };
+            // What is passed over is a record that has begun.
+            if self.source.skipping() > 0 && !framing::ensure(&mut self.source, 1)? {
+                return Ok(None);
+            }
             self.at = self.source.offset();
-            let block = match next_block(&mut self.source, &mut section.order) {
+            let block = match framing::next_block(&mut self.source, &mut section.order) {
                 Ok(Some(block)) => block,
                 Ok(None) => return Ok(None),
-                Err(error) => break Err(error),
+                Err(error) => return Err(self.fail(error)),
             };
-            let Some(len) = block.len else {
+            self.packets += u64::from(framing::counts_as_frame(block.kind));
+            let Some(len) = block.whole else {
                 self.passed_over += 1;
+                self.source.skip(u64::from(block.claimed));
                 continue;
             };
-            let order = section.order;
-            let bytes = self.source.take(len);
-            let body = bytes.get(8..len - 4).unwrap_or_default();
-            match block.kind {
-                kind::ENHANCED_PACKET | kind::PACKET | kind::SIMPLE_PACKET => {
-                    let fields = packet(block.kind, body, section, self.at);
-                    break fields.map(|fields| (fields, len, order));
+            let result = if framing::is_packet(block.kind) {
+                let body = body(self.source.take(len));
+                match section.packet(block.kind, body) {
+                    Ok(found) => break (len, section.order, found),
+                    Err(what) => Err(what),
                 }
-                kind::SECTION_HEADER => {
-                    section.number = Some(section.number.map_or(0, |n| n.saturating_add(1)));
-                    section.interfaces.clear();
-                }
-                kind::INTERFACE_DESCRIPTION => {
-                    if section.interfaces.len() >= INTERFACES_MAX {
-                        break Err(Error::broken(
-                            self.at,
-                            "more than 65,536 interfaces are described",
-                        ));
-                    }
-                    section.interfaces.push(blocks::interface(body, order));
-                }
-                kind::NAME_RESOLUTION => {
-                    self.names.extend(blocks::names(body, order));
-                    let excess = self.names.len().saturating_sub(NAMES_MAX);
-                    self.names.drain(..excess);
-                }
-                kind::DECRYPTION_SECRETS => {
-                    let len = usize::try_from(order.u32(body, 4)).unwrap_or(usize::MAX);
-                    let data = body.get(8..).unwrap_or_default();
-                    let data = data.get(..len).unwrap_or(data).to_vec();
-                    self.secrets_len += data.len();
-                    self.secrets.push_back(Secrets {
-                        kind: order.u32(body, 0),
-                        data,
-                    });
-                    while self.secrets_len > SECRETS_MAX
-                        && let Some(oldest) = self.secrets.pop_front()
-                    {
-                        self.secrets_len -= oldest.data.len();
-                    }
-                }
-                kind => {
-                    self.passed_over += 1;
-                    self.packets += u64::from(counts_as_frame(kind));
-                }
+            } else {
+                self.other(block.kind, len)
+            };
+            if let Err(what) = result {
+                let error = Error::broken(self.at, what);
+                return Err(self.fail(error));
             }
         };
-        let (fields, len, order) = match found {
-            Ok(found) => found,
-            Err(error) => {
-                self.state = State::Ended;
-                return Err(error);
-            }
-        };
-        self.packets += 1;
-        let State::Pcapng(section) = &self.state else {
-            return Ok(None);
-        };
-        let bytes = self.source.taken(len);
-        let at = |range: core::ops::Range<usize>| bytes.get(range).unwrap_or_default();
-        let options = Options::new(at(fields.options_at..len - 4), order);
+        let body = body(self.source.taken(len));
+        let layout = found.layout;
+        let data = body.get(layout.data_at..layout.data_at + layout.len);
+        let options = Options::new(body.get(layout.options_at..).unwrap_or_default(), order);
         Ok(Some(Record {
             number: self.packets,
-            time: fields.clock.time(fields.count),
-            link: fields.link,
-            section: section.number.unwrap_or(0),
-            interface: fields.interface,
-            data: at(fields.data_at..fields.data_at + fields.len),
-            orig_len: fields.orig_len,
-            snaplen: fields.snaplen,
+            time: found.clock.time(found.count),
+            link: found.link,
+            section: found.section,
+            interface: found.interface,
+            data: data.unwrap_or_default(),
+            orig_len: layout.orig_len,
+            snaplen: found.snaplen,
             direction: if options.is_empty() {
                 Direction::Unknown
             } else {
@@ -386,190 +312,115 @@ impl<R: Read> Reader<R> {
             options,
         }))
     }
-}
 
-fn ensure<R: Read>(source: &mut Source<R>, want: usize) -> Result<bool, Error> {
-    source.ensure(want).map_err(|error| io_error(source, error))
-}
-
-#[cold]
-fn io_error<R: Read>(source: &Source<R>, error: io::Error) -> Error {
-    let offset = source.read_end();
-    // What the unpacker says of damaged bytes.
-    if source.is_gzip()
-        && matches!(
-            error.kind(),
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
-        )
-    {
-        return Error::broken(offset, format!("what follows cannot be unpacked: {error}"));
-    }
-    Error::Io {
-        offset,
-        source: error,
-    }
-}
-
-/// Whether Wireshark gives a block of this kind a frame number.
-const fn counts_as_frame(_kind: u32) -> bool {
-    false
-}
-
-/// A block at the front of the source.
-pub(super) struct Block {
-    pub(super) kind: u32,
-    /// Its length in bytes; none if it was too long to be read, and is passed over.
-    pub(super) len: Option<usize>,
-}
-
-/// Brings the next block into the buffer; none if it is not whole yet.
-#[inline]
-pub(super) fn next_block<R: Read>(
-    source: &mut Source<R>,
-    order: &mut Order,
-) -> Result<Option<Block>, Error> {
-    if !ensure(source, FRAME_LEN)? {
-        return Ok(None);
-    }
-    let offset = source.offset();
-    let Some(head) = source.bytes().first_chunk::<FRAME_LEN>() else {
-        return Ok(None);
-    };
-    let kind = order.u32(head, 0);
-    if kind == kind::SECTION_HEADER {
-        *order = if Order::Little.u32(head, 8) == BYTE_ORDER_MAGIC {
-            Order::Little
-        } else if Order::Big.u32(head, 8) == BYTE_ORDER_MAGIC {
-            Order::Big
-        } else {
-            return Err(Error::broken(
-                offset,
-                "a section header without the byte-order magic",
-            ));
+    /// Takes in a block that is no packet.
+    fn other(&mut self, kind: u32, len: usize) -> Result<(), String> {
+        let State::Pcapng(section) = &mut self.state else {
+            return Ok(());
         };
-    }
-    let claimed = order.u32(head, 4);
-    let len = usize::try_from(claimed).unwrap_or(usize::MAX);
-    if len < FRAME_LEN || !len.is_multiple_of(4) {
-        return Err(Error::broken(
-            offset,
-            format!("a block that claims {claimed} bytes"),
-        ));
-    }
-    if len > BLOCK_MAX {
-        let must_be_read = matches!(
-            kind,
-            kind::SECTION_HEADER
-                | kind::INTERFACE_DESCRIPTION
-                | kind::PACKET
-                | kind::SIMPLE_PACKET
-                | kind::ENHANCED_PACKET
-        );
-        if must_be_read {
-            return Err(Error::broken(
-                offset,
-                format!("a block of type {kind:#x} that claims {claimed} bytes"),
-            ));
+        let order = section.order;
+        let body = body(self.source.take(len));
+        match kind {
+            kind::SECTION_HEADER => {
+                section.number = Some(section.number.map_or(0, |n| n.saturating_add(1)));
+                section.interfaces.clear();
+            }
+            kind::INTERFACE_DESCRIPTION if section.interfaces.len() >= INTERFACES_MAX => {
+                return Err("more than 65,536 interfaces are described".into());
+            }
+            kind::INTERFACE_DESCRIPTION => {
+                section.interfaces.push(blocks::interface(body, order));
+            }
+            kind::NAME_RESOLUTION => {
+                self.names.extend(blocks::names(body, order));
+                let excess = self.names.len().saturating_sub(NAMES_MAX);
+                self.names.drain(..excess);
+            }
+            kind::DECRYPTION_SECRETS => {
+                let len = usize::try_from(order.u32(body, 4)).unwrap_or(usize::MAX);
+                let data = body.get(8..).unwrap_or_default();
+                let data = data.get(..len).unwrap_or(data).to_vec();
+                self.secrets_len += data.len();
+                let kind = order.u32(body, 0);
+                self.secrets.push_back(Secrets { kind, data });
+                while self.secrets_len > SECRETS_MAX
+                    && let Some(oldest) = self.secrets.pop_front()
+                {
+                    self.secrets_len -= oldest.data.len();
+                }
+            }
+            _ => self.passed_over += 1,
         }
-        source.skip(u64::from(claimed));
-        return Ok(Some(Block { kind, len: None }));
+        Ok(())
     }
-    if !ensure(source, len)? {
-        return Ok(None);
-    }
-    let behind = order.u32(source.bytes(), len - 4);
-    if behind != claimed {
-        return Err(Error::broken(
-            offset,
-            format!("a block that claims {claimed} bytes in front and {behind} behind"),
-        ));
-    }
-    Ok(Some(Block {
-        kind,
-        len: Some(len),
-    }))
 }
 
-/// What a packet block says; places count from the start of the block.
-struct Fields {
+/// What a packet block says.
+struct Found {
+    section: u32,
     interface: u32,
     link: LinkType,
     snaplen: u32,
     clock: Clock,
     count: u64,
-    data_at: usize,
-    len: usize,
-    orig_len: u32,
-    options_at: usize,
+    layout: Layout,
 }
 
-#[inline]
-fn packet(kind: u32, body: &[u8], section: &Section, offset: u64) -> Result<Fields, Error> {
-    let order = section.order;
-    let word = |at| order.u32(body, at);
-    let is_simple = kind == kind::SIMPLE_PACKET;
-    let header_len = if is_simple { 4 } else { 20 };
-    if body.len() < header_len {
-        return Err(Error::broken(offset, "a packet block without its header"));
-    }
-    let number = match kind {
-        kind::PACKET => u32::from(order.u16(body, 0)),
-        kind::SIMPLE_PACKET => 0,
-        _ => word(0),
-    };
-    let interface = usize::try_from(number)
-        .ok()
-        .and_then(|n| section.interfaces.get(n));
-    let Some(interface) = interface else {
-        return Err(Error::broken(
-            offset,
-            format!("a packet of interface {number}, which is not described"),
-        ));
-    };
-    let room = body.len() - header_len;
-    let (count, len, orig_len) = if is_simple {
-        let orig_len = word(0);
-        let limit = if interface.snaplen == 0 {
-            orig_len
-        } else {
-            orig_len.min(interface.snaplen)
+impl Section {
+    #[inline]
+    fn packet(&self, kind: u32, body: &[u8]) -> Result<Found, String> {
+        let order = self.order;
+        let (number, count) = match kind {
+            kind::SIMPLE_PACKET => (0, 0),
+            kind::PACKET => (u32::from(order.u16(body, 0)), self.count(body)),
+            _ => (order.u32(body, 0), self.count(body)),
         };
-        // Its length is not told: all that fits.
-        (
-            0,
-            limit.min(u32::try_from(room).unwrap_or(u32::MAX)),
-            orig_len,
-        )
-    } else {
-        (
-            u64::from(word(4)) << 32 | u64::from(word(8)),
-            word(12),
-            word(16),
-        )
-    };
-    let captured = usize::try_from(len).unwrap_or(usize::MAX);
-    if captured > room.min(MAX_PACKET_LEN) {
-        return Err(Error::broken(
-            offset,
-            format!("a packet that claims {len} bytes in a block with {room}"),
-        ));
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        let Some(interface) = self.interfaces.get(index) else {
+            return Err(undescribed(number));
+        };
+        let Some(layout) = framing::layout(kind, body, order, interface.snaplen) else {
+            return Err(misfit(order.u32(body, 12), body.len()));
+        };
+        Ok(Found {
+            section: self.number.unwrap_or(0),
+            interface: number,
+            link: interface.link,
+            snaplen: interface.snaplen,
+            clock: interface.clock,
+            count,
+            layout,
+        })
     }
-    let data_at = 8 + header_len;
-    Ok(Fields {
-        interface: number,
-        link: interface.link,
-        snaplen: interface.snaplen,
-        clock: interface.clock,
-        count,
-        data_at,
-        len: captured,
-        orig_len: orig_len.max(len),
-        options_at: if is_simple {
-            data_at + room
-        } else {
-            data_at + captured.next_multiple_of(4)
-        },
-    })
+
+    fn count(&self, body: &[u8]) -> u64 {
+        let half = |at| u64::from(self.order.u32(body, at));
+        (half(4) << 32) | half(8)
+    }
+}
+
+#[cold]
+fn undescribed(number: u32) -> String {
+    format!("a packet of interface {number}, which is not described")
+}
+
+#[cold]
+fn misfit(len: u32, room: usize) -> String {
+    if room < 20 {
+        return "a packet block without its header".into();
+    }
+    format!(
+        "a packet that claims {len} bytes in a block with room for {}",
+        room - 20
+    )
+}
+
+/// What a block holds between its lengths.
+#[inline]
+fn body(block: &[u8]) -> &[u8] {
+    block
+        .get(8..block.len().saturating_sub(4))
+        .unwrap_or_default()
 }
 
 fn direction(options: Options<'_>, order: Order) -> Direction {
@@ -581,31 +432,4 @@ fn direction(options: Options<'_>, order: Order) -> Direction {
         Some(0b10) => Direction::Out,
         _ => Direction::Unknown,
     }
-}
-
-/// What bytes that are no capture look like.
-fn guess(bytes: &[u8]) -> &'static str {
-    const KNOWN: [(&[u8], &str); 10] = [
-        (b"\xfd7zXZ\0", "it is compressed with xz; unpack it first"),
-        (
-            b"\x28\xb5\x2f\xfd",
-            "it is compressed with zstd; unpack it first",
-        ),
-        (
-            b"\x04\x22\x4d\x18",
-            "it is compressed with lz4; unpack it first",
-        ),
-        (b"BZh", "it is compressed with bzip2; unpack it first"),
-        (b"PK\x03\x04", "it is a zip archive; unpack it first"),
-        (b"\x1f\x8b", "it is gzipped twice; unpack it first"),
-        (
-            b"snoop\0\0\0",
-            "it is a snoop capture; convert it with editcap",
-        ),
-        (b"btsnoop\0", "it is a capture of Bluetooth"),
-        (b"\x7fELF", "it is a program"),
-        (b"#!", "it is a script"),
-    ];
-    let known = KNOWN.iter().find(|(start, _)| bytes.starts_with(start));
-    known.map_or("the first bytes are not those of one", |(_, what)| what)
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use transom_sim::Impairment;
 
 use crate::cmd::explain::args::ExplainArgs;
+use crate::cmd::ss::args::SsArgs;
 
 /// TCP in user space that you can see through.
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Explain(Box<ExplainArgs>),
     /// Play a textbook case with two of our own stacks in virtual time, and draw it
     Demo(DemoArgs),
+    /// List sockets and their states, as ss does
+    Ss(Box<SsArgs>),
 }
 
 /// `transom demo`

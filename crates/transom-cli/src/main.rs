@@ -15,6 +15,7 @@
 mod args;
 mod cmd;
 mod failure;
+mod kernel;
 mod sys;
 mod terminal;
 

@@ -18,16 +18,25 @@ const WIDEST: usize = 132;
 /// on a terminal colour, unless `NO_COLOR` is set, and only ASCII if the locale has no UTF-8.
 pub(crate) fn options<S: AsFd + IsTerminal>(stream: Option<&S>, color: ColorChoice) -> Options {
     let terminal = stream.filter(|stream| stream.is_terminal());
-    let width = terminal.and_then(sys::columns).unwrap_or(WIDTH).min(WIDEST);
-    let colored = match color {
+    let width = terminal.map_or(WIDTH, columns).min(WIDEST);
+    Options::new(width)
+        .ascii(terminal.is_some() && !is_utf8())
+        .color(is_colored(terminal.is_some(), color))
+}
+
+/// How wide a terminal is.
+pub(crate) fn columns(terminal: &impl AsFd) -> usize {
+    sys::columns(terminal).unwrap_or(WIDTH)
+}
+
+/// Whether to use colours on a terminal, or where there is none.
+pub(crate) fn is_colored(terminal: bool, color: ColorChoice) -> bool {
+    match color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         // https://no-color.org
-        ColorChoice::Auto => terminal.is_some() && variable("NO_COLOR").is_none(),
-    };
-    Options::new(width)
-        .ascii(terminal.is_some() && !is_utf8())
-        .color(colored)
+        ColorChoice::Auto => terminal && variable("NO_COLOR").is_none(),
+    }
 }
 
 /// Whether the locale says that the terminal understands UTF-8; without a locale we trust it to.

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod run;
+pub(crate) mod ss;
 
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
@@ -13,5 +14,6 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
         Command::Run(args) => run::run(*args),
         Command::Explain(args) => explain::explain(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Ss(args) => ss::ss(&args),
     }
 }

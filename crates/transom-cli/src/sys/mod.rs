@@ -7,12 +7,14 @@
 
 mod descriptor;
 mod device;
+mod names;
 mod process;
 mod signal;
 mod socket;
 
 pub(crate) use descriptor::{adopt, close_all_but, inherited, release, watch_readable};
 pub(crate) use device::{attach_tun, columns};
+pub(crate) use names::host_name;
 pub(crate) use process::{
     ChildState, Forked, exec, fork, fork_sibling, leave, process_descriptor,
     raise_descriptor_limit, wait_for,

@@ -1,20 +1,12 @@
 //! The program's own ends of its connections, asked from the kernel (sock_diag) inside.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
-use netlink_packet_sock_diag::SockDiagMessage;
-use netlink_packet_sock_diag::inet::nlas::Nla;
-use netlink_packet_sock_diag::inet::{
-    ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags,
-};
-use nix::sys::socket::{MsgFlags, recv, send};
-
-use super::tcp_info::TcpInfo;
+use crate::kernel::inet_diag::{self, Extensions, Family, Protocol, Query, Socket};
+use crate::kernel::netlink::Conversation;
+use crate::kernel::tcp_info::TcpInfo;
 
 /// A kernel state number of include/net/tcp_states.h, as `ss` names it through our own [`State`].
 pub(crate) type State = transom_tcp::State;
@@ -40,29 +32,25 @@ pub(crate) struct KernelSocket {
 
 /// The conversation with the kernel.
 pub(crate) struct Diag {
-    socket: OwnedFd,
-    sequence: u32,
-    buffer: Vec<u8>,
+    kernel: inet_diag::Diag,
 }
-
-/// As large as the kernel's largest answer datagram.
-const BUFFER: usize = 64 * 1024;
 
 impl Diag {
     /// Takes a NETLINK_SOCK_DIAG socket of the namespace to look at.
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self {
-            socket,
-            sequence: 0,
-            buffer: vec![0; BUFFER],
+            kernel: inet_diag::Diag::over(Conversation::over(socket)),
         }
     }
 
     /// Every TCP socket, both families.
     pub(crate) fn all(&mut self) -> io::Result<Vec<KernelSocket>> {
         let mut sockets = Vec::new();
-        for id in [SocketId::new_v4(), SocketId::new_v6()] {
-            sockets.extend(self.ask(id, NLM_F_DUMP)?);
+        for family in [Family::V4, Family::V6] {
+            self.kernel.list(&query(family), |socket| {
+                sockets.extend(kernel_socket(socket));
+                Ok(())
+            })?;
         }
         Ok(sockets)
     }
@@ -73,116 +61,36 @@ impl Diag {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> io::Result<Option<KernelSocket>> {
-        let id = SocketId {
-            source_port: local.port(),
-            destination_port: peer.port(),
-            source_address: local.ip(),
-            destination_address: peer.ip(),
-            interface_id: 0,
-            // INET_DIAG_NOCOOKIE
-            cookie: [0xff; 8],
-        };
-        match self.ask(id, 0) {
-            Ok(sockets) => Ok(sockets.into_iter().next()),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn ask(&mut self, socket_id: SocketId, flags: u16) -> io::Result<Vec<KernelSocket>> {
-        self.sequence += 1;
-        let family = if socket_id.source_address.is_ipv4() {
-            libc::AF_INET
-        } else {
-            libc::AF_INET6
-        };
-        let protocol = u8::try_from(libc::IPPROTO_TCP).unwrap_or(6);
-        let request = InetRequest {
-            family: u8::try_from(family).unwrap_or_default(),
-            protocol,
-            extensions: ExtensionFlags::INFO,
-            states: StateFlags::all(),
-            socket_id,
-        };
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        header.sequence_number = self.sequence;
-        let payload = NetlinkPayload::from(SockDiagMessage::InetRequest(request));
-        let mut packet = NetlinkMessage::new(header, payload);
-        packet.finalize();
-        let mut bytes = vec![0; packet.buffer_len()];
-        packet.serialize(&mut bytes);
-        send(self.socket.as_raw_fd(), &bytes, MsgFlags::empty())?;
-        let mut sockets = Vec::new();
-        loop {
-            let length = recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::empty())?;
-            let mut rest = self.buffer.get(..length).unwrap_or_default();
-            while !rest.is_empty() {
-                let answer = NetlinkMessage::<SockDiagMessage>::deserialize(rest)
-                    .map_err(io::Error::other)?;
-                let length = usize::try_from(answer.header.length)
-                    .unwrap_or(0)
-                    .next_multiple_of(4);
-                rest = rest.get(length.max(4)..).unwrap_or_default();
-                if answer.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match answer.payload {
-                    NetlinkPayload::Done(_) => return Ok(sockets),
-                    NetlinkPayload::Error(error) => return Err(error.to_io()),
-                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                        sockets.extend(kernel_socket(&response));
-                        if flags & NLM_F_DUMP == 0 {
-                            return Ok(sockets);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
+        let mut found = None;
+        let query = query(Family::of(local.ip()));
+        self.kernel.find(&query, local, peer, |socket| {
+            found = kernel_socket(socket);
+        })?;
+        Ok(found)
     }
 }
 
-fn kernel_socket(response: &InetResponse) -> Option<KernelSocket> {
-    let header = &response.header;
+fn query(family: Family) -> Query<'static> {
+    Query {
+        protocol: Protocol::Tcp,
+        family,
+        states: u32::MAX,
+        extensions: Extensions::INFO_ONLY,
+        bytecode: &[],
+    }
+}
+
+fn kernel_socket(socket: &Socket<'_>) -> Option<KernelSocket> {
     // A socket of both families shows IPv4 addresses in IPv6 form.
-    let plain = |address: IpAddr, port| SocketAddr::new(address.to_canonical(), port);
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     Some(KernelSocket {
-        local: plain(
-            header.socket_id.source_address,
-            header.socket_id.source_port,
-        ),
-        peer: plain(
-            header.socket_id.destination_address,
-            header.socket_id.destination_port,
-        ),
-        state: state_of(header.state)?,
-        recv_queue: header.recv_queue,
-        send_queue: header.send_queue,
-        inode: header.inode,
-        info: response.nlas.iter().find_map(|nla| match nla {
-            Nla::TcpInfo(bytes) => Some(TcpInfo::parse(bytes)),
-            _ => None,
-        }),
-    })
-}
-
-/// include/net/tcp_states.h
-fn state_of(number: u8) -> Option<State> {
-    Some(match number {
-        1 => State::Established,
-        2 => State::SynSent,
-        // TCP_SYN_RECV and TCP_NEW_SYN_RECV
-        3 | 12 => State::SynReceived,
-        4 => State::FinWait1,
-        5 => State::FinWait2,
-        6 => State::TimeWait,
-        7 => State::Closed,
-        8 => State::CloseWait,
-        9 => State::LastAck,
-        10 => State::Listen,
-        11 => State::Closing,
-        _ => return None,
+        local: plain(socket.identity.local),
+        peer: plain(socket.identity.peer),
+        state: socket.state.tcp()?,
+        recv_queue: socket.recv_queue,
+        send_queue: socket.send_queue,
+        inode: socket.inode,
+        info: socket.attributes.info().map(TcpInfo::parse),
     })
 }
 

@@ -15,7 +15,7 @@ use transom::{
 use super::activity::{Activity, Counted};
 use super::destination::Destinations;
 use super::observe::{Observer, Seen};
-use super::tcp_info::TcpInfo;
+use crate::kernel::tcp_info::TcpInfo;
 use crate::sys;
 
 /// What leg B of a connection was.

@@ -26,7 +26,6 @@ mod publish;
 mod report;
 mod sandbox;
 mod signals;
-mod tcp_info;
 mod udp;
 mod watch;
 

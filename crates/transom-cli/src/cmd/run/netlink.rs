@@ -7,8 +7,8 @@ use std::io;
 use std::net::IpAddr;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NetlinkDeserializable, NetlinkHeader,
+    NetlinkSerializable,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
@@ -20,25 +20,19 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
+
+use crate::kernel::netlink::Conversation;
 
 /// A connection to the kernel's routing tables of the network namespace that it was opened in.
 pub(crate) struct Netlink {
-    socket: Socket,
-    sequence: u32,
+    talk: Conversation,
 }
 
 impl Netlink {
     /// Opens a connection in the current network namespace.
     pub(crate) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self {
-            socket,
-            sequence: 0,
-        })
+        let talk = Conversation::open(libc::NETLINK_ROUTE)?;
+        Ok(Self { talk })
     }
 
     /// Every route of `family` in every table.
@@ -194,50 +188,25 @@ impl Netlink {
         self.exchange(message, flags | NLM_F_ACK).map(drop)
     }
 
-    /// Sends one request and collects its answers until the kernel says that it has finished.
+    /// Sends one request and collects its answers.
     fn exchange(
         &mut self,
         message: RouteNetlinkMessage,
         flags: u16,
     ) -> io::Result<Vec<RouteNetlinkMessage>> {
-        self.sequence += 1;
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        header.sequence_number = self.sequence;
-        let mut packet = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        packet.finalize();
-        let mut bytes = vec![0; packet.buffer_len()];
-        packet.serialize(&mut bytes);
-        self.socket.send(&bytes, 0)?;
-        let ends_with_first = flags & (NLM_F_DUMP | NLM_F_ACK) == 0;
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
         let mut answers = Vec::new();
-        loop {
-            let (datagram, _) = self.socket.recv_from_full()?;
-            let mut rest = datagram.as_slice();
-            while !rest.is_empty() {
-                let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+        self.talk
+            .ask(message.message_type(), flags, &bytes, |answer| {
+                let mut header = NetlinkHeader::default();
+                header.message_type = answer.kind;
+                let answer = RouteNetlinkMessage::deserialize(&header, answer.payload)
                     .map_err(io::Error::other)?;
-                let length = usize::try_from(answer.header.length)
-                    .unwrap_or(0)
-                    .next_multiple_of(4);
-                rest = rest.get(length.max(4)..).unwrap_or_default();
-                if answer.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match answer.payload {
-                    NetlinkPayload::Done(_) => return Ok(answers),
-                    NetlinkPayload::Error(error) if error.code.is_some() => {
-                        return Err(error.to_io());
-                    }
-                    NetlinkPayload::Error(_) => return Ok(answers),
-                    NetlinkPayload::InnerMessage(inner) => answers.push(inner),
-                    _ => {}
-                }
-            }
-            if ends_with_first && !answers.is_empty() {
-                return Ok(answers);
-            }
-        }
+                answers.push(answer);
+                Ok(())
+            })?;
+        Ok(answers)
     }
 }
 

@@ -23,8 +23,8 @@ use super::Facts;
 use crate::cmd::run::diag::KernelSocket;
 use crate::cmd::run::legs::Leg;
 use crate::cmd::run::observe::Collected;
-use crate::cmd::run::tcp_info::TcpInfo;
 use crate::failure::Outcome;
+use crate::kernel::tcp_info::TcpInfo;
 
 /// The whole run, with a final newline.
 pub(super) fn run(collected: &Collected, facts: &Facts<'_>) -> String {

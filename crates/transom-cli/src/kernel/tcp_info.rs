@@ -29,25 +29,62 @@ pub(crate) struct TcpInfo {
     pub(crate) min_rtt: Duration,
 }
 
+/// The structure as the kernel gives it, field by field; fields that an older kernel does not have are
+/// zero. Offsets are those of include/uapi/linux/tcp.h.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'a>(pub(crate) &'a [u8]);
+
+impl Raw<'_> {
+    /// A field of one byte.
+    pub(crate) fn byte(self, at: usize) -> u8 {
+        self.0.get(at).copied().unwrap_or_default()
+    }
+
+    /// A field of four bytes.
+    pub(crate) fn word(self, at: usize) -> u32 {
+        u32::from_ne_bytes(self.field(at))
+    }
+
+    /// A field of eight bytes.
+    pub(crate) fn long(self, at: usize) -> u64 {
+        u64::from_ne_bytes(self.field(at))
+    }
+
+    fn field<const N: usize>(self, at: usize) -> [u8; N] {
+        let field = self.0.get(at..).and_then(|rest| rest.first_chunk());
+        field.copied().unwrap_or([0; N])
+    }
+
+    /// tcpi_last_data_sent, ms ago.
+    pub(crate) fn last_data_sent(self) -> u32 {
+        self.word(44)
+    }
+
+    /// tcpi_last_data_recv, ms ago. A FIN counts as data here.
+    pub(crate) fn last_data_recv(self) -> u32 {
+        self.word(52)
+    }
+
+    /// tcpi_last_ack_recv, ms ago.
+    pub(crate) fn last_ack_recv(self) -> u32 {
+        self.word(56)
+    }
+
+    /// tcpi_notsent_bytes: written, and not sent for lack of window.
+    pub(crate) fn notsent_bytes(self) -> u32 {
+        self.word(144)
+    }
+}
+
 /// TCP_INFINITE_SSTHRESH
 const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 
 impl TcpInfo {
     /// Reads the fields that are there: older kernels give a shorter structure.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
-        let word = |at: usize| {
-            let field = bytes
-                .get(at..at + 4)
-                .and_then(|field| field.try_into().ok());
-            u32::from_ne_bytes(field.unwrap_or_default())
-        };
-        let long = |at: usize| {
-            let field = bytes
-                .get(at..at + 8)
-                .and_then(|field| field.try_into().ok());
-            u64::from_ne_bytes(field.unwrap_or_default())
-        };
-        let micros = |at: usize| Duration::from_micros(u64::from(word(at)));
+        let raw = Raw(bytes);
+        let word = |at| raw.word(at);
+        let micros = |at| Duration::from_micros(u64::from(word(at)));
         let ssthresh = word(76);
         Self {
             rto: micros(8),
@@ -58,8 +95,8 @@ impl TcpInfo {
             ssthresh_segs: (ssthresh < INFINITE_SSTHRESH).then_some(ssthresh),
             cwnd_segs: word(80),
             retransmitted_segs: word(100),
-            bytes_acked: long(120),
-            bytes_received: long(128),
+            bytes_acked: raw.long(120),
+            bytes_received: raw.long(128),
             // The kernel reports "not measured" as all ones.
             min_rtt: if word(148) == u32::MAX {
                 Duration::ZERO

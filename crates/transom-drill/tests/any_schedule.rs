@@ -152,6 +152,7 @@ fn play(seed: u64) {
         }
         config = config
             .sack(random.below(4) > 0)
+            .rack(random.below(4) > 0)
             .timestamps(random.below(4) > 0)
             .window_scaling(random.below(4) > 0)
             .nodelay(random.below(2) == 0);

@@ -9,7 +9,7 @@ use transom_wire::tcp::Flags;
 use crate::congestion::{AckInfo, LossInfo, LossKind};
 use crate::env::Env;
 use crate::event::Event;
-use crate::recovery::{AckInput, AckOutcome};
+use crate::recovery::{AckInput, AckOutcome, RoundTrip};
 use crate::segment::Segment;
 use crate::send::Fin;
 use crate::tcb::Tcb;
@@ -47,15 +47,14 @@ impl Tcb {
             if self.ecn.hold && !env.timers.is_set(Timer::Persist) {
                 // RFC 3168 §6.1.2 ECN-9: a window of one segment cannot be reduced further, so that
                 // the next segment waits for the retransmission timer.
-                env.timers.set(Timer::Retransmit, now + self.rtt.rto());
+                self.set_retransmit_timer(env, now + self.rtt.rto());
             }
         }
     }
 
     /// RFC 5681 §2: CC-9.
     fn is_duplicate(&self, segment: &Segment) -> bool {
-        self.snd.in_flight() > 0
-            && segment.is_empty()
+        segment.is_empty()
             && segment.ack == self.snd.una
             && self.scaled_window(segment) == self.snd.wnd
     }
@@ -129,6 +128,8 @@ impl Tcb {
             sack: &segment.options.sack,
             is_duplicate,
             mss: u32::from(mss),
+            echoed: self.echoed(env, segment),
+            round_trip: self.round_trip(),
         });
         if advance > 0 {
             self.snd.advance(segment.ack);
@@ -140,6 +141,15 @@ impl Tcb {
         self.tell_congestion(now, &outcome, before, rtt, mss, echo);
         if outcome.restart_rto && advance > 0 {
             self.restart_retransmit_timer(env, now);
+        }
+        self.await_reordering(env, now, outcome.reorder_deadline);
+    }
+
+    /// What RACK needs to know of the estimator.
+    pub(crate) fn round_trip(&self) -> RoundTrip {
+        RoundTrip {
+            min: self.rtt.min_rtt(),
+            smoothed: self.rtt.srtt(),
         }
     }
 
@@ -170,7 +180,7 @@ impl Tcb {
         Some(rtt)
     }
 
-    fn tell_congestion(
+    pub(crate) fn tell_congestion(
         &mut self,
         now: Instant,
         outcome: &AckOutcome,
@@ -194,6 +204,17 @@ impl Tcb {
                     mss: u64::from(mss),
                 });
             }
+            self.ecn.on_reduction(self.snd.nxt, false);
+        } else if outcome.probe_repaired {
+            // RFC 8985 §7.4.2 TLP-6: as for a fast retransmit, all at once.
+            self.congestion.on_loss(&LossInfo {
+                now,
+                kind: LossKind::FastRetransmit,
+                flight_size: self.recovery.flight_size() + u64::from(outcome.newly_acked),
+                mss: u64::from(mss),
+            });
+            self.congestion
+                .on_recovery_exit(now, self.recovery.flight_size());
             self.ecn.on_reduction(self.snd.nxt, false);
         } else if echo && self.ecn.may_reduce() && !self.is_recovering() {
             self.congestion.on_loss(&LossInfo {

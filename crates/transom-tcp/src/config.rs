@@ -25,6 +25,9 @@ pub struct Config {
     pub timestamps: bool,
     /// Offer RFC 2018 selective acknowledgements. Default true.
     pub sack: bool,
+    /// Tell loss by time, and probe the tail (RACK-TLP, RFC 8985), where both ends permit SACK.
+    /// Default true; otherwise RFC 6675 counts duplicates.
+    pub rack: bool,
     /// Offer RFC 7323 window scaling. Default true; without it the window ends at 64 KiB.
     pub window_scaling: bool,
     /// Largest segment to offer and to send (the option TCP_MAXSEG). Default none: the path's.
@@ -94,6 +97,7 @@ impl Default for Config {
             send_buffer: 4 << 20,
             timestamps: true,
             sack: true,
+            rack: true,
             window_scaling: true,
             max_segment: None,
             congestion: Algorithm::Cubic,
@@ -189,6 +193,7 @@ setters! {
     send_buffer: usize,
     timestamps: bool,
     sack: bool,
+    rack: bool,
     window_scaling: bool,
     max_segment: Option<u16>,
     congestion: Algorithm,

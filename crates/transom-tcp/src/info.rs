@@ -150,6 +150,8 @@ impl ConnectionInfo {
     fn with_tcb(self, env: &Env, tcb: &Tcb) -> Self {
         let Tcb {
             phase: _,
+            awaited: _,
+            loss_probe_owed: _,
             snd,
             rcv,
             negotiated,

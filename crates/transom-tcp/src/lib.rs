@@ -33,7 +33,7 @@
 //! | §3.7.1 MSS, options | `options.rs` | §3.8.6.3 delayed ACK | `recv/ack.rs` |
 //! | §3.7.4 Nagle | `send/when.rs` | §3.9.2.2 ICMP; 5927, 1191 | `path.rs` |
 //! | §3.10.1-6 calls | `calls.rs` | 2018, 2883 SACK | `recv/assembler.rs` |
-//! | §3.10.7 segment arrives | `arrives/` | 6675, 6582, 9937 recovery | `recovery/` |
+//! | §3.10.7 segment arrives | `arrives/` | 8985, 6675, 6582, 9937 recovery | `recovery/` |
 //! | … its fifth and seventh step | `acknowledged.rs`, `text.rs` | 7323 timestamps, PAWS | `recv/mod.rs`, `arrives/other.rs` |
 //! | §3.10.8 timeouts | `timeouts.rs`, `timer.rs` | 5961 blind attacks | `arrives/other.rs`, `challenge.rs` |
 #![no_std]
@@ -65,6 +65,7 @@ mod options;
 mod path;
 pub mod recovery;
 pub mod recv;
+mod retransmit_timer;
 pub mod rtt;
 mod segment;
 pub mod send;

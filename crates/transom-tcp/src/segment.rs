@@ -130,10 +130,12 @@ pub enum RetransmitCause {
     Timeout,
     /// Three duplicate acknowledgements, or a partial one (RFC 5681, 6582).
     FastRetransmit,
-    /// The SACK scoreboard says that it is lost (RFC 6675).
+    /// The SACK scoreboard says that it is lost (RFC 8985, or RFC 6675).
     Sack,
     /// The one segment that RFC 6675 §4 rule 4 allows to keep acknowledgements coming.
     Rescue,
+    /// The tail was probed before the timer (RFC 8985 §7).
+    TailLossProbe,
     /// The path MTU fell below the size it was sent with.
     Mtu,
 }

@@ -20,6 +20,7 @@ use crate::event::{CloseReason, Event};
 use crate::options::Negotiated;
 use crate::recovery::{DUP_THRESH, Recovery};
 use crate::recv::Receiver;
+use crate::retransmit_timer::Awaited;
 use crate::rtt::{RttConfig, RttEstimator};
 use crate::segment::{Segment, Transmit};
 use crate::send::SendQueue;
@@ -87,6 +88,10 @@ pub(crate) struct Tcb {
     pub(crate) rcv: Receiver,
     pub(crate) negotiated: Negotiated,
     pub(crate) recovery: Recovery,
+    /// What the retransmission timer waits for.
+    pub(crate) awaited: Awaited,
+    /// A tail loss probe is owed.
+    pub(crate) loss_probe_owed: bool,
     pub(crate) congestion: Box<dyn Controller>,
     pub(crate) rtt: RttEstimator,
     pub(crate) ecn: EcnState,
@@ -123,11 +128,17 @@ impl Tcb {
         // RFC 7323 §2.2 WS-4: the window of a SYN is never scaled.
         snd.set_window(u32::from(syn.window), syn.seq, opening.iss);
         let mss = negotiated.eff_snd_mss(&env.config, &env.path, negotiated.fixed_options_len());
+        let mut recovery = Recovery::new(opening.iss, negotiated.sack, DUP_THRESH);
+        if env.config.rack {
+            recovery.use_rack();
+        }
         Self {
             phase: Phase::SynReceived,
             snd,
             rcv: Receiver::new(&env.config, syn.seq, opening.offered, &syn.options, now),
-            recovery: Recovery::new(opening.iss, negotiated.sack, DUP_THRESH),
+            recovery,
+            awaited: Awaited::default(),
+            loss_probe_owed: false,
             congestion: env
                 .config
                 .congestion
@@ -200,6 +211,7 @@ impl Tcb {
         let timed_out = handshake.transmissions > 1 + u8::from(simultaneous);
         if let Some(rtt) = self.handshake_rtt(env, &handshake, segment) {
             self.rtt.on_sample(now, rtt, 1);
+            self.recovery.on_measured();
         } else if timed_out {
             // RFC 6298 §5.7 RTO-9.
             self.rtt.on_syn_timeout();
@@ -317,25 +329,6 @@ impl Tcb {
     /// Owes a reset that leaves this connection as it is.
     pub(crate) fn reply_with(&mut self, reset: Transmit) {
         self.reply = Some(Box::new(reset));
-    }
-
-    /// Starts the retransmission timer if something is outstanding and it does not run.
-    pub(crate) fn start_retransmit_timer(&self, env: &mut Env, now: Instant) {
-        // RFC 6298 §5.1.
-        if !env.timers.is_set(Timer::Retransmit) {
-            env.timers.set(Timer::Retransmit, now + self.rtt.rto());
-        }
-    }
-
-    /// Something new was acknowledged, or everything.
-    pub(crate) fn restart_retransmit_timer(&self, env: &mut Env, now: Instant) {
-        if self.snd.in_flight() == 0 {
-            // RFC 6298 §5.2.
-            env.timers.stop(Timer::Retransmit);
-        } else if !env.timers.is_set(Timer::Persist) {
-            // RFC 6298 §5.3. A closed window is probed instead, until it opens.
-            env.timers.set(Timer::Retransmit, now + self.rtt.rto());
-        }
     }
 
     /// The user timeout counts from the last progress as long as something waits.

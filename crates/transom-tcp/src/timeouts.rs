@@ -8,6 +8,7 @@ use crate::congestion::{LossInfo, LossKind};
 use crate::env::Env;
 use crate::event::{CloseReason, Event};
 use crate::recv::ack::AckOwed;
+use crate::retransmit_timer::Awaited;
 use crate::synsent::SynSent;
 use crate::tcb::{Phase, Tcb};
 use crate::time::Instant;
@@ -61,7 +62,11 @@ impl Tcb {
 
     fn expired(&mut self, env: &mut Env, now: Instant, timer: Timer) {
         match timer {
-            Timer::Retransmit => self.retransmission_timeout(env, now),
+            Timer::Retransmit => match self.awaited {
+                Awaited::Rto => self.retransmission_timeout(env, now),
+                Awaited::Probe => self.probe_timeout(env, now),
+                Awaited::Reordering => self.reordering_timeout(env, now),
+            },
             Timer::Persist => self.persist_timeout(env, now),
             Timer::DelayedAck => {
                 if self.rcv.ack == AckOwed::Delayed {
@@ -110,8 +115,11 @@ impl Tcb {
             }
             self.believe_doubted_mtu(env, now);
             let flight_size = self.recovery.flight_size();
-            let outcome = self.recovery.on_timeout();
-            let mss = u64::from(self.mss(env));
+            let mss = self.mss(env);
+            let outcome = self
+                .recovery
+                .on_timeout(now, self.round_trip(), u32::from(mss));
+            let mss = u64::from(mss);
             let kind = LossKind::Timeout {
                 first: outcome.first,
             };
@@ -126,7 +134,7 @@ impl Tcb {
         env.counters.timeouts = env.counters.timeouts.wrapping_add(1);
         // RFC 6298 §5.5, §5.6.
         self.rtt.backoff();
-        env.timers.set(Timer::Retransmit, now + self.rtt.rto());
+        self.set_retransmit_timer(env, now + self.rtt.rto());
     }
 
     /// RFC 9293 §3.8.3 MUST-20: counts one more retransmission; true when R2 is passed.

@@ -1,7 +1,7 @@
 //! The one place that builds segments (invariant 2): an ordered list of reasons, the first of which
 //! is taken.
 //!
-//! reset or challenge → SYN or SYN-ACK → retransmission → window probe → new data, with the FIN if
+//! reset or challenge → SYN or SYN-ACK → retransmission → window probe → tail loss probe → new data, with the FIN if
 //! it fits → FIN → keep-alive probe → bare acknowledgement
 
 mod again;
@@ -79,6 +79,9 @@ impl Tcb {
                 return Some(again);
             }
             if let Some(probe) = self.window_probe(env, now) {
+                return Some(probe);
+            }
+            if let Some(probe) = self.loss_probe(env, now) {
                 return Some(probe);
             }
             if let Some(data) = self.new_data(env, now, max_payload) {

@@ -81,13 +81,16 @@ impl Recovery {
     }
 
     /// Starts fast recovery if the evidence suffices.
-    pub(super) fn begin_episode(&mut self, input: &AckInput<'_>, outcome: &mut AckOutcome) {
+    pub(super) fn begin_episode(&mut self, mss: u32, outcome: &mut AckOutcome) {
         if self.episode != Episode::None || self.board.is_empty() {
             return;
         }
         let una = self.board.una();
         let enough_duplicates = self.dup_acks >= self.dup_thresh;
-        let begins = if self.sack {
+        let begins = if self.rack.is_some() {
+            // RFC 8985 §6.2 step 5: whatever is found lost.
+            outcome.newly_lost > 0
+        } else if self.sack {
             // RFC 6675 §5 S6675-3: enough duplicates, or IsLost(HighACK + 1); §5.1: not before
             // the last episode's point is passed.
             (enough_duplicates || una.lt(self.board.lost_edge())) && una.ge(self.recover)
@@ -98,9 +101,13 @@ impl Recovery {
         if !begins {
             return;
         }
-        outcome.newly_lost += self.lose_first(input.mss);
+        if self.rack.is_none() {
+            outcome.newly_lost += self.lose_first(mss);
+        }
         outcome.entered_recovery = true;
         self.episode = Episode::Recovery;
+        // TLP-7.
+        self.reset_probe();
         self.recover = self.board.end();
         self.had_partial_ack = false;
         self.start_resending(una);
@@ -115,7 +122,7 @@ impl Recovery {
             self.prr = Some(Box::new(Prr::new(in_flight.saturating_add(arrived))));
         } else {
             // RFC 6582 §3.2 step 2 NR-2: cwnd = ssthresh + 3·SMSS for the segments that left.
-            self.inflation = i64::from(self.dup_thresh) * i64::from(input.mss);
+            self.inflation = i64::from(self.dup_thresh) * i64::from(mss);
             self.limit_inflation();
         }
     }

@@ -1,4 +1,5 @@
-//! What is lost and what may be sent again (RFC 6675; RFC 6582 and RFC 3042 without SACK).
+//! What is lost and what may be sent again (RFC 8985, or RFC 6675 on request; RFC 6582 and RFC 3042
+//! without SACK).
 //!
 //! The conductor reports what was sent and what was acknowledged; this leaf tells whether a
 //! recovery episode begins or ends, how many octets are in the network (`pipe`), and what to
@@ -13,7 +14,9 @@
 //! - With nothing outstanding no heap memory is held.
 
 mod episode;
+mod probe;
 mod prr;
+mod rack;
 mod report;
 mod resend;
 mod run;
@@ -21,8 +24,12 @@ mod scoreboard;
 
 use alloc::boxed::Box;
 
+use probe::Probe;
 use prr::Prr;
-pub use report::{AckInput, AckOutcome, Retransmit, RetransmitCause, SendLimits, TimeoutOutcome};
+use rack::Rack;
+pub use report::{
+    AckInput, AckOutcome, Retransmit, RetransmitCause, RoundTrip, SendLimits, TimeoutOutcome,
+};
 use run::Covered;
 use scoreboard::Scoreboard;
 use transom_wire::{Seq, SeqRange};
@@ -69,6 +76,9 @@ pub struct Recovery {
     timeout_una: Option<Seq>,
     /// Set during fast recovery with SACK.
     prr: Option<Box<Prr>>,
+    /// Set where loss is told by time.
+    rack: Option<Rack>,
+    probe: Probe,
     retransmitted: u64,
 }
 
@@ -94,6 +104,8 @@ impl Recovery {
             rescued: false,
             timeout_una: None,
             prr: None,
+            rack: None,
+            probe: Probe::NONE,
             retransmitted: 0,
         }
     }
@@ -255,27 +267,39 @@ impl Recovery {
         outcome.delivered = acked.delivered.saturating_add(sacked.delivered);
         // RFC 6298 §3 RTO-6 (Karn): a cumulative acknowledgement that covers anything sent twice
         // may have been held up by it, so it measures nothing. A SACK block measures for itself.
-        let cumulative = acked.sent_once.filter(|_| acked.resent_at.is_none());
-        outcome.rtt_sample = cumulative.max(sacked.sent_once);
-        outcome.resent_at = acked.resent_at;
+        let cumulative = acked.sent_once.filter(|_| acked.resent.is_none());
+        outcome.rtt_sample = cumulative
+            .map(|mark| mark.sent)
+            .max(sacked.sent_once.map(|mark| mark.sent));
+        outcome.resent_at = acked.resent.map(|mark| mark.sent);
+        if outcome.rtt_sample.is_some() {
+            self.on_measured();
+        }
         self.count_duplicate(input, advanced, sacked.delivered > 0);
         if advanced {
             self.check_reneging(&mut outcome);
         }
-        if self.sack
+        self.probe_acked(input, &mut outcome);
+        if self.rack.is_some() {
+            let mut arrived = acked;
+            arrived.join(&sacked);
+            self.rack_delivered(&arrived, input, &outcome);
+            self.rack_detect(input.now, &input.round_trip, input.mss, &mut outcome);
+        } else if self.sack
             && let Some(edge) = self.board.loss_edge(self.dup_thresh, input.mss)
         {
             outcome.newly_lost += self.board.lose_before(edge);
         }
         outcome.restart_rto = advanced;
         self.continue_episode(input, advanced, &mut outcome);
-        self.begin_episode(input, &mut outcome);
+        self.begin_episode(input.mss, &mut outcome);
         outcome.limited_transmit = self.limited_segs();
         outcome
     }
 
-    /// The retransmission timer expired: everything not SACKed counts as lost.
-    pub fn on_timeout(&mut self) -> TimeoutOutcome {
+    /// The retransmission timer expired: everything not SACKed counts as lost; with RACK, the first
+    /// segment and what was sent long enough ago.
+    pub fn on_timeout(&mut self, now: Instant, round_trip: RoundTrip, mss: u32) -> TimeoutOutcome {
         // RFC 2018 §8, SACK-10: if the oldest octet is SACKed yet not acknowledged, the receiver
         // has reneged and no SACK information can be trusted. Otherwise it is kept, as RFC 6675
         // §5.1 allows, and only what is missing is sent again.
@@ -293,8 +317,14 @@ impl Recovery {
             // RFC 5681 §3.1 CC-8: not again while the same data times out.
             Episode::Loss => self.timeout_una != Some(una),
         };
-        self.board.lose_all();
         self.episode = Episode::Loss;
+        match self.rack_wait(&round_trip, mss).filter(|_| !reneged) {
+            // RFC 8985 §6.3 RACK-11: what was sent just now may still arrive.
+            Some(wait) => self.board.lose_first_and(mss, |sent| sent + wait <= now),
+            None => self.board.lose_all(),
+        }
+        // TLP-7.
+        self.reset_probe();
         // RFC 6582 §3.2 step 4, RFC 6675 §5.1: no fast retransmit for what was sent before this.
         self.recover = self.board.end();
         self.timeout_una = Some(una);
@@ -320,6 +350,7 @@ impl Recovery {
         self.forced = false;
         self.inflation = 0;
         self.prr = None;
+        self.reset_probe();
         self.dup_acks = 0;
         self.limited_sent = 0;
     }
@@ -351,15 +382,13 @@ impl Recovery {
                 && block.start.gt(self.board.una())
                 && block.end.le(self.board.end());
             if sound {
-                let covered = self.board.sack(block);
-                sum.delivered = sum.delivered.saturating_add(covered.delivered);
-                sum.sent_once = sum.sent_once.max(covered.sent_once);
+                sum.join(&self.board.sack(block));
             }
         }
         sum
     }
 
-    const fn count_duplicate(&mut self, input: &AckInput<'_>, advanced: bool, new_sack: bool) {
+    fn count_duplicate(&mut self, input: &AckInput<'_>, advanced: bool, new_sack: bool) {
         // RFC 6675 §2 S6675-7: with SACK a duplicate is an acknowledgement that reports octets not
         // SACKed before, whatever the window; without, it is RFC 5681's.
         let duplicate = if self.sack {
@@ -367,7 +396,7 @@ impl Recovery {
         } else {
             input.is_duplicate
         };
-        if duplicate && !advanced {
+        if duplicate && !advanced && !self.board.is_empty() {
             self.dup_acks = self.dup_acks.saturating_add(1);
         }
     }

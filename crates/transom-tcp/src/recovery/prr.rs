@@ -73,17 +73,20 @@ impl Recovery {
     pub fn recovery_cwnd(&mut self, outcome: &AckOutcome, ssthresh: u64, mss: u32) -> Option<u64> {
         let in_flight = self.pipe();
         let prr = self.prr.as_mut()?;
-        // RFC 9937 §6.2 PRR-2.
-        if outcome.delivered == 0 {
-            return None;
-        }
+        // RFC 9937 §6.2 PRR-2. A recovery that the reordering timer begins has no acknowledgement
+        // to start from: one segment goes, as in Linux.
+        let delivered = match (outcome.delivered, outcome.entered_recovery) {
+            (0, false) => return None,
+            (0, true) => mss,
+            (delivered, _) => delivered,
+        };
         let safe = outcome.newly_acked > 0 && outcome.newly_lost == 0;
         let limit = Limit {
             ssthresh,
             mss: u64::from(mss),
             safe,
         };
-        let count = prr.send_count(u64::from(outcome.delivered), in_flight, &limit);
+        let count = prr.send_count(u64::from(delivered), in_flight, &limit);
         // PRR-9: the formula's count may be negative; ours stops at zero.
         Some(in_flight.saturating_add(count))
     }

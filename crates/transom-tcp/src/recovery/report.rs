@@ -3,6 +3,7 @@
 use transom_wire::tcp::SackBlocks;
 use transom_wire::{Seq, SeqRange};
 
+pub use super::rack::RoundTrip;
 pub use crate::segment::RetransmitCause;
 use crate::time::Instant;
 
@@ -15,11 +16,15 @@ pub struct AckInput<'a> {
     pub ack: Seq,
     /// Its SACK blocks, unchecked.
     pub sack: &'a SackBlocks,
-    /// A duplicate by RFC 5681 §2: data outstanding, no payload, no SYN or FIN, SEG.ACK = SND.UNA
-    /// and the window unchanged. Used only without SACK.
+    /// A duplicate by RFC 5681 §2, if data is outstanding: no payload, no SYN or FIN, SEG.ACK =
+    /// SND.UNA and the window unchanged.
     pub is_duplicate: bool,
     /// SMSS in octets.
     pub mss: u32,
+    /// The latest time at which the segment that the peer's timestamp echoes can have been sent.
+    pub echoed: Option<Instant>,
+    /// The round trip, for RACK.
+    pub round_trip: RoundTrip,
 }
 
 /// What an acknowledgement changed.
@@ -53,6 +58,13 @@ pub struct AckOutcome {
     pub reneged: bool,
     /// Octets newly believed lost.
     pub newly_lost: u64,
+    /// When something is lost unless it has arrived (RACK): arm the reordering timer.
+    pub reorder_deadline: Option<Instant>,
+    /// A tail loss probe has repaired a loss: the controller is to reduce as for a fast
+    /// retransmit, though no recovery follows (RFC 8985 §7.4.2).
+    pub probe_repaired: bool,
+    /// The tail loss probe's original had arrived too.
+    pub probe_was_needless: bool,
     /// Segments by which limited transmit now exceeds the window (RFC 3042): 0, 1 or 2.
     pub limited_transmit: u32,
 }

@@ -21,7 +21,8 @@ impl Recovery {
 
     /// What to send again when no new data can be sent (RFC 6675 `NextSeg` rules 3 and 4).
     pub fn next_speculative(&mut self, limits: &SendLimits) -> Option<Retransmit> {
-        if !self.sack || !self.is_in_recovery() {
+        // RFC 8985 §9.2: RFC 6675 is not run besides RACK-TLP.
+        if !self.sack || self.rack.is_some() || !self.is_in_recovery() {
             return None;
         }
         self.room(limits, false)?;

@@ -2,6 +2,7 @@
 
 use transom_wire::Seq;
 
+use super::rack::Mark;
 use crate::time::Instant;
 
 /// A stretch of sequence space with one fate.
@@ -93,10 +94,14 @@ pub(super) struct Covered {
     pub(super) octets: u32,
     /// Of these, octets not SACKed before.
     pub(super) delivered: u32,
-    /// When the newest run that was sent exactly once (and not SACKed before) was sent.
-    pub(super) sent_once: Option<Instant>,
-    /// When the newest run that was sent more than once (and not SACKed before) was last sent.
-    pub(super) resent_at: Option<Instant>,
+    /// The newest run that was sent exactly once and not SACKed before.
+    pub(super) sent_once: Option<Mark>,
+    /// The newest run that was sent more than once and not SACKed before.
+    pub(super) resent: Option<Mark>,
+    /// End of the lowest run that was sent exactly once and not SACKed before.
+    pub(super) lowest_once: Option<Seq>,
+    /// End of the highest run not SACKed before.
+    pub(super) highest: Option<Seq>,
 }
 
 impl Covered {
@@ -106,10 +111,40 @@ impl Covered {
             return;
         }
         self.delivered += run.len();
+        let mark = Some(Mark {
+            sent: run.sent,
+            end: run.end,
+        });
         if run.transmissions > 1 {
-            self.resent_at = self.resent_at.max(Some(run.sent));
+            self.resent = Mark::newest(self.resent, mark);
         } else {
-            self.sent_once = self.sent_once.max(Some(run.sent));
+            self.sent_once = Mark::newest(self.sent_once, mark);
+            self.lowest_once = lower(self.lowest_once, Some(run.end));
         }
+        self.highest = higher(self.highest, Some(run.end));
+    }
+
+    /// Takes what another block covers.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.octets = self.octets.saturating_add(other.octets);
+        self.delivered = self.delivered.saturating_add(other.delivered);
+        self.sent_once = Mark::newest(self.sent_once, other.sent_once);
+        self.resent = Mark::newest(self.resent, other.resent);
+        self.lowest_once = lower(self.lowest_once, other.lowest_once);
+        self.highest = higher(self.highest, other.highest);
+    }
+}
+
+fn lower(a: Option<Seq>, b: Option<Seq>) -> Option<Seq> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn higher(a: Option<Seq>, b: Option<Seq>) -> Option<Seq> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        (a, b) => a.or(b),
     }
 }

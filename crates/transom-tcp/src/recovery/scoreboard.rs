@@ -20,6 +20,7 @@ use alloc::collections::VecDeque;
 
 use transom_wire::{Seq, SeqRange};
 
+use super::rack::Mark;
 use super::run::{Counters, Covered, Run};
 use crate::time::Instant;
 
@@ -325,6 +326,76 @@ impl Scoreboard {
         self.due_from = self.una;
     }
 
+    /// RACK: holds for lost what was sent before `newest` and is `overdue`; gives the octets newly
+    /// lost, and when the newest of those was sent that are not overdue yet.
+    ///
+    /// What was never sent twice lies in the order of sending, so the search ends at the first such
+    /// run that is newer (RACK-15).
+    pub(super) fn lose_sent_before(
+        &mut self,
+        newest: Mark,
+        overdue: impl Fn(Instant) -> bool,
+    ) -> (u64, Option<Instant>) {
+        let due_before = self.counters.due;
+        let mut waiting = None;
+        let mut index = 0;
+        while let Some(&run) = self.runs.get(index) {
+            let mark = Mark {
+                sent: run.sent,
+                end: run.end,
+            };
+            if !newest.is_after(mark) {
+                if run.transmissions == 1 {
+                    break;
+                }
+            } else if !run.sacked && !run.is_due() {
+                if overdue(run.sent) {
+                    self.lose_run(index);
+                    if self.merge_into_previous(index) {
+                        continue;
+                    }
+                } else {
+                    waiting = waiting.max(Some(run.sent));
+                }
+            }
+            index += 1;
+        }
+        (self.counters.due.saturating_sub(due_before), waiting)
+    }
+
+    /// RACK after a timeout: holds for lost the first `mss` octets and what is `overdue`.
+    pub(super) fn lose_first_and(&mut self, mss: u32, overdue: impl Fn(Instant) -> bool) {
+        if let Some(&first) = self.runs.front()
+            && !first.sacked
+        {
+            if first.len() > mss {
+                self.split(0, first.start + mss);
+            }
+            self.lose_run(0);
+        }
+        for index in 1..self.runs.len() {
+            if self
+                .runs
+                .get(index)
+                .is_some_and(|run| !run.sacked && !run.is_due() && overdue(run.sent))
+            {
+                self.lose_run(index);
+            }
+        }
+        self.due_from = self.una;
+    }
+
+    /// Holds a run for lost, once more if it was sent again (RACK-10).
+    fn lose_run(&mut self, index: usize) {
+        self.change(index, |run| {
+            run.lost = true;
+            run.resent = false;
+        });
+        if let Some(run) = self.runs.get(index) {
+            self.due_from = self.due_from.min(run.start).max(self.una);
+        }
+    }
+
     /// Holds for lost every run too long for segments of `mss`.
     pub(super) fn lose_longer_than(&mut self, mss: u32) {
         for index in 0..self.runs.len() {
@@ -467,7 +538,7 @@ impl Scoreboard {
             return false;
         };
         let joined = (run.sacked && before.sacked)
-            || (run.same_fate(&before) && (run.sent == before.sent || coalesce));
+            || (run.same_fate(&before) && (run.sent == before.sent || run.is_due() || coalesce));
         if joined {
             // No counter changes: both parts count alike.
             if let Some(before) = self.runs.get_mut(index - 1) {

@@ -74,6 +74,8 @@ impl Sender {
             sack,
             is_duplicate,
             mss: MSS,
+            echoed: None,
+            round_trip: RoundTrip::default(),
         }
     }
 
@@ -319,7 +321,12 @@ fn req_nr_5_a_full_ack_ends_the_episode_and_the_inflation() {
 fn req_nr_6_no_fast_retransmit_after_a_timeout_until_recover_is_passed() {
     let mut sender = Sender::new(u32::MAX - 4000, false);
     sender.send(8);
-    assert!(sender.recovery.on_timeout().first);
+    assert!(
+        sender
+            .recovery
+            .on_timeout(sender.now, RoundTrip::default(), MSS)
+            .first
+    );
     assert_eq!(sender.resend(), Some((0, 1000, Timeout)));
     for _ in 0..7 {
         assert!(!sender.duplicate(0).entered_recovery);
@@ -560,9 +567,19 @@ fn req_s6675_8_a_timeout_in_recovery_starts_over_without_a_second_reduction() {
     let mut other = Sender::new(0, true);
     other.send(12);
     assert!(other.sack(0, &[(8000, 11_000)]).entered_recovery);
-    assert!(!other.recovery.on_timeout().first);
+    assert!(
+        !other
+            .recovery
+            .on_timeout(other.now, RoundTrip::default(), MSS)
+            .first
+    );
     let _ = sender.resend();
-    assert!(sender.recovery.on_timeout().first);
+    assert!(
+        sender
+            .recovery
+            .on_timeout(sender.now, RoundTrip::default(), MSS)
+            .first
+    );
     assert_eq!(sender.recovery.high_rxt(), sender.start, "HighRxt is reset");
     assert_eq!(sender.recovery.pipe(), 0);
     sender.cwnd = 1000;
@@ -580,15 +597,35 @@ fn req_cc_8_repeated_timeouts_of_the_same_data_are_not_first() {
     for sack in [false, true] {
         let mut sender = Sender::new(0, sack);
         sender.send(5);
-        assert!(sender.recovery.on_timeout().first);
+        assert!(
+            sender
+                .recovery
+                .on_timeout(sender.now, RoundTrip::default(), MSS)
+                .first
+        );
         let _ = sender.resend();
-        assert!(!sender.recovery.on_timeout().first);
+        assert!(
+            !sender
+                .recovery
+                .on_timeout(sender.now, RoundTrip::default(), MSS)
+                .first
+        );
         let _ = sender.resend();
-        assert!(!sender.recovery.on_timeout().first);
+        assert!(
+            !sender
+                .recovery
+                .on_timeout(sender.now, RoundTrip::default(), MSS)
+                .first
+        );
         let _ = sender.resend();
         // Progress, and then other data times out.
         assert!(!sender.ack(1000).exited_recovery);
-        assert!(sender.recovery.on_timeout().first);
+        assert!(
+            sender
+                .recovery
+                .on_timeout(sender.now, RoundTrip::default(), MSS)
+                .first
+        );
     }
 }
 
@@ -612,7 +649,9 @@ fn req_rto_6_karn_only_what_was_sent_once_is_measured() {
         let mut sender = Sender::new(0, sack);
         sender.send(3);
         let sent = sender.now;
-        let _ = sender.recovery.on_timeout();
+        let _ = sender
+            .recovery
+            .on_timeout(sender.now, RoundTrip::default(), MSS);
         sender.now += Duration::from_secs(1);
         assert_eq!(sender.resend(), Some((0, 1000, Timeout)));
         let outcome = sender.ack(1000);
@@ -621,7 +660,9 @@ fn req_rto_6_karn_only_what_was_sent_once_is_measured() {
         assert_eq!(sender.ack(3000).rtt_sample, Some(sent));
         // … except together with something sent twice, which may have held it up.
         sender.send(2);
-        let _ = sender.recovery.on_timeout();
+        let _ = sender
+            .recovery
+            .on_timeout(sender.now, RoundTrip::default(), MSS);
         let _ = sender.resend();
         assert_eq!(sender.ack(5000).rtt_sample, None);
     }
@@ -631,7 +672,9 @@ fn req_rto_6_karn_only_what_was_sent_once_is_measured() {
     let sent = sender.now;
     assert_eq!(sender.sack(0, &[(4000, 5000)]).rtt_sample, Some(sent));
     assert_eq!(sender.sack(0, &[(4000, 5000)]).rtt_sample, None, "once");
-    let _ = sender.recovery.on_timeout();
+    let _ = sender
+        .recovery
+        .on_timeout(sender.now, RoundTrip::default(), MSS);
     let _ = sender.resend();
     assert_eq!(
         sender.ack(5000).rtt_sample,
@@ -706,7 +749,12 @@ fn req_sack_9_a_peer_that_reneges_gets_everything_again() {
     assert!(outcome.reneged);
     assert_eq!(sender.recovery.sacked(), 0);
     assert_eq!(sender.recovery.pipe(), 5000);
-    assert!(sender.recovery.on_timeout().first);
+    assert!(
+        sender
+            .recovery
+            .on_timeout(sender.now, RoundTrip::default(), MSS)
+            .first
+    );
     let mut resent = Vec::new();
     while let Some((from, to, cause)) = sender.resend() {
         assert_eq!(cause, Timeout);
@@ -729,7 +777,12 @@ fn req_sack_10_a_timeout_keeps_sack_marks_unless_the_oldest_octet_is_marked() {
     let mut sender = Sender::new(0, true);
     sender.send(6);
     let _ = sender.sack(0, &[(1000, 3000)]);
-    assert!(!sender.recovery.on_timeout().reneged);
+    assert!(
+        !sender
+            .recovery
+            .on_timeout(sender.now, RoundTrip::default(), MSS)
+            .reneged
+    );
     let mut resent = Vec::new();
     while let Some((from, ..)) = sender.resend() {
         resent.push(from);
@@ -877,7 +930,15 @@ fn syn_and_fin_take_part() {
         now,
         false,
     );
-    assert!(recovery.on_timeout().first);
+    assert!(
+        recovery
+            .on_timeout(
+                Instant::from_origin(Duration::from_secs(2)),
+                RoundTrip::default(),
+                MSS
+            )
+            .first
+    );
     let limits = SendLimits {
         mss: MSS,
         limit: 1 << 16,
@@ -899,6 +960,8 @@ fn syn_and_fin_take_part() {
         sack: &SackBlocks::EMPTY,
         is_duplicate: false,
         mss: MSS,
+        echoed: None,
+        round_trip: RoundTrip::default(),
     };
     let outcome = recovery.on_ack(&ack);
     assert!(outcome.exited_recovery && outcome.rtt_sample.is_none());
@@ -1001,7 +1064,7 @@ proptest! {
             if wire.is_empty() {
                 timeouts += 1;
                 prop_assert!(timeouts < 400, "no progress");
-                let _ = sender.recovery.on_timeout();
+                let _ = sender.recovery.on_timeout(sender.now, RoundTrip::default(), MSS);
                 prop_assert!(sender.recovery.has_lost());
                 continue;
             }
@@ -1047,7 +1110,7 @@ proptest! {
                 0 => sender.send(3),
                 1 => { let _ = sender.resend(); }
                 2 => { let _ = sender.speculate(); }
-                3 if !sender.recovery.is_empty() => { let _ = sender.recovery.on_timeout(); }
+                3 if !sender.recovery.is_empty() => { let _ = sender.recovery.on_timeout(sender.now, RoundTrip::default(), MSS); }
                 4 => sender.recovery.on_mtu_decrease(700),
                 _ => {
                     let blocks: Vec<_> =

@@ -127,7 +127,7 @@ fn req_ts_10_many_samples_per_flight_weigh_less_each() {
 }
 
 #[test]
-fn the_minimum_ages_out_of_its_window() {
+fn req_rack_2_the_minimum_ages_out_of_its_window() {
     let mut rtt = plain();
     let minute = Duration::from_secs(60);
     rtt.on_sample(at(ms(0)), ms(10), 1);

@@ -70,7 +70,7 @@ impl Tcb {
         }
     }
 
-    fn send_again(
+    pub(super) fn send_again(
         &mut self,
         env: &mut Env,
         now: Instant,

@@ -4,7 +4,7 @@ use transom_wire::SeqRange;
 use transom_wire::tcp::Flags;
 
 use crate::env::Env;
-use crate::segment::{Transmit, TransmitKind};
+use crate::segment::{RetransmitCause, Transmit, TransmitKind};
 use crate::send::Fin;
 use crate::send::when::{Hold, Offer, Verdict, decide};
 use crate::tcb::Tcb;
@@ -23,12 +23,48 @@ impl Tcb {
             return None;
         }
         self.restart_after_idle(env, now);
+        self.fresh(env, now, max_payload, false)
+    }
+
+    /// RFC 8985 §7.3 TLP-4: one segment as a tail loss probe, whatever the congestion window says:
+    /// a new one if there is one and the peer's window has room, else the last one again.
+    pub(super) fn loss_probe(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
+        if !core::mem::take(&mut self.loss_probe_owed) || !self.recovery.wants_probe() {
+            return None;
+        }
+        if self.snd.unsent() > 0
+            && let Some(probe) = self.fresh(env, now, 0, true)
+        {
+            self.recovery.on_probe_sent(false);
+            return Some(probe);
+        }
+        let (options, mss) = self.options(env, now);
+        let range = self.recovery.probe_range(u32::from(mss))?;
+        let kind = TransmitKind::Retransmit(RetransmitCause::TailLossProbe);
+        let probe = self.send_again(env, now, range, kind, options, mss);
+        self.recovery.on_probe_sent(true);
+        Some(probe)
+    }
+
+    fn fresh(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        max_payload: usize,
+        is_probe: bool,
+    ) -> Option<Transmit> {
         // A device would repeat CWR on each piece, and the second could end a newer echo.
         let max_payload = if self.ecn.owes_cwr() { 0 } else { max_payload };
         let (options, mss) = self.options(env, now);
-        let offer = self.offer(env, mss, max_payload);
+        let mut offer = self.offer(env, mss, max_payload);
+        if is_probe {
+            offer.cwnd_room = offer.cwnd_room.max(u32::from(mss));
+            offer.override_due = true;
+            offer.may_defer = false;
+        }
         let len = match decide(&offer) {
             Verdict::Send(len) => len,
+            Verdict::Hold(_) if is_probe => return None,
             Verdict::Hold(hold) => {
                 self.held(env, now, hold);
                 return self.speculative(env, now, max_payload, options, mss);
@@ -179,7 +215,7 @@ impl Tcb {
         }
         env.counters.bytes_sent = env.counters.bytes_sent.saturating_add(u64::from(len));
         env.timers.stop(Timer::SendOverride);
-        self.start_retransmit_timer(env, now);
+        self.new_data_timer(env, now);
     }
 }
 

@@ -31,6 +31,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use transom_tcp::Instant;
 
+pub fn us(micros: u64) -> Duration {
+    Duration::from_micros(micros)
+}
+
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }

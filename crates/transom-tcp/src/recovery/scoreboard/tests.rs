@@ -69,7 +69,7 @@ fn a_super_segment_is_one_run_and_leaves_nothing_behind() {
     assert_eq!(board.runs().count(), 2);
     let covered = board.ack_to(start + 100_000);
     assert_eq!((covered.octets, covered.delivered), (100_000, 100_000));
-    assert_eq!(covered.sent_once, Some(at(0)));
+    assert_eq!(covered.sent_once.map(|mark| mark.sent), Some(at(0)));
     check(&board);
     let _ = board.ack_to(start + 140_000);
     assert!(board.is_empty());
@@ -182,6 +182,11 @@ fn what_is_due_comes_once_in_order_and_joined_across_runs() {
     check(&board);
 }
 
+fn times(covered: &Covered) -> (Option<Instant>, Option<Instant>) {
+    let sent = |mark: Mark| mark.sent;
+    (covered.sent_once.map(sent), covered.resent.map(sent))
+}
+
 #[test]
 fn only_what_was_sent_once_measures_time() {
     let start = Seq::new(0);
@@ -190,9 +195,9 @@ fn only_what_was_sent_once_measures_time() {
     board.append(start + 2000, at(20));
     board.resend(range(start, 0, 1000), at(30));
     let covered = board.ack_to(start + 1000);
-    assert_eq!((covered.sent_once, covered.resent_at), (None, Some(at(30))));
+    assert_eq!(times(&covered), (None, Some(at(30))));
     let covered = board.sack(range(start, 1500, 2000));
-    assert_eq!((covered.sent_once, covered.resent_at), (Some(at(20)), None));
+    assert_eq!(times(&covered), (Some(at(20)), None));
     let covered = board.ack_to(start + 2000);
     assert_eq!((covered.octets, covered.delivered), (1000, 500));
 }
@@ -325,7 +330,7 @@ proptest! {
                     let once = fresh.iter().any(|o| o.transmissions == 1);
                     // Merged SACKed runs remember only that some of them was sent again: after
                     // reneging a measurement may be missed, never wrongly taken.
-                    prop_assert!(covered.resent_at.is_some() == resent || (forgot && !resent));
+                    prop_assert!(covered.resent.is_some() == resent || (forgot && !resent));
                     prop_assert!(covered.sent_once.is_some() == once || (forgot && once));
                 }
                 Step::Sack(from, more) => {
@@ -429,4 +434,28 @@ proptest! {
             prop_assert_eq!(board.outstanding(), model.len() as u64);
         }
     }
+}
+
+#[test]
+fn req_rack_15_only_what_was_sent_before_is_looked_at() {
+    let mut board = Scoreboard::new(Seq::new(0));
+    for i in 0..1500_u32 {
+        board.append(Seq::new((i + 1) * 1000), at(u64::from(i)));
+    }
+    // The 20th segment has arrived.
+    let _ = board.sack(SeqRange {
+        start: Seq::new(19_000),
+        end: Seq::new(20_000),
+    });
+    let newest = Mark {
+        sent: at(19),
+        end: Seq::new(20_000),
+    };
+    let asked = core::cell::Cell::new(0);
+    let (lost, waiting) = board.lose_sent_before(newest, |sent| {
+        asked.set(asked.get() + 1);
+        sent < at(10)
+    });
+    assert_eq!(asked.get(), 19, "those before it, of 1500");
+    assert_eq!((lost, waiting), (10_000, Some(at(18))));
 }

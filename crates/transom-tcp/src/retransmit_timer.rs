@@ -1,0 +1,161 @@
+//! The one timer behind what is outstanding: it waits for the retransmission timeout, for the time
+//! to probe the tail, or for the end of a suspicion of loss, never for two of them.
+
+use core::time::Duration;
+
+use crate::env::Env;
+use crate::segment::Segment;
+use crate::tcb::Tcb;
+use crate::time::Instant;
+use crate::timer::Timer;
+
+/// Linux's two clock ticks: what a probe waits for at least beyond two round trips.
+const PROBE_SLACK: Duration = Duration::from_millis(2);
+
+/// What [`Timer::Retransmit`] waits for (RFC 8985 §7.2 TLP-8: one at a time).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Awaited {
+    /// The retransmission timeout (RFC 6298).
+    #[default]
+    Rto,
+    /// The probe timeout (RFC 8985 §7.2).
+    Probe,
+    /// The end of the reordering window (RFC 8985 §6.3).
+    Reordering,
+}
+
+impl Tcb {
+    /// Sets the retransmission timeout.
+    pub(crate) fn set_retransmit_timer(&mut self, env: &mut Env, deadline: Instant) {
+        self.awaited = Awaited::Rto;
+        env.timers.set(Timer::Retransmit, deadline);
+    }
+
+    /// Starts the timer if it does not run.
+    pub(crate) fn start_retransmit_timer(&mut self, env: &mut Env, now: Instant) {
+        // RFC 6298 §5.1.
+        if !env.timers.is_set(Timer::Retransmit) {
+            self.set_retransmit_timer(env, now + self.rtt.rto());
+        }
+    }
+
+    /// New data was sent.
+    pub(crate) fn new_data_timer(&mut self, env: &mut Env, now: Instant) {
+        // RFC 8985 §7.2 TLP-1: the probe timeout counts from the last new data.
+        if self.recovery.wants_probe() {
+            self.set_probe_timer(env, now);
+        } else {
+            self.start_retransmit_timer(env, now);
+        }
+    }
+
+    /// Something new was acknowledged, or everything.
+    pub(crate) fn restart_retransmit_timer(&mut self, env: &mut Env, now: Instant) {
+        if self.snd.in_flight() == 0 {
+            // RFC 6298 §5.2.
+            env.timers.stop(Timer::Retransmit);
+        } else if !env.timers.is_set(Timer::Persist) {
+            // A closed window is probed instead, until it opens.
+            if self.recovery.wants_probe() {
+                self.set_probe_timer(env, now);
+            } else {
+                // RFC 6298 §5.3.
+                self.set_retransmit_timer(env, now + self.rtt.rto());
+            }
+        }
+    }
+
+    /// RFC 8985 §7.2 TLP-2.
+    fn set_probe_timer(&mut self, env: &mut Env, now: Instant) {
+        let wait = match self.rtt.srtt() {
+            // The acknowledgement of a lone segment may be delayed.
+            Some(srtt) if self.snd.in_flight() <= u32::from(self.mss(env)) => {
+                srtt * 2 + env.config.rto_min
+            }
+            Some(srtt) => srtt * 2 + PROBE_SLACK,
+            None => env.config.rto_initial,
+        };
+        let deadline = (now + wait).min(self.timeout_of_oldest(now));
+        self.awaited = Awaited::Probe;
+        env.timers.set(Timer::Retransmit, deadline);
+    }
+
+    /// When the oldest octet outstanding is due by RFC 6298, however late it is now.
+    fn timeout_of_oldest(&self, now: Instant) -> Instant {
+        let sent = self.recovery.oldest_sent().unwrap_or(now);
+        (sent + self.rtt.rto()).max(now)
+    }
+
+    /// An acknowledgement left something in doubt until `deadline`, or took the doubt away.
+    pub(crate) fn await_reordering(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) {
+        if !env.timers.is_set(Timer::Retransmit) {
+            return;
+        }
+        match deadline {
+            // RFC 8985 §6.2 step 5, RACK-9.
+            Some(deadline) => {
+                self.awaited = Awaited::Reordering;
+                env.timers.set(Timer::Retransmit, deadline.max(now));
+            }
+            None => {
+                let is_moot = match self.awaited {
+                    Awaited::Rto => false,
+                    Awaited::Reordering => true,
+                    Awaited::Probe => !self.recovery.wants_probe(),
+                };
+                if is_moot {
+                    self.set_retransmit_timer(env, self.timeout_of_oldest(now));
+                }
+            }
+        }
+    }
+
+    /// RFC 8985 §7.3: the tail is to be probed.
+    pub(crate) fn probe_timeout(&mut self, env: &mut Env, now: Instant) {
+        if self.snd.in_flight() == 0 {
+            return;
+        }
+        self.loss_probe_owed = self.recovery.wants_probe() && self.snd.wnd > 0;
+        // TLP-5: whatever is sent, the timeout comes next.
+        let deadline = if self.loss_probe_owed {
+            now + self.rtt.rto()
+        } else {
+            self.timeout_of_oldest(now)
+        };
+        self.set_retransmit_timer(env, deadline);
+    }
+
+    /// RFC 8985 §6.3: what was waited for has not arrived.
+    pub(crate) fn reordering_timeout(&mut self, env: &mut Env, now: Instant) {
+        if self.snd.in_flight() == 0 {
+            return;
+        }
+        let mss = self.mss(env);
+        let before = self.recovery.pipe();
+        let outcome = self
+            .recovery
+            .on_reorder_timeout(now, self.round_trip(), u32::from(mss));
+        self.set_retransmit_timer(env, self.timeout_of_oldest(now));
+        self.tell_congestion(now, &outcome, before, None, mss, false);
+        self.await_reordering(env, now, outcome.reorder_deadline);
+    }
+
+    /// The latest time at which the segment can have been sent whose timestamp the peer echoes.
+    pub(crate) fn echoed(&self, env: &Env, segment: &Segment) -> Option<Instant> {
+        let echo = segment
+            .options
+            .timestamps
+            .filter(|_| self.negotiated.timestamps)?
+            .ecr;
+        let ticks = env.ts_val(segment.received).wrapping_sub(echo);
+        // No round trip takes ten minutes; a larger difference is an echo that we never sent. A
+        // tick is a millisecond, and both readings were rounded down.
+        let age = Duration::from_millis(u64::from(ticks.saturating_sub(1)));
+        (echo != 0 && ticks < 600_000).then(|| segment.received - age)
+    }
+}

@@ -1,11 +1,16 @@
 //! Text in columns: width on the screen, padding, cutting, wrapping, and escapes.
 
 use std::borrow::Cow;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthChar;
 
-/// Columns that a text takes.
-pub(super) fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+/// Columns that a character takes.
+pub(crate) fn char_width(c: char) -> usize {
+    UnicodeWidthChar::width(c).unwrap_or(0)
+}
+
+/// Columns that a text takes, each character counted for itself, as terminals do.
+pub(crate) fn width(text: &str) -> usize {
+    text.chars().map(char_width).sum()
 }
 
 /// Makes text from outside safe to print: control characters, direction overrides and invisible
@@ -42,7 +47,7 @@ pub(crate) fn cut<'a>(text: &'a str, columns: usize, more: &str) -> Cow<'a, str>
     let mut taken = String::new();
     let mut used = 0;
     for c in text.chars() {
-        let columns = UnicodeWidthChar::width(c).unwrap_or(0);
+        let columns = char_width(c);
         if used + columns > room {
             break;
         }
@@ -65,7 +70,7 @@ pub(crate) fn cut_middle(text: &str, columns: usize, more: &str) -> String {
     let mut tail: Vec<char> = Vec::new();
     let mut used = 0;
     for c in text.chars().rev() {
-        let columns = UnicodeWidthChar::width(c).unwrap_or(0);
+        let columns = char_width(c);
         if used + columns > tail_room {
             break;
         }

@@ -32,9 +32,14 @@ pub(crate) fn escaped(text: &str, ascii: bool) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Characters that take no column, change the direction of text, or are assigned to nothing visible.
+/// Characters that take no column, change the direction of text, or show nothing though they take
+/// columns (soft hyphen, Hangul and other fillers, the blank of Braille).
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
         || UnicodeWidthChar::width(c).is_none_or(|width| width == 0)
 }
 

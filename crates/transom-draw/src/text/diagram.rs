@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::cell::{cut, escaped, left, right, width, wrapped};
-use super::label::{self, Telling};
+use super::label::{self, Label, Telling};
 use super::layout::{Layout, STATE};
 use super::paint::{Glyphs, Ink};
 use super::plan::{Item, Path, Plan, doubtful};
@@ -27,7 +27,7 @@ pub fn diagram(connection: &Connection, options: &Options) -> String {
     let mut drawing = Drawing::new(connection, options);
     drawing.title();
     drawing.head();
-    let plan = Plan::new(connection, options, drawing.layout.channels());
+    let plan = Plan::new(connection, options);
     for item in &plan.items {
         drawing.item(item);
     }
@@ -376,7 +376,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn icmp(&mut self, step: &Step, icmp: &IcmpError) {
-        let label = format!("ICMP {}", icmp.kind);
+        let label = Label::words(format!("ICMP {}", icmp.kind));
         let arrow = Arrow {
             label: &label,
             to_right: icmp.to == End::Server,
@@ -406,6 +406,7 @@ impl<'a> Drawing<'a> {
             &Telling {
                 options: self.options,
                 glyphs: &self.glyphs,
+                has_frames: self.layout.frame > 0,
                 is_doubtful,
                 window_max: self.window_max[segment.from],
             },
@@ -518,7 +519,7 @@ impl<'a> Drawing<'a> {
             if fold.sent[end].segments == 0 {
                 continue;
             }
-            let label = label::folded_run(&fold.sent[end], &self.glyphs);
+            let label = Label::words(label::folded_run(&fold.sent[end], &self.glyphs));
             let arrow = Arrow {
                 label: &label,
                 to_right: end == End::Client,

@@ -86,54 +86,95 @@ const fn again(cause: Cause) -> &'static str {
 pub(super) struct Telling<'a> {
     pub(super) options: &'a Options,
     pub(super) glyphs: &'a Glyphs,
+    /// The drawing tells the numbers of frames.
+    pub(super) has_frames: bool,
     /// It was sent again, so it seems to be lost.
     pub(super) is_doubtful: bool,
     /// The largest window that its sender advertised.
     pub(super) window_max: u32,
 }
 
+/// A label in parts: how much there is, and what it is about.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Label {
+    flags: String,
+    /// Sequence numbers and length.
+    extent: Vec<String>,
+    /// What the segment is for, and what became of it.
+    remarks: Vec<String>,
+    /// What else it carries.
+    rest: Vec<String>,
+}
+
+impl Label {
+    /// Words without parts.
+    pub(super) fn words(words: String) -> Self {
+        Self {
+            flags: words,
+            ..Self::default()
+        }
+    }
+
+    /// The label in at most so many columns: with single blanks if it does not fit, and cut if that
+    /// is not enough; then what the segment is about comes before how much there is.
+    pub(super) fn fitted(&self, columns: usize, more: &str) -> String {
+        let joined = |parts: [&[String]; 4], blanks: &str| parts.concat().join(blanks);
+        let flags = std::slice::from_ref(&self.flags);
+        let natural = [flags, &self.extent, &self.remarks, &self.rest];
+        for blanks in ["  ", " "] {
+            let label = joined(natural, blanks);
+            if cell::width(&label) <= columns {
+                return label;
+            }
+        }
+        let urgent = joined([flags, &self.remarks, &self.extent, &self.rest], " ");
+        cell::cut(&urgent, columns, more).into_owned()
+    }
+}
+
 /// The label of a segment: flags, numbers, length, remarks, options, first line.
-pub(super) fn label(segment: &Segment, telling: &Telling<'_>) -> String {
+pub(super) fn label(segment: &Segment, telling: &Telling<'_>) -> Label {
     let options = telling.options;
-    let mut parts = vec![flags(segment.flags)];
+    let mut label = Label::words(flags(segment.flags));
     if options.sequence {
-        parts.extend(numbers(segment, telling.glyphs));
+        label.extent.extend(numbers(segment, telling.glyphs));
     }
     if segment.len > 0 {
         let mut size = bytes(u64::from(segment.len));
         if segment.segments > 1 {
             size = format!("{size} in {}", thousands(u64::from(segment.segments)));
         }
-        parts.push(size);
+        label.extent.push(size);
     }
     if segment.fate == Fate::Lost {
-        parts.push("lost".into());
+        label.remarks.push("lost".into());
     } else if telling.is_doubtful {
-        parts.push("lost?".into());
+        label.remarks.push("lost?".into());
     }
     match segment.meaning {
         Meaning::Retransmission {
             cause,
             original: Some(original),
-        } if options.frames => parts.push(again_of(cause, original)),
-        _ => parts.extend(remark(segment)),
+        } if telling.has_frames => label.remarks.push(again_of(cause, original)),
+        _ => label.remarks.extend(remark(segment)),
     }
-    parts.extend(sack(segment, telling.glyphs));
+    label.rest.extend(sack(segment, telling.glyphs));
     let is_repeat = matches!(segment.meaning, Meaning::Retransmission { .. });
     let offered = segment
         .options
         .as_deref()
         .filter(|_| !is_repeat)
         .map(syn_options);
-    parts.extend(offered.filter(|words| !words.is_empty()));
+    label.rest.extend(offered.filter(|words| !words.is_empty()));
     // A reset's window says nothing, and a SYN's is not scaled as the others are.
     if options.windows && !segment.flags.intersects(Flags::RST | Flags::SYN) {
-        parts.push(window_bar(segment.window, telling));
+        label.rest.push(window_bar(segment.window, telling));
     }
     if let Some(hint) = segment.hint.as_ref().filter(|_| !is_repeat) {
-        parts.push(cell::escaped(hint, !options.unicode).into_owned());
+        let hint = cell::escaped(hint, !options.unicode);
+        label.rest.push(hint.into_owned());
     }
-    parts.join("  ")
+    label
 }
 
 /// `again #5, RTO`: which frame carried it first, and why it was sent again.

@@ -10,10 +10,10 @@ const TIME_NARROW: usize = 8;
 pub(super) const STATE: usize = 13;
 /// Blanks between columns.
 const GAP: usize = 2;
-/// A narrow screen has no room for frame numbers below this width.
-const FRAMES_MIN: usize = 48;
-/// Columns of an arrow that a path down the screen needs.
-const CHANNEL_ROOM: usize = 22;
+/// Frame numbers are left out where the arrow would have fewer columns than this.
+const SPAN_MIN: usize = 24;
+/// Paths down the screen that are drawn beside each other, in each direction.
+pub(super) const CHANNELS: usize = 2;
 
 /// The columns.
 ///
@@ -38,23 +38,26 @@ impl Layout {
         let digits = last_frame.to_string().len();
         let frame = match (options.frames, is_narrow) {
             (false, _) => 0,
-            (true, true) if options.columns() < FRAMES_MIN => 0,
             (true, true) => digits,
             (true, false) => digits.max("frame".len()),
         };
         let time = if is_narrow { TIME_NARROW } else { TIME };
+        let states = if is_narrow {
+            0
+        } else {
+            STATE + 1 + GAP + STATE
+        };
         let mut layout = Self {
             is_narrow,
             frame,
             time,
             span: 0,
         };
-        let states = if is_narrow {
-            0
-        } else {
-            STATE + 1 + GAP + STATE
-        };
-        layout.span = options.columns().saturating_sub(layout.lead() + states);
+        let span = |layout: &Self| options.columns().saturating_sub(layout.lead() + states);
+        if span(&layout) < SPAN_MIN {
+            layout.frame = 0;
+        }
+        layout.span = span(&layout);
         layout
     }
 
@@ -68,17 +71,6 @@ impl Layout {
     pub(super) const fn indent(&self) -> usize {
         let state = if self.is_narrow { 0 } else { STATE + 1 };
         self.lead() + state
-    }
-
-    /// Paths down the screen that fit beside each other, in each direction.
-    pub(super) const fn channels(&self) -> usize {
-        if self.span < CHANNEL_ROOM {
-            0
-        } else if self.span < 2 * CHANNEL_ROOM {
-            1
-        } else {
-            2
-        }
     }
 
     /// The column of a path to the right or to the left.

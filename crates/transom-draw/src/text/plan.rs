@@ -1,6 +1,7 @@
 //! What stands on which row: steps and folded runs, arrivals that need a row of their own because
 //! something crossed the segment on its way, and pauses.
 
+use super::layout::CHANNELS;
 use super::{Options, Scale};
 use crate::rows::{Row, rows};
 use core::time::Duration;
@@ -57,10 +58,8 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans a drawing whose arrows have room for so many channels in each direction.
-    pub(super) fn new(connection: &'a Connection, options: &Options, channels: usize) -> Self {
-        let rows = rows(connection, options.fold);
-        let items = with_arrivals(rows, channels);
+    pub(super) fn new(connection: &'a Connection, options: &Options) -> Self {
+        let items = with_arrivals(rows(connection, options.fold));
         match options.scale {
             Scale::Compressed => Self {
                 items: with_pauses(items),
@@ -165,7 +164,7 @@ fn crossings(rows: &[Row<'_>]) -> HashMap<usize, Landing> {
     landings
 }
 
-fn with_arrivals(rows: Vec<Row<'_>>, channels: usize) -> Vec<Item<'_>> {
+fn with_arrivals(rows: Vec<Row<'_>>) -> Vec<Item<'_>> {
     let landings = crossings(&rows);
     let mut items = Vec::with_capacity(rows.len());
     let mut under_way: Vec<(Path, Landing)> = Vec::new();
@@ -179,7 +178,7 @@ fn with_arrivals(rows: Vec<Row<'_>>, channels: usize) -> Vec<Item<'_>> {
                     .iter()
                     .any(|(path, _)| path.from == s.from && path.channel == channel)
             };
-            let channel = (0..channels).find(|channel| !is_taken(*channel))?;
+            let channel = (0..CHANNELS).find(|channel| !is_taken(*channel))?;
             let path = Path {
                 from: s.from,
                 frame: s.frame,

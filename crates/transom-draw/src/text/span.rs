@@ -2,6 +2,7 @@
 //! the paths of segments under way are drawn.
 
 use super::cell::{char_width, cut, width};
+use super::label::Label;
 use super::paint::Glyphs;
 use core::ops::Range;
 
@@ -34,19 +35,11 @@ pub(super) enum Head {
 /// One arrow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrow<'a> {
-    pub(super) label: &'a str,
+    pub(super) label: &'a Label,
     pub(super) to_right: bool,
     pub(super) head: Head,
     /// It stands for many.
     pub(super) is_dashed: bool,
-}
-
-/// A label in so many columns: with single blanks if it does not fit, and cut if that is not enough.
-fn fitted(label: &str, columns: usize, more: &str) -> String {
-    if width(label) <= columns {
-        return label.to_owned();
-    }
-    cut(&label.replace("  ", " "), columns, more).into_owned()
 }
 
 /// A row's columns.
@@ -99,7 +92,7 @@ impl Span {
         glyphs: &Glyphs,
     ) {
         let gap = match arrow.head {
-            Head::Lost | Head::Doubtful => LOST_GAP.min(columns.len() / 4),
+            Head::Lost | Head::Doubtful => LOST_GAP.min(columns.len() / 6),
             Head::Arrives | Head::Turns => 0,
         };
         let Range { mut start, mut end } = columns;
@@ -142,7 +135,7 @@ impl Span {
             .filter_map(|column| column.checked_sub(label_start + 1))
             .filter(|room| *room >= LABEL_MIN)
             .fold(room, usize::min);
-        let label = fitted(arrow.label, clear, glyphs.more);
+        let label = arrow.label.fitted(clear, glyphs.more);
         if !label.is_empty() {
             self.write(start + lead, &format!(" {label} "));
         }

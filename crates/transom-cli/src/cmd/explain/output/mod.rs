@@ -8,10 +8,10 @@ use std::io::{self, BufWriter, Stdout, Write};
 use transom_draw::conn_log;
 use transom_draw::json::{Detail, Stream};
 use transom_draw::text::Options;
-use transom_flow::{Connection, Verdict};
+use transom_flow::Connection;
 
 use super::args::{DrawChoice, ExplainArgs};
-use super::gather::Sink;
+use super::gather::{Over, Sink};
 use super::model::{Explained, Keep};
 use crate::failure::Failure;
 use crate::terminal;
@@ -148,18 +148,19 @@ impl Sink for Outputs<'_> {
         self.args.unfold.then_some(UNFOLDED)
     }
 
-    fn take(&mut self, connection: &Connection, _verdict: &Verdict) -> Result<(), Failure> {
+    fn take(&mut self, over: &Over) -> Result<(), Failure> {
         match &mut self.printed {
             Printed::Json(stream, detail) => {
                 if let Some(open) = stream
-                    && still_read(open.connection(connection, *detail))?.is_none()
+                    && still_read(open.connection(&over.connection, *detail))?.is_none()
                 {
                     *stream = None;
                 }
             }
             Printed::ConnLog(out) => {
                 if let Some(open) = out
-                    && still_read(open.write_all(conn_log::line(connection).as_bytes()))?.is_none()
+                    && still_read(open.write_all(conn_log::line(&over.connection).as_bytes()))?
+                        .is_none()
                 {
                     *out = None;
                 }

@@ -370,7 +370,7 @@ fn connections_are_chosen_by_frames_and_by_their_own_terms() {
         ("closed_by != server", [false, true, true]),
         ("closed_by in {refused unreachable}", [false, true, true]),
         ("finding == refused", [false, true, false]),
-        ("severity == problem", [true, true, true]),
+        ("severity >= fine", [true, true, true]),
         ("bytes > 0", [true, false, false]),
         (
             "client.bytes == 26 and server.bytes == 600",

@@ -56,6 +56,8 @@ pub(crate) struct Doubt {
     clock: u32,
     /// Its step.
     index: u64,
+    /// No earlier copy has the same TSval.
+    is_alone_in_tick: bool,
     /// An acknowledgement covered it, whose echo said nothing.
     is_covered: bool,
 }
@@ -150,12 +152,18 @@ impl Connection {
         let is_loss_reported = peer.duplicate_acks > 0 || peer.sacked_above;
         let meters = &self.survey.meters;
         let halves = [meters.client.mean_rtt(), meters.server.mean_rtt()];
-        let patience = match halves.into_iter().flatten().sum() {
+        let rtt = halves.into_iter().flatten().fold(0, u64::saturating_add);
+        let patience = match rtt {
             _ if is_loss_reported => None,
             0 => Some(UNIDENTIFIED_COPY_MAX),
             rtt => Some(rtt / 2),
         };
-        let Some(original) = own.original_of(segment, nanos(seen.time), patience) else {
+        // In a simultaneous open the first SYN,ACK has the number of the SYN, and is no copy of it.
+        let is_first_syn_ack = segment.flags.contains(Flags::SYN)
+            && segment.ack.is_some()
+            && self.milestones.syn_acks[from] == 0;
+        let original = own.original_of(segment, nanos(seen.time), patience);
+        let Some(original) = original.filter(|_| !is_first_syn_ack) else {
             self.lanes[from].identity.remember(segment, seen.frame);
             return false;
         };
@@ -185,14 +193,23 @@ impl Connection {
             self.survey.meters[from].found_needless();
             return;
         }
-        let doubts = &mut self.lanes[from].doubts;
+        let range = meaning::range(segment);
+        let clock = segment.options.timestamps.map_or(0, |clock| clock.val);
+        let own = &mut self.lanes[from];
+        // The newest is this segment itself.
+        let copies = own.newest().skip(1).take(DEPTH);
+        let is_alone_in_tick = !copies
+            .into_iter()
+            .any(|sent| sent.clock == clock && sent.range.overlaps(range));
+        let doubts = &mut own.doubts;
         if doubts.len() >= DOUBTS_MAX {
             doubts.pop_front();
         }
         doubts.push_back(Doubt {
-            range: meaning::range(segment),
-            clock: segment.options.timestamps.map_or(0, |clock| clock.val),
+            range,
+            clock,
             index,
+            is_alone_in_tick,
             is_covered: false,
         });
     }
@@ -208,25 +225,32 @@ impl Connection {
         let echo = segment.options.timestamps.map(|clock| clock.ecr);
         let mut needless = [None; 4];
         let mut found = needless.iter_mut();
-        self.lanes[sender].doubts.retain_mut(|doubt| {
-            let is_reported = twice.is_some_and(|twice| twice.overlaps(doubt.range));
-            // RFC 3522 §3.2: the first acknowledgement of what was sent again echoes an older TSval.
+        let doubts = &mut self.lanes[sender].doubts;
+        doubts.retain_mut(|doubt| {
+            // RFC 3522 §3.2: the first acknowledgement of what was sent again tells by its echo
+            // which of the two arrived.
             let is_first_cover = !doubt.is_covered && doubt.range.end.le(ack);
-            let is_older = echo.is_some_and(|echo| {
-                doubt.clock != 0 && echo.wrapping_sub(doubt.clock).cast_signed() < 0
-            });
             doubt.is_covered |= is_first_cover;
-            if !(is_reported || (is_first_cover && is_older)) {
-                return true;
-            }
-            match found.next() {
-                Some(place) => {
+            let age = echo
+                .filter(|_| is_first_cover && doubt.clock != 0)
+                .map(|echo| echo.wrapping_sub(doubt.clock).cast_signed());
+            match age {
+                None => true,
+                // The same tick of the clock: both may be meant.
+                Some(0) if !doubt.is_alone_in_tick => true,
+                Some(0..) => false,
+                Some(_) => found.next().is_none_or(|place| {
                     *place = Some(doubt.index);
                     false
-                }
-                None => true,
+                }),
             }
         });
+        if let Some(twice) = twice
+            && let Some(at) = doubts.iter().rposition(|d| twice.overlaps(d.range))
+            && let Some(place) = found.next()
+        {
+            *place = doubts.remove(at).map(|doubt| doubt.index);
+        }
         for index in needless.into_iter().flatten() {
             self.survey.meters[sender].found_needless();
             if let Some(step) = self.steps.get_mut(index)

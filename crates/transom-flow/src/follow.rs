@@ -75,6 +75,11 @@ impl Connection {
             && !segment.flags.contains(Flags::SYN)
         {
             self.doubt(from, segment, index, cause == Cause::AlreadyAcknowledged);
+            match cause {
+                Cause::Timeout => self.lanes[from].begin_repair(true),
+                Cause::FastRetransmit => self.lanes[from].begin_repair(false),
+                _ => {}
+            }
         }
         if !matches!(meaning, Meaning::KeepAlive | Meaning::WindowProbe) {
             self.read_first(from, segment);
@@ -181,10 +186,8 @@ impl Connection {
             owed: self.owed[from],
             has_reset: self.milestones.resets[from].is_some(),
             has_sent_syn_ack: self.milestones.syn_acks[from] > 0,
-            rtt: self
-                .milestones
-                .handshake
-                .map(|handshake| handshake.duration()),
+            sender_rtt: self.survey.meters[from].half_rtt(),
+            receiver_rtt: self.survey.meters[peer].half_rtt(),
         }
         .meaning()
     }
@@ -431,6 +434,7 @@ impl Connection {
         }
         let before = own.passed.highest();
         self.totals[from].bytes += u64::from(own.passed.insert(data));
+        self.totals[from].extent += u64::from(own.passed.highest().since(before));
         if segment.flags.contains(Flags::FIN) {
             own.fin = Some(data.end);
             own.passed.insert(SeqRange {
@@ -438,10 +442,6 @@ impl Connection {
                 end: data.end + 1,
             });
         }
-        // A FIN that comes without the data before it tells how much that was.
-        let advance = u64::from(own.passed.highest().since(before));
-        let is_new_fin = segment.flags.contains(Flags::FIN) && data.end.ge(before);
-        self.totals[from].extent += advance.saturating_sub(u64::from(is_new_fin));
         if !own.passed.has_gap() {
             own.gap_since = None;
         }
@@ -474,9 +474,10 @@ impl Connection {
             if is_new {
                 own.last_ack = Some(ack);
                 own.duplicate_acks = 0;
-                own.sacked_above = has_sack;
-            } else if own.last_ack == Some(ack) {
-                own.sacked_above |= has_sack;
+                own.sacked_above = false;
+            }
+            if has_sack && own.last_ack == Some(ack) {
+                own.note_blocks(ack, &segment.options.sack);
             }
             if let Meaning::DuplicateAck(count) = meaning {
                 own.duplicate_acks = count;
@@ -485,6 +486,11 @@ impl Connection {
                 self.lanes[peer].start(ack - 1, ack);
             }
             if is_new {
+                if seen.fate != Fate::Lost {
+                    let sender = &mut self.lanes[peer];
+                    sender.advanced_at = Some(seen.time);
+                    sender.episode.take_if(|episode| episode.until.le(ack));
+                }
                 self.measure_round_trip(from, segment, ack, seen);
             }
         }

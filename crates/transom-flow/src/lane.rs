@@ -4,6 +4,7 @@ use crate::copies::{Doubt, Identity};
 use crate::ranges::Ranges;
 use core::time::Duration;
 use std::collections::VecDeque;
+use transom_wire::tcp::SackBlocks;
 use transom_wire::{Seq, SeqRange};
 
 /// Segments remembered to tell which one a retransmission repeats, when it was first sent, and how
@@ -25,6 +26,15 @@ pub(crate) struct Sent {
     pub(crate) hop_limit: u8,
     /// What it holds was sent more than once.
     pub(crate) is_repeated: bool,
+}
+
+/// Data is being sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Episode {
+    /// It ends when this is acknowledged.
+    pub(crate) until: Seq,
+    /// The retransmission timer began it.
+    pub(crate) by_timeout: bool,
 }
 
 /// A round trip that an acknowledgement ended.
@@ -59,6 +69,10 @@ pub(crate) struct Lane {
     /// Of `recent`, those from the front that are acknowledged.
     done: usize,
     pub(crate) identity: Identity,
+    /// The repair under way.
+    pub(crate) episode: Option<Episode>,
+    /// When what it sent was last acknowledged further.
+    pub(crate) advanced_at: Option<Duration>,
     /// Retransmissions that may have been needless.
     pub(crate) doubts: VecDeque<Doubt>,
 
@@ -74,6 +88,8 @@ pub(crate) struct Lane {
     pub(crate) duplicate_acks: u32,
     /// It reported data above its last acknowledgement.
     pub(crate) sacked_above: bool,
+    /// The end of the highest block so reported.
+    pub(crate) sacked_to: Seq,
 }
 
 impl Lane {
@@ -144,6 +160,24 @@ impl Lane {
         })
     }
 
+    /// When something above `seq` was first sent, in nanoseconds.
+    pub(crate) fn first_above(&self, seq: Seq) -> Option<u64> {
+        let above = self.recent.iter().find(|sent| seq.le(sent.range.start));
+        above.map(|sent| sent.time)
+    }
+
+    /// Data was sent again: a repair begins, or its timer ran out.
+    pub(crate) fn begin_repair(&mut self, by_timeout: bool) {
+        let until = self.passed.highest();
+        match &mut self.episode {
+            Some(episode) if by_timeout && !episode.by_timeout => {
+                *episode = Episode { until, by_timeout };
+            }
+            Some(_) => {}
+            none => *none = Some(Episode { until, by_timeout }),
+        }
+    }
+
     /// The remembered segments, newest first.
     pub(crate) fn newest(&self) -> impl Iterator<Item = &Sent> {
         self.recent.iter().rev()
@@ -157,6 +191,18 @@ impl Lane {
             .filter(|s| s.range.start.le(seq) && seq.lt(s.range.end));
         let first = covering.next()?;
         Some((*covering.next_back().unwrap_or(first), first.frame))
+    }
+
+    /// It reports data above its acknowledgement `ack`.
+    pub(crate) fn note_blocks(&mut self, ack: Seq, blocks: &SackBlocks) {
+        for block in blocks.iter().filter(|block| block.end.gt(ack)) {
+            self.sacked_to = if self.sacked_above {
+                self.sacked_to.max(block.end)
+            } else {
+                block.end
+            };
+            self.sacked_above = true;
+        }
     }
 
     /// The other end acknowledged up to `ack`. Returns the bytes that are known as data only now.

@@ -2,18 +2,21 @@
 
 use crate::dissect::Dissected;
 use crate::facts::Facts;
-use crate::lane::Lane;
-use crate::measure::nanos;
+use crate::lane::{Episode, Lane};
 use crate::ranges::Novelty;
 use crate::step::{Cause, Meaning};
 use core::time::Duration;
-use transom_wire::SeqRange;
 use transom_wire::tcp::Flags;
+use transom_wire::{Seq, SeqRange};
 
 /// The shortest retransmission timeout that common systems use.
 const RTO_MIN: Duration = Duration::from_millis(200);
-/// A gap filled within this time was reordering, as no sender repairs a loss so fast.
+/// The same for systems tuned to short paths (FreeBSD, data centres).
+const RTO_MIN_TUNED: Duration = Duration::from_millis(30);
+/// A gap filled within this time was reordering, where the round trip is not known.
 const REORDERING_MAX: Duration = Duration::from_millis(3);
+/// Time that a sender may take to answer, besides its half of the path.
+const PROMPT: Duration = Duration::from_millis(2);
 /// Duplicate acknowledgements that start a fast retransmit (RFC 5681 §3.2).
 const DUPLICATE_THRESHOLD: u32 = 3;
 
@@ -30,6 +33,13 @@ pub(crate) enum Owed {
     Probe,
 }
 
+/// Round trips on one side of the capture point, where they are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HalfRtt {
+    pub(crate) min: Option<Duration>,
+    pub(crate) mean: Option<Duration>,
+}
+
 /// What is known when a segment passes. "Own" is the sender's, "peer" the receiver's.
 pub(crate) struct Situation<'a> {
     pub(crate) segment: &'a Dissected<'a>,
@@ -42,7 +52,9 @@ pub(crate) struct Situation<'a> {
     pub(crate) owed: Owed,
     pub(crate) has_reset: bool,
     pub(crate) has_sent_syn_ack: bool,
-    pub(crate) rtt: Option<Duration>,
+    /// The path from the capture point to the sender and back, and to the receiver and back.
+    pub(crate) sender_rtt: HalfRtt,
+    pub(crate) receiver_rtt: HalfRtt,
 }
 
 impl Situation<'_> {
@@ -132,23 +144,105 @@ impl Situation<'_> {
         }
     }
 
+    /// The shortest round trip of the whole path, if both halves are known.
+    fn shortest_rtt(&self) -> Option<Duration> {
+        Some(self.sender_rtt.min?.saturating_add(self.receiver_rtt.min?))
+    }
+
+    /// Whether the segment may be the sender's answer to the receiver's last segment.
+    fn is_prompt(&self) -> bool {
+        let half = self.sender_rtt.mean.unwrap_or_default();
+        let allowed = half.saturating_add(half / 2).saturating_add(PROMPT);
+        let heard = self.peer.last_sent;
+        heard.is_some_and(|heard| self.time.saturating_sub(heard) <= allowed)
+    }
+
+    /// Whether a timer must have sent the segment: the receiver's last segment is too long ago for an
+    /// answer, and for the wait for reordering (RFC 8985 §6.2: a quarter of the round trip).
+    fn is_by_timer(&self) -> bool {
+        let Some(heard) = self.peer.last_sent else {
+            return true;
+        };
+        if !self.peer.sacked_above {
+            return !self.is_prompt();
+        }
+        let mean = |rtt: HalfRtt| rtt.mean.unwrap_or_default();
+        let rtt = mean(self.sender_rtt).saturating_add(mean(self.receiver_rtt));
+        let allowed = mean(self.sender_rtt)
+            .saturating_add(rtt / 2)
+            .saturating_add(PROMPT);
+        self.time.saturating_sub(heard) > allowed
+    }
+
+    /// Whether the receiver's acknowledgements say that what ends at `end` is lost: three in a row
+    /// (RFC 5681 §3.2), or a block above it (RFC 6675 §4, RFC 8985 §6).
+    fn is_loss_shown(&self, end: Seq) -> bool {
+        let is_sacked_above = self.peer.sacked_above && end.le(self.peer.sacked_to);
+        self.peer.duplicate_acks >= DUPLICATE_THRESHOLD || is_sacked_above
+    }
+
+    /// Why data is sent again that was not acknowledged. `since` is when it was last sent, or
+    /// should have been.
+    fn cause(&self, range: SeqRange, since: Duration) -> Cause {
+        if let Some(Episode {
+            by_timeout: true, ..
+        }) = self.own.episode
+        {
+            return Cause::Timeout;
+        }
+        // RFC 6298 §5.3: an acknowledgement of new data starts the timer anew.
+        let armed = since.max(self.own.advanced_at.unwrap_or_default());
+        let silence = self.time.saturating_sub(armed);
+        let is_oldest = range.start.le(self.own.acked);
+        let is_prompt = self.is_prompt();
+        let is_shown = self.is_loss_shown(range.end) || self.own.episode.is_some();
+        if is_shown && is_oldest && self.is_by_timer() {
+            return Cause::Timeout;
+        }
+        if is_shown && (is_prompt || silence < RTO_MIN || !is_oldest) {
+            return Cause::FastRetransmit;
+        }
+        if silence >= RTO_MIN {
+            return Cause::Timeout;
+        }
+        let is_after_round_trip = self
+            .shortest_rtt()
+            .is_none_or(|rtt| silence.saturating_mul(2) >= rtt.saturating_mul(3));
+        if range.end.ge(self.own.passed.highest()) && is_after_round_trip && !is_prompt {
+            return Cause::TailLossProbe;
+        }
+        if is_oldest && silence >= RTO_MIN_TUNED && is_after_round_trip && !is_prompt {
+            return Cause::Timeout;
+        }
+        if range.end.ge(self.own.passed.highest()) {
+            return Cause::TailLossProbe;
+        }
+        Cause::Unknown
+    }
+
     /// A number that had not passed, below others that had: late, or sent again after its first
     /// copy was lost before the capture point.
+    ///
+    /// What is sent again comes a round trip after what first showed the gap, at the earliest,
+    /// wherever the capture was taken.
     fn gap_filled(&self) -> Meaning {
-        let since = self
+        let range = self.range();
+        let shown_at = self
             .own
-            .gap_since
-            .map(|since| self.time.saturating_sub(since));
-        let is_quick = since.is_some_and(|since| since <= REORDERING_MAX);
-        let is_shown = self.peer.duplicate_acks >= DUPLICATE_THRESHOLD;
-        let cause = match since {
-            _ if is_shown => Cause::FastRetransmit,
-            Some(since) if since >= RTO_MIN => Cause::Timeout,
-            _ if self.peer.sacked_above && !is_quick => Cause::FastRetransmit,
-            _ => return Meaning::OutOfOrder,
+            .first_above(range.end)
+            .map(Duration::from_nanos)
+            .or(self.own.gap_since);
+        let since = shown_at.unwrap_or(self.time);
+        let elapsed = self.time.saturating_sub(since);
+        let soonest = match self.shortest_rtt() {
+            Some(rtt) => rtt.saturating_mul(9) / 10,
+            None => REORDERING_MAX,
         };
+        if elapsed < soonest || elapsed <= REORDERING_MAX.min(soonest) {
+            return Meaning::OutOfOrder;
+        }
         Meaning::Retransmission {
-            cause,
+            cause: self.cause(range, since),
             original: None,
         }
     }
@@ -157,23 +251,11 @@ impl Situation<'_> {
         let range = self.range();
         let sent = self.own.sent_before(range.start);
         let original = sent.map(|(_, first)| first);
-        let elapsed = sent
-            .map(|(newest, _)| Duration::from_nanos(nanos(self.time).saturating_sub(newest.time)));
-        let loss_shown = self.peer.duplicate_acks >= DUPLICATE_THRESHOLD || self.peer.sacked_above;
-        let patience = match self.rtt {
-            Some(rtt) if loss_shown => RTO_MIN.max(rtt.saturating_mul(2)),
-            _ => RTO_MIN,
-        };
-        let cause = if range.end.le(self.own.acked) {
-            Cause::AlreadyAcknowledged
-        } else if elapsed.is_some_and(|elapsed| elapsed >= patience) {
-            Cause::Timeout
-        } else if loss_shown {
-            Cause::FastRetransmit
-        } else if elapsed.is_some() && range.end.ge(self.own.passed.highest()) {
-            Cause::TailLossProbe
-        } else {
-            Cause::Unknown
+        let cause = match sent {
+            _ if range.end.le(self.own.acked) => Cause::AlreadyAcknowledged,
+            Some((newest, _)) => self.cause(range, Duration::from_nanos(newest.time)),
+            None if self.is_loss_shown(range.end) => Cause::FastRetransmit,
+            None => Cause::Unknown,
         };
         Meaning::Retransmission { cause, original }
     }

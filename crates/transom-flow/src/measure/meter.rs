@@ -1,6 +1,8 @@
 //! The numbers kept of each end, and how a segment changes them.
 
 use super::held::Held;
+use crate::meaning::HalfRtt;
+
 use super::{Limited, Measures, Range, Rtt, nanos};
 use core::time::Duration;
 use transom_wire::tcp::Options;
@@ -170,6 +172,14 @@ impl Meter {
     /// The mean round trip of the end's half of the path, in nanoseconds.
     pub(crate) fn mean_rtt(&self) -> Option<u64> {
         self.gauge.mean()
+    }
+
+    /// Round trips of the end's half of the path.
+    pub(crate) fn half_rtt(&self) -> HalfRtt {
+        HalfRtt {
+            min: (self.gauge.samples > 0).then(|| Duration::from_nanos(self.gauge.min)),
+            mean: self.gauge.mean().map(Duration::from_nanos),
+        }
     }
 
     /// The handshake's round trip of the end's half of the path.

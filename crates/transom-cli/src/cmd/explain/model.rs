@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use transom_flow::capture::{self, Format};
-use transom_flow::{Connection, Counters, Finding, Severity, Summary, Weight};
+use transom_flow::{Connection, Counters, Finding, Severity, Summary, Verdict, Weight};
 
-use super::gather::Over;
 use super::source::Break;
 
 /// What may be kept of the connections.
@@ -73,6 +72,7 @@ pub(crate) struct Capture {
 /// Takes connections as they end, and keeps the worst.
 #[derive(Debug)]
 pub(crate) struct Gathering {
+    keep: Keep,
     counts: Counts,
     listed: Worst<Summary>,
     whole: Worst<Box<Connection>>,
@@ -81,6 +81,7 @@ pub(crate) struct Gathering {
 impl Gathering {
     pub(crate) fn new(keep: Keep) -> Self {
         Self {
+            keep,
             counts: Counts::default(),
             listed: Worst::new(keep.listed),
             whole: Worst::new(keep.whole),
@@ -93,22 +94,23 @@ impl Gathering {
     }
 
     /// Takes a connection that was asked for.
-    pub(crate) fn take(&mut self, over: Over) {
+    pub(crate) fn take(&mut self, connection: Connection, verdict: &Verdict) {
         self.counts.connections += 1;
         self.counts.chosen += 1;
-        match over.summary.severity() {
+        match verdict.severity() {
             Severity::Problem => self.counts.problems += 1,
             Severity::Note => self.counts.notes += 1,
             Severity::Fine => {}
         }
-        let totals = over.connection.totals();
+        let totals = connection.totals();
         self.counts.gaps += totals.client.gaps + totals.server.gaps;
-        let weight = over.summary.weight;
-        if self.whole.wants(&weight) {
-            self.whole.push(weight, over.connection);
+        let summary = Summary::new(&connection, verdict);
+        let weight = summary.weight;
+        if self.keep.whole > 0 && self.whole.wants(&weight) {
+            self.whole.push(weight, Box::new(connection));
         }
         if self.listed.wants(&weight) {
-            self.listed.push(weight, over.summary);
+            self.listed.push(weight, summary);
         }
     }
 

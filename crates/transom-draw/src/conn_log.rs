@@ -104,14 +104,16 @@ pub fn line(connection: &Connection) -> String {
         row.unset();
     } else {
         row.time(duration);
-        row.plain(&totals.client.extent);
-        row.plain(&totals.server.extent);
+        for end in End::BOTH {
+            // Of an end that was never heard, Zeek does not tell what the other acknowledged.
+            let is_heard = totals[end].frames > 0;
+            row.plain(&if is_heard { totals[end].extent } else { 0 });
+        }
     }
     row.text(connection.conn_state());
     row.bool(local::is_local(client.ip()));
     row.bool(local::is_local(server.ip()));
-    let missed = |end: End| totals[end].extent.saturating_sub(totals[end].bytes);
-    row.plain(&missed(End::Client).saturating_add(missed(End::Server)));
+    row.plain(&missed(connection));
     match connection.history() {
         "" => row.unset(),
         history => row.text(history),
@@ -124,6 +126,17 @@ pub fn line(connection: &Connection) -> String {
     row.plain(&TCP);
     row.text(&id::community_id(client, server, 0));
     row.end()
+}
+
+/// Bytes of both directions that were not captured. Only an acknowledgement tells that they were not
+/// lost, so none are missed where one direction is all there is.
+fn missed(connection: &Connection) -> u64 {
+    let totals = connection.totals();
+    if End::BOTH.iter().any(|end| totals[*end].frames == 0) {
+        return 0;
+    }
+    let missed = |end: End| totals[end].extent.saturating_sub(totals[end].bytes);
+    missed(End::Client).saturating_add(missed(End::Server))
 }
 
 /// Zeek's name of a protocol that it has an analyser for.

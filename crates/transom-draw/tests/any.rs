@@ -8,14 +8,16 @@ use proptest::prelude::*;
 use scene::{addr, packet};
 use std::time::Duration;
 use transom_draw::json::connection;
-use transom_draw::text::{Options, diagram, table};
+use transom_draw::text::{Options, Scale, diagram, table};
 use transom_flow::wire::tcp::{Flags, Header, Options as TcpOptions};
 use transom_flow::wire::{Medium, Seq};
 use transom_flow::{End, Fate, Frame, Process, Tracker, Truth, TruthEvent};
 
 /// Columns on the screen, by the same tables as the terminals' own.
 fn columns(line: &str) -> usize {
-    unicode_width::UnicodeWidthStr::width(line)
+    line.chars()
+        .map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(0))
+        .sum()
 }
 
 proptest! {
@@ -26,12 +28,13 @@ proptest! {
     #[test]
     fn drawings_keep_to_the_screen(
         segments in proptest::collection::vec(
-            (any::<bool>(), 0u16..512, 0u32..2000, 0u32..2000, ".{0,80}", 0u8..4), 1..40,
+            (any::<bool>(), 0u16..512, 0u32..2000, 0u32..2000, ".{0,80}", 0u8..6), 1..40,
         ),
         note in ".{0,200}",
         name in ".{0,40}",
-        width in 60usize..140,
+        width in 20usize..140,
         ascii in any::<bool>(),
+        (fold, linear, frames, sequence, windows) in any::<(bool, bool, bool, bool, bool)>(),
     ) {
         let mut tracker = Tracker::default();
         tracker.label(addr(End::Server).ip(), &name);
@@ -53,6 +56,7 @@ proptest! {
             let fate = match fate {
                 0 => Fate::Lost,
                 1 => Fate::Arrives(time + Duration::from_secs(1)),
+                4 => Fate::Arrives(time + Duration::from_millis(300)),
                 _ => Fate::Unknown,
             };
             tracker.frame(&Frame { fate, ..Frame::new(time, Medium::Ip, &packet) }).unwrap();
@@ -63,7 +67,15 @@ proptest! {
             }
         }
         tracker.finish();
-        let options = Options::new(width).ascii(ascii);
+        let scale = if linear { Scale::Linear } else { Scale::Compressed };
+        let options = Options::new(width)
+            .ascii(ascii)
+            .fold(fold)
+            .scale(scale)
+            .frames(frames)
+            .sequence(sequence)
+            .windows(windows);
+        let width = width.max(Options::MIN_WIDTH);
         let all: Vec<_> = tracker.connections().collect();
         let mut drawn = table(&all, &options);
         for one in &all {

@@ -148,3 +148,22 @@ fn the_same_capture_gives_the_same_uid_and_a_later_one_another() {
     assert_eq!(community("0 > S"), community("1 > S"));
     assert!(community("0 > S").starts_with("1:"));
 }
+
+#[test]
+fn of_an_end_that_was_not_captured_nothing_is_told() {
+    assert_columns(
+        "
+        0     > S
+        1.1   > A ack=1
+        2     > PA len=10 ack=1
+        3     > PA len=10 seq=31 ack=501
+        4     > FA ack=1001
+        ",
+        &[
+            ("orig_bytes", "40"),
+            ("resp_bytes", "0"),
+            ("missed_bytes", "0"),
+            ("resp_pkts", "0"),
+        ],
+    );
+}

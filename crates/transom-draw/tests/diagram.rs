@@ -5,7 +5,7 @@
 mod scene;
 
 use scene::{flush_left, play};
-use transom_draw::text::{Options, diagram};
+use transom_draw::text::{Options, Scale, diagram};
 
 /// Plays a script and compares its drawing; the indentation of the expected text does not count.
 #[track_caller]
@@ -13,6 +13,17 @@ fn assert_drawn(options: Options, script: &str, expected: &str) {
     let scene = play(script);
     let drawn = diagram(scene.connection(), &options);
     assert_eq!(drawn.trim_end(), flush_left(expected), "\n{drawn}\n");
+}
+
+/// As [`assert_drawn`], but for the rows alone, without the sentences below them.
+#[track_caller]
+fn assert_rows(options: Options, script: &str, expected: &str) {
+    let scene = play(script);
+    let drawn = diagram(scene.connection(), &options);
+    let verdict = scene.connection().verdict().ending.text;
+    let start: String = verdict.chars().take(8).collect();
+    let (rows, _) = drawn.split_once(&format!("\n {start}")).unwrap();
+    assert_eq!(rows, flush_left(expected), "\n{drawn}\n");
 }
 
 #[test]
@@ -40,12 +51,14 @@ fn the_capture_of_a_browser_closed_late_by_its_server() {
            0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
            9.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
            9.100 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
-           9.300 ms                ──── PSH,ACK  22 B  GET /http.txt … ─▶
+           9.300 ms                ──── PSH,ACK 22 B GET /http.txt HT… ─▶
           18.000 ms                ◀─── ACK ─────────────────────────────
           20.000 ms                ◀─── PSH,ACK  15 B  HTTP/1.1 200 OK ──
          220.000 ms                ──── ACK ────────────────────────────▶
+                                   ┊          4.8 s of silence          ┊
         5020.000 ms  CLOSE-WAIT    ◀─── FIN,ACK ─────────────────────────  FIN-WAIT-1
         5020.100 ms                ──── ACK ────────────────────────────▶  FIN-WAIT-2
+                                   ┊          4.1 s of silence          ┊
         9100.000 ms  LAST-ACK      ──── FIN,ACK ────────────────────────▶  TIME-WAIT
         9109.000 ms  CLOSED        ◀─── ACK ─────────────────────────────
          A normal close: the server finished first and sent FIN; curl acknowledged it
@@ -160,13 +173,12 @@ fn segments_that_cross_get_a_row_for_their_arrival() {
         #1  10.0.2.100:43210 → 93.184.216.34:80
                time  client                                                server
                      CLOSED                                                CLOSED
-           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶
-           0.000 ms                ◀─── SYN  mss 1460 sack ts ws 7 ──────  SYN-SENT
-          10.000 ms                · SYN arrives                           SYN-RECEIVED
-          10.000 ms  SYN-RECEIVED  ──── SYN,ACK  mss 1460 sack ts ws 7 ─▶
-          10.000 ms                ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
-          20.000 ms                · SYN,ACK arrives                       ESTABLISHED
-          20.000 ms  ESTABLISHED   · SYN,ACK arrives
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ──╮
+           0.000 ms                   ╭─── SYN mss 1460 sack ts ws 7 ┼───  SYN-SENT
+          10.000 ms                ◀──╯                              ╰──▶  SYN-RECEIVED
+          10.000 ms  SYN-RECEIVED  ──── SYN,ACK mss 1460 sack ts w… ─╮
+          10.000 ms                   ╭─── SYN,ACK mss 1460 sack ts… ┼───
+          20.000 ms  ESTABLISHED   ◀──╯                              ╰──▶  ESTABLISHED
           30.000 ms                ──── PSH,ACK  5 B ───────────────────▶
          Still open at the end: neither end has closed.
          A simultaneous open: both ends sent SYN, and one connection came of it (RFC
@@ -190,6 +202,7 @@ fn an_unknown_state_is_a_question_mark_and_icmp_an_arrow() {
                time  client                                                server
                      CLOSED                                                ?
            0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶
+                                   ┊          1.0 s of silence          ┊
         1000.000 ms                ──── SYN  again, RTO ────────────────▶
         1003.000 ms  CLOSED        ◀─── ICMP host unreachable ───────────
          Unreachable: 10.0.2.2 reported \"host unreachable\", so the client gave up its
@@ -221,7 +234,7 @@ fn ascii_only() {
            0.000 ms  SYN-SENT      ---- SYN  mss 1460 sack ts ws 7 ----->  SYN-RECEIVED
            9.000 ms  ESTABLISHED   <--- SYN,ACK  mss 1460 sack ts ws 7 --
            9.100 ms                ---- ACK ---------------------------->  ESTABLISHED
-           9.300 ms                ---- PSH,ACK  22 B  HTTP/1.1 200 .. ->
+           9.300 ms                ---- PSH,ACK 22 B HTTP/1.1 200 \\u.. ->
           10.000 ms                      x--- ACK  lost -----------------
           11.000 ms                <--- PSH,ACK  1000 B -----------------
           11.950 ms  FIN-WAIT-1    ---- FIN,ACK ------------------------>  CLOSE-WAIT
@@ -251,13 +264,16 @@ fn a_narrow_screen() {
         ",
         "
         #1  10.0.2.100:43210 → 93.184.216.34:80
-               time  client                            server
-                     CLOSED                            LISTEN
-           0.000 ms  SYN-SENT      ─ SYN  mss 146… ─▶  SYN-RECEIVED
-           9.000 ms  ESTABLISHED   ◀ SYN,ACK  mss… ──
-           9.100 ms                ─ ACK ───────────▶  ESTABLISHED
-           9.300 ms                ─ PSH,ACK  30 … ─▶
-          18.000 ms                ◀ PSH,ACK  10 B ──
+            time  client                                      server
+                  CLOSED                                      LISTEN
+          0.0 ms  ──── SYN  mss 1460 sack ts ws 7 ─────────────────▶
+                  SYN-SENT                              SYN-RECEIVED
+          9.0 ms  ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──────────────
+                  ESTABLISHED
+          9.1 ms  ──── ACK ────────────────────────────────────────▶
+                                                         ESTABLISHED
+          9.3 ms  ──── PSH,ACK 30 B GET /a/very/long/path HTTP/1… ─▶
+         18.0 ms  ◀─── PSH,ACK  10 B ───────────────────────────────
          Still open at the end: neither end has closed.
          States are inferred from the packets.
         ",
@@ -283,7 +299,7 @@ fn characters_of_two_columns() {
            9.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
            9.100 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
            9.200 ms                ──── PSH,ACK  6 B ───────────────────▶
-           9.300 ms                ──── PSH,ACK  38 B  GET /状態確認… ──▶
+           9.300 ms                ──── PSH,ACK 38 B GET /状態確認状… ──▶
          Still open at the end: neither end has closed.
          States are inferred from the packets.
         ",
@@ -308,7 +324,7 @@ fn a_wide_screen() {
            0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ───────────────────────────────────▶  SYN-RECEIVED
            9.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ────────────────────────────────
            9.100 ms                ──── ACK ──────────────────────────────────────────────────────────▶  ESTABLISHED
-           9.300 ms                ──── PSH,ACK  50 B  GET /a/long/path/that/does/not/fit/eighty HT… ─▶
+           9.300 ms                ──── PSH,ACK 50 B GET /a/long/path/that/does/not/fit/eighty HTTP… ─▶
           18.000 ms  CLOSED        ◀─── RST,ACK ───────────────────────────────────────────────────────  CLOSED
          Reset by the server after 18 ms, in the middle of the conversation, in ESTABLISHED.
          Probably its application closed, or ended, without reading the last 50 B that the client had sent; a close
@@ -334,12 +350,13 @@ fn colour_is_drawn_only_when_asked_for() {
         \x1b[1m#1  10.0.2.100:43210 → 93.184.216.34:80\x1b[0m
         \x1b[2m       time\x1b[0m  \x1b[2mclient                                                \x1b[0m\x1b[2mserver\x1b[0m
                      CLOSED                                                LISTEN
-        \x1b[2m   0.000 ms\x1b[0m  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
-        \x1b[2m   9.000 ms\x1b[0m  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
-        \x1b[2m   9.100 ms\x1b[0m                ──── ACK ────────────────────────────▶  ESTABLISHED
-        \x1b[2m   9.300 ms\x1b[0m                \x1b[1;35m──── PSH,ACK  100 B  lost ─────✕\x1b[0m
-        \x1b[2m 300.000 ms\x1b[0m                \x1b[33m──── PSH,ACK  100 B  again, RTO ─────▶\x1b[0m
-        \x1b[2m 310.000 ms\x1b[0m  CLOSED        \x1b[1;35m◀─── RST,ACK ─────────────────────────\x1b[0m  CLOSED
+        \x1b[2m   0.000 ms  \x1b[0mSYN-SENT      \x1b[36m──── SYN  mss 1460 sack ts ws 7 ─────▶\x1b[0m  SYN-RECEIVED
+        \x1b[2m   9.000 ms  \x1b[0mESTABLISHED   \x1b[36m◀─── SYN,ACK  mss 1460 sack ts ws 7 ──\x1b[0m
+        \x1b[2m   9.100 ms  \x1b[0m              ──── ACK ────────────────────────────▶  ESTABLISHED
+        \x1b[2m   9.300 ms  \x1b[0m              \x1b[1;35m──── PSH,ACK  100 B  lost ─────✕\x1b[0m
+                                   \x1b[2m┊         291 ms of silence          ┊\x1b[0m
+        \x1b[2m 300.000 ms  \x1b[0m              \x1b[33m──── PSH,ACK  100 B  again, RTO ─────▶\x1b[0m
+        \x1b[2m 310.000 ms  \x1b[0mCLOSED        \x1b[1;35m◀─── RST,ACK ─────────────────────────\x1b[0m  CLOSED
         \x1b[1;35m Reset by the server after 310 ms, in the middle of the conversation, in\x1b[0m
         \x1b[1;35m ESTABLISHED.\x1b[0m
         \x1b[1;35m Probably its application closed, or ended, without reading the last 100 B that\x1b[0m
@@ -377,12 +394,12 @@ fn bulk_data_is_folded_unless_every_step_is_wanted() {
            0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
            1.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
            1.100 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
-           2.000 ms                ──── PSH,ACK  17 B  GET /big HTTP/… ─▶
+           2.000 ms                ──── PSH,ACK 17 B GET /big HTTP/1.1 ─▶
            3.000 ms                ◀─── ACK  1.4 KiB ────────────────────
            3.100 ms                ◀─── ACK  1.4 KiB ────────────────────
            3.200 ms                ──── ACK ────────────────────────────▶
-           3.300 ms                ┄┄┄┄ 98 segments ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄▶
-          32.700 ms                ◀┄┄┄ 197 segments  279 KiB ┄┄┄┄┄┄┄┄┄┄┄
+           3.300 ms                ┄┄┄┄ … 98 segments … ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄▶
+          32.700 ms                ◀┄┄┄ … 197 segments, 279 KiB … ┄┄┄┄┄┄┄
           32.800 ms                ◀─── ACK  1.4 KiB ────────────────────
           32.900 ms                ──── ACK ────────────────────────────▶
           33.000 ms  CLOSE-WAIT    ◀─── FIN,ACK ─────────────────────────  FIN-WAIT-1
@@ -407,4 +424,232 @@ fn bulk_data_is_folded_unless_every_step_is_wanted() {
     let long = play(&script);
     let drawn = diagram(long.connection(), &Options::default().fold(false));
     assert!(drawn.lines().count() > 120, "{drawn}");
+}
+
+/// A file is sent; a segment in the middle and one at the end get lost behind the capture point.
+const LOSSES: &str = "
+    0     > S
+    9     < SA
+    9.1   > A
+    9.3   > PA 'GET / HTTP/1.1'
+    20    < A len=1448
+    20.1  < A len=1448
+    20.2  < A len=1448
+    20.3  < A len=1448
+    20.4  < A len=1448
+    21    > A ack=1449
+    21.1  > A ack=1449 sack=2897-4345
+    21.2  > A ack=1449 sack=2897-5793
+    21.3  > A ack=1449 sack=2897-7241
+    30    < A len=1448 seq=1449
+    31    > A ack=7241 win=300
+    40    < PA len=100
+    240   < PA len=100 seq=7241
+    249   > A win=0
+";
+
+#[test]
+fn frames_numbers_windows_and_losses_that_must_have_been() {
+    assert_rows(
+        Options::new(110).frames(true).sequence(true).windows(true),
+        LOSSES,
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+        frame         time  client                                                                       server
+                            CLOSED                                                                       LISTEN
+            1     0.000 ms  SYN-SENT      ──── SYN  seq 0–1  mss 1460 sack ts ws 7 ───────────────────▶  SYN-RECEIVED
+            2     9.000 ms  ESTABLISHED   ◀─── SYN,ACK  seq 0–1  mss 1460 sack ts ws 7 ────────────────
+            3     9.100 ms                ──── ACK  ack 1  █████ 7.8 MiB ─────────────────────────────▶  ESTABLISHED
+            4     9.300 ms                ──── PSH,ACK seq 1–15 14 B █████ 7.8 MiB GET / HTTP/1.1 ────▶
+            5    20.000 ms                ◀─── ACK  seq 1–1449  1.4 KiB  █████ 7.8 MiB ────────────────
+            6    20.100 ms                      ✕?── ACK seq 1449–2897 1.4 KiB lost? █████ 7.8 MiB ────
+            7    20.200 ms                ◀─── ACK  seq 2897–4345  1.4 KiB  █████ 7.8 MiB ─────────────
+            8    20.300 ms                ◀─── ACK  seq 4345–5793  1.4 KiB  █████ 7.8 MiB ─────────────
+            9    20.400 ms                ◀─── ACK  seq 5793–7241  1.4 KiB  █████ 7.8 MiB ─────────────
+           10    21.000 ms                ──── ACK  ack 1449  █████ 7.8 MiB ──────────────────────────▶
+           11    21.100 ms                ──── ACK ack 1449 duplicate 1 sack 2897–4345 █████ 7.8 MiB ─▶
+           12    21.200 ms                ──── ACK ack 1449 duplicate 2 sack 2897–5793 █████ 7.8 MiB ─▶
+           13    21.300 ms                ──── ACK ack 1449 duplicate 3 sack 2897–7241 █████ 7.8 MiB ─▶
+           14    30.000 ms                ◀─── ACK again #6, fast seq 1449–2897 1.4 KiB █████ 7.8 M… ──
+           15    31.000 ms                ──── ACK  ack 7241  █░░░░ 38 KiB ───────────────────────────▶
+           16    40.000 ms                      ✕?── PSH,ACK seq 7241–7341 100 B lost? █████ 7.8 MiB ──
+           17   240.000 ms                ◀─── PSH,ACK again #16, RTO seq 7241–7341 100 B █████ 7.8… ──
+           18   249.000 ms                ──── ACK  ack 7341  window 0  ░░░░░ 0 B ────────────────────▶
+        ",
+    );
+}
+
+#[test]
+fn the_same_on_a_narrow_screen() {
+    assert_rows(
+        Options::new(40).frames(true),
+        LOSSES,
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+         #      time  client              server
+                      CLOSED              LISTEN
+         1    0.0 ms  ─ SYN mss 1460 sack ts… ─▶
+                      SYN-SENT      SYN-RECEIVED
+         2    9.0 ms  ◀ SYN,ACK mss 1460 sac… ──
+                      ESTABLISHED
+         3    9.1 ms  ─ ACK ───────────────────▶
+                                     ESTABLISHED
+         4    9.3 ms  ─ PSH,ACK 14 B GET / H… ─▶
+         5   20.0 ms  ◀ ACK  1.4 KiB ───────────
+         6   20.1 ms      ✕? ACK lost? 1.4 K… ──
+         7   20.2 ms  ◀ ACK  1.4 KiB ───────────
+         8   20.3 ms  ◀ ACK  1.4 KiB ───────────
+         9   20.4 ms  ◀ ACK  1.4 KiB ───────────
+        10   21.0 ms  ─ ACK ───────────────────▶
+        11   21.1 ms  ─ ACK duplicate 1 sack… ─▶
+        12   21.2 ms  ─ ACK duplicate 2 sack… ─▶
+        13   21.3 ms  ─ ACK duplicate 3 sack… ─▶
+        14   30.0 ms  ◀ ACK again #6, fast 1… ──
+        15   31.0 ms  ─ ACK ───────────────────▶
+        16   40.0 ms      ✕? PSH,ACK lost? 1… ──
+        17  240.0 ms  ◀ PSH,ACK again #16, R… ──
+        18  249.0 ms  ─ ACK  window 0 ─────────▶
+        ",
+    );
+}
+
+#[test]
+fn crossed_fins_go_down_to_where_they_arrive() {
+    assert_rows(
+        Options::default(),
+        "
+        0     > S
+        9     < SA
+        9.1   > A
+        100   > FA
+        100.5 < FA ack=1
+        110   > A
+        110.4 < A
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                LISTEN
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
+           9.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+           9.100 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
+         100.000 ms  FIN-WAIT-1    ──── FIN,ACK ─────────────────────╮
+         100.500 ms  CLOSING       ◀─── FIN,ACK ─────────────────────┼───  FIN-WAIT-1
+         100.500 ms                                                  ╰──▶  CLOSING
+         110.000 ms                ──── ACK ────────────────────────────▶  TIME-WAIT
+         110.400 ms  TIME-WAIT     ◀─── ACK ─────────────────────────────
+        ",
+    );
+}
+
+#[test]
+fn crossed_segments_in_ascii_on_a_narrow_screen() {
+    assert_rows(
+        Options::new(40).ascii(true),
+        "
+        0     > S arrives=10
+        0     < S arrives=12
+        10    < SA seq=0 arrives=20
+        12    > SA seq=0 arrives=22
+        ",
+        "
+        #1  10.0.2.100:43210 -> 93.184.216.34:80
+            time  client                  server
+                  CLOSED                  CLOSED
+          0.0 ms  - SYN mss 1460 sack ts.. -+
+                  SYN-SENT
+          0.0 ms     + SYN mss 1460 sack .. +---
+                                        SYN-SENT
+         10.0 ms     |                      +-->
+         10.0 ms     |  + SYN,ACK mss 1460 .. --
+                                    SYN-RECEIVED
+         12.0 ms  <--+  |
+         12.0 ms  - SYN,ACK mss 1460 sac.. -+
+                  SYN-RECEIVED
+         20.0 ms  <-----+                   |
+                  ESTABLISHED
+         22.0 ms                            +-->
+                                     ESTABLISHED
+        ",
+    );
+}
+
+#[test]
+fn time_to_scale() {
+    assert_rows(
+        Options::default().scale(Scale::Linear),
+        "
+        0     > S arrives=10
+        10    < SA arrives=20
+        20    > A arrives=30
+        320   > FA arrives=330
+        400   < FA arrives=410
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                LISTEN
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
+          10.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+          20.000 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+         320.000 ms  FIN-WAIT-1    ──── FIN,ACK ────────────────────────▶  CLOSE-WAIT
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+                                   ┊                                    ┊
+         400.000 ms  TIME-WAIT     ◀─── FIN,ACK ─────────────────────────  LAST-ACK
+        ",
+    );
+}
+
+#[test]
+fn text_from_outside_cannot_harm_the_screen() {
+    let mut scene = scene::Scene::new(transom_flow::Limits::default());
+    let evil = "a\u{1b}[2J\u{202e}b\u{9b}31m\u{7}\u{200b}\u{3164}";
+    scene.tracker.label(scene::SERVER.0.into(), evil);
+    scene.play("0 > S\n1 < SA\n1.1 > A");
+    scene.play(&format!("1 process client {} 7", evil.replace(' ', "")));
+    scene.play(&format!("2 > PA 'GET /{evil} HTTP/1.1'\n3 note {evil}"));
+    for options in [
+        Options::new(120),
+        Options::new(120).ascii(true),
+        Options::new(40),
+    ] {
+        let drawn = diagram(scene.connection(), &options);
+        let harmful = |c: char| c != '\n' && (c.is_control() || evil.contains(c) && !c.is_ascii());
+        assert!(!drawn.contains(harmful), "{drawn:?}");
+        assert!(drawn.contains("\\u{1b}[2J"), "{drawn}");
+    }
 }

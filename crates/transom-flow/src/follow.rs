@@ -434,7 +434,6 @@ impl Connection {
         }
         let before = own.passed.highest();
         self.totals[from].bytes += u64::from(own.passed.insert(data));
-        self.totals[from].extent += u64::from(own.passed.highest().since(before));
         if segment.flags.contains(Flags::FIN) {
             own.fin = Some(data.end);
             own.passed.insert(SeqRange {
@@ -442,6 +441,10 @@ impl Connection {
                 end: data.end + 1,
             });
         }
+        // A FIN that comes without the data before it tells how much that was.
+        let advance = u64::from(own.passed.highest().since(before));
+        let is_new_fin = segment.flags.contains(Flags::FIN) && data.end.ge(before);
+        self.totals[from].extent += advance.saturating_sub(u64::from(is_new_fin));
         if !own.passed.has_gap() {
             own.gap_since = None;
         }

@@ -133,6 +133,12 @@ impl Summary {
     pub const fn severity(&self) -> Severity {
         self.weight.severity
     }
+
+    /// Gives it another number, as its connection has.
+    pub const fn set_number(&mut self, number: u64) {
+        self.number = number;
+        self.weight.number = number;
+    }
 }
 
 impl From<&Connection> for Summary {

@@ -30,6 +30,25 @@ fn data_that_was_not_captured_counts_by_its_sequence_numbers() {
 }
 
 #[test]
+fn a_fin_tells_how_much_was_sent_before_it() {
+    let scene = play(
+        "
+        0     > S
+        1     < SA
+        1.1   > A
+        2     < FA seq=2903
+        3     > A ack=2904
+        4     < FA seq=2903
+        5     > FA ack=2904
+        6     < A
+        ",
+    );
+    let totals = scene.connection().totals();
+    assert_eq!((totals.server.bytes, totals.server.extent), (0, 2902));
+    assert_eq!((totals.client.bytes, totals.client.extent), (0, 0));
+}
+
+#[test]
 fn packets_count_with_their_headers() {
     let scene = play(
         "

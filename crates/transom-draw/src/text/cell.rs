@@ -1,11 +1,16 @@
 //! Text in columns: width on the screen, padding, cutting, wrapping, and escapes.
 
 use std::borrow::Cow;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthChar;
 
-/// Columns that a text takes.
-pub(super) fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+/// Columns that a character takes.
+pub(crate) fn char_width(c: char) -> usize {
+    UnicodeWidthChar::width(c).unwrap_or(0)
+}
+
+/// Columns that a text takes, each character counted for itself, as terminals do.
+pub(crate) fn width(text: &str) -> usize {
+    text.chars().map(char_width).sum()
 }
 
 /// Makes text from outside safe to print: control characters, direction overrides and invisible
@@ -27,9 +32,14 @@ pub(crate) fn escaped(text: &str, ascii: bool) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Characters that take no column, change the direction of text, or are assigned to nothing visible.
+/// Characters that take no column, change the direction of text, or show nothing though they take
+/// columns (soft hyphen, Hangul and other fillers, the blank of Braille).
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
         || UnicodeWidthChar::width(c).is_none_or(|width| width == 0)
 }
 
@@ -42,7 +52,7 @@ pub(crate) fn cut<'a>(text: &'a str, columns: usize, more: &str) -> Cow<'a, str>
     let mut taken = String::new();
     let mut used = 0;
     for c in text.chars() {
-        let columns = UnicodeWidthChar::width(c).unwrap_or(0);
+        let columns = char_width(c);
         if used + columns > room {
             break;
         }
@@ -65,7 +75,7 @@ pub(crate) fn cut_middle(text: &str, columns: usize, more: &str) -> String {
     let mut tail: Vec<char> = Vec::new();
     let mut used = 0;
     for c in text.chars().rev() {
-        let columns = UnicodeWidthChar::width(c).unwrap_or(0);
+        let columns = char_width(c);
         if used + columns > tail_room {
             break;
         }

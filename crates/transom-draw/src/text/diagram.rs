@@ -1,108 +1,157 @@
 //! The sequence diagram of one connection: time, the client's state, the arrow, the server's state.
 
 use super::Options;
-use super::arrow::{Line, arrow};
-use super::cell::{cut, escaped, left, pad, right, wrapped};
-use super::label;
+use super::cell::{cut, escaped, left, right, width, wrapped};
+use super::label::{self, Label, Telling};
+use super::layout::{Layout, STATE};
 use super::paint::{Glyphs, Ink};
-use crate::rows::{Row, rows};
+use super::plan::{Item, Path, Plan, doubtful};
+use super::span::{Arrow, Head, Span};
 use core::time::Duration;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use transom_flow::wire::tcp::Flags;
+use transom_flow::words::duration;
 use transom_flow::{
-    Basis, Connection, End, EndState, Ends, Entry, Fate, Fold, Meaning, Segment, Severity, State,
-    StateChange, Step, What,
+    Basis, Connection, End, EndState, Ends, Entry, Fate, Fold, IcmpError, Meaning, Segment,
+    Severity, State, StateChange, Step, What,
 };
-
-/// Columns of the time, right-aligned: `9999.999 ms`.
-const TIME: usize = 11;
-/// Columns of a state: `SYN-RECEIVED`, and the mark of an inferred one.
-const STATE: usize = 13;
 
 /// Draws a connection: a title, the steps with both ends' states, and the verdict.
 ///
 /// States stand where they change. Where some states were observed and others only inferred from
-/// the packets, the inferred ones bear a `?`; a last line explains the marks.
+/// the packets, the inferred ones bear a `?`; a last line explains the marks. A segment that crossed
+/// another on its way is drawn from the row on which it left to the row on which it arrives, where
+/// that is known and tells something: openings, closes, resets, requests.
 #[must_use]
 pub fn diagram(connection: &Connection, options: &Options) -> String {
     let mut drawing = Drawing::new(connection, options);
     drawing.title();
     drawing.head();
-    let rows = rows(connection, options.fold);
-    for row in &rows {
-        match row {
-            Row::Step(step) => drawing.step(step),
-            Row::Fold(fold) => drawing.fold(fold),
-        }
+    let plan = Plan::new(connection, options);
+    for item in &plan.items {
+        drawing.item(item);
     }
     drawing.verdict();
+    drawing.legend(plan.unit);
     drawing.out
+}
+
+/// What a connection's drawing has to know beforehand.
+#[derive(Default)]
+struct Survey {
+    any_observed: bool,
+    any_inferred: bool,
+    last_frame: u64,
+    /// Segments that arrive in a row of their own are named there.
+    flags: HashMap<u64, String>,
+}
+
+impl Survey {
+    fn of(connection: &Connection) -> Self {
+        let mut survey = Self::default();
+        survey.look(connection.initial_states());
+        for entry in connection.entries() {
+            match entry {
+                Entry::Step(step) => {
+                    survey.look(step.states);
+                    if let What::State(change) = &step.what
+                        && let Some(frame) = change.arrival_of
+                    {
+                        survey.flags.insert(frame, String::new());
+                    }
+                }
+                Entry::Fold(fold) => survey.look(fold.states),
+            }
+        }
+        for entry in connection.entries() {
+            let Entry::Step(step) = entry else { continue };
+            match &step.what {
+                What::Segment(segment) => {
+                    survey.last_frame = survey.last_frame.max(segment.frame);
+                    if let Some(name) = survey.flags.get_mut(&segment.frame) {
+                        *name = label::short(segment);
+                    }
+                }
+                What::Icmp(icmp) => survey.last_frame = survey.last_frame.max(icmp.frame),
+                _ => {}
+            }
+        }
+        survey
+    }
+
+    fn look(&mut self, states: Ends<EndState>) {
+        for end in End::BOTH {
+            match (states[end].state, states[end].basis) {
+                (None, _) => {}
+                (_, Basis::Observed) => self.any_observed = true,
+                (_, Basis::Inferred) => self.any_inferred = true,
+            }
+        }
+    }
+
+    /// Whether states of both kinds occur, so that the inferred ones need a mark.
+    const fn is_mixed(&self) -> bool {
+        self.any_observed && self.any_inferred
+    }
+}
+
+/// What a row tells besides its middle.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    frame: Option<u64>,
+    time: Option<Duration>,
+    states: Ends<EndState>,
+    /// The states are told whether they changed or not.
+    is_first: bool,
+}
+
+impl Row {
+    const fn at(step: &Step) -> Self {
+        Self {
+            frame: None,
+            time: Some(step.time),
+            states: step.states,
+            is_first: false,
+        }
+    }
 }
 
 struct Drawing<'a> {
     connection: &'a Connection,
     options: &'a Options,
     glyphs: Glyphs,
+    layout: Layout,
+    survey: Survey,
     out: String,
-    /// Columns of the arrow.
-    span: usize,
     /// The states that were drawn last.
     shown: Ends<EndState>,
-    /// Whether states of both kinds occur, so that the inferred ones need a mark.
-    is_mixed: bool,
-    any_observed: bool,
-    /// Segments that arrive in a row of their own are named there.
-    flags: HashMap<u64, String>,
+    /// States that an end enters when what is under way to it arrives.
+    awaited: Ends<Option<EndState>>,
+    /// Segments under way.
+    paths: Vec<Path>,
+    doubtful: HashSet<u64>,
+    window_max: Ends<u32>,
 }
 
 impl<'a> Drawing<'a> {
     fn new(connection: &'a Connection, options: &'a Options) -> Self {
-        let (mut observed, mut inferred) = (false, false);
-        let mut look = |states: Ends<EndState>| {
-            for end in End::BOTH {
-                match (states[end].state, states[end].basis) {
-                    (None, _) => {}
-                    (_, Basis::Observed) => observed = true,
-                    (_, Basis::Inferred) => inferred = true,
-                }
-            }
-        };
-        look(connection.initial_states());
-        let mut awaited = HashMap::new();
-        for entry in connection.entries() {
-            match entry {
-                Entry::Step(step) => {
-                    look(step.states);
-                    if let What::State(StateChange {
-                        arrival_of: Some(frame),
-                        ..
-                    }) = step.what
-                    {
-                        awaited.insert(frame, String::new());
-                    }
-                }
-                Entry::Fold(fold) => look(fold.states),
-            }
-        }
-        for entry in connection.entries() {
-            if let Entry::Step(Step {
-                what: What::Segment(segment),
-                ..
-            }) = entry
-                && let Some(name) = awaited.get_mut(&segment.frame)
-            {
-                *name = label::short(segment);
-            }
-        }
+        let survey = Survey::of(connection);
+        let measures = connection.measures();
         Self {
             connection,
             options,
             glyphs: Glyphs::of(options),
+            layout: Layout::new(options, survey.last_frame),
+            survey,
             out: String::new(),
-            span: options.columns() - (TIME + 2 + STATE + 1 + 2 + STATE),
             shown: Ends::default(),
-            is_mixed: observed && inferred,
-            any_observed: observed,
-            flags: awaited,
+            awaited: Ends::default(),
+            paths: Vec::new(),
+            doubtful: doubtful(connection),
+            window_max: Ends {
+                client: measures.client.window.max,
+                server: measures.server.window.max,
+            },
         }
     }
 
@@ -136,16 +185,30 @@ impl<'a> Drawing<'a> {
     }
 
     fn head(&mut self) {
-        let time = right("time", TIME);
-        let client = left("client", STATE + 1 + self.span + 2);
+        let layout = self.layout;
+        let mut lead = String::new();
+        if layout.frame > 0 {
+            let name = if layout.is_narrow { "#" } else { "frame" };
+            lead = format!("{}  ", right(name, layout.frame));
+        }
+        lead.push_str(&right("time", layout.time));
+        let client = if layout.is_narrow {
+            left("client", layout.span.saturating_sub("server".len()))
+        } else {
+            left("client", STATE + 1 + layout.span + 2)
+        };
         self.line(&[
-            (&time, Ink::Faint),
+            (&lead, Ink::Faint),
             ("  ", Ink::Plain),
             (&client, Ink::Faint),
             ("server", Ink::Faint),
         ]);
-        let initial = self.connection.initial_states();
-        self.row(None, initial, "", Ink::Plain);
+        let row = Row {
+            states: self.connection.initial_states(),
+            is_first: true,
+            ..Row::default()
+        };
+        self.row(row, "", Ink::Plain);
     }
 
     /// Appends a line of pieces, without blanks at its end.
@@ -169,100 +232,256 @@ impl<'a> Drawing<'a> {
     fn state(&self, state: EndState) -> (String, Ink) {
         match state.state {
             None => ("?".into(), Ink::Faint),
-            Some(name) if self.is_mixed && state.basis == Basis::Inferred => {
+            Some(name) if self.survey.is_mixed() && state.basis == Basis::Inferred => {
                 (format!("{name}?"), Ink::Faint)
             }
             Some(name) => (name.to_string(), Ink::Plain),
         }
     }
 
-    /// Draws a row: the time, the states that changed, and between them what is given.
-    fn row(&mut self, time: Option<Duration>, states: Ends<EndState>, middle: &str, ink: Ink) {
-        let time = time.map(|time| self.time(time)).unwrap_or_default();
-        let mut drawn: [(String, Ink); 2] =
-            [(String::new(), Ink::Plain), (String::new(), Ink::Plain)];
-        for (end, cell) in End::BOTH.into_iter().zip(&mut drawn) {
-            let is_news =
-                self.shown[end].state != states[end].state || middle.is_empty() && time.is_empty();
-            if is_news {
-                *cell = self.state(states[end]);
-                self.shown[end] = states[end];
+    /// The states that a row tells: those that changed.
+    fn news(&mut self, row: &Row) -> Ends<(String, Ink)> {
+        let mut news = Ends {
+            client: (String::new(), Ink::Plain),
+            server: (String::new(), Ink::Plain),
+        };
+        for end in End::BOTH {
+            let state = row.states[end];
+            let is_awaited = self.awaited[end].is_some_and(|awaited| awaited.state == state.state);
+            if row.is_first || self.shown[end].state != state.state && !is_awaited {
+                news[end] = self.state(state);
+                self.shown[end] = state;
             }
         }
-        let [(client, client_ink), (server, server_ink)] = drawn;
-        let mut middle = middle.to_owned();
-        pad(&mut middle, self.span);
-        self.line(&[
-            (&right(&time, TIME), Ink::Faint),
-            ("  ", Ink::Plain),
-            (&left(&client, STATE + 1), client_ink),
-            (&middle, ink),
-            ("  ", Ink::Plain),
-            (&server, server_ink),
-        ]);
+        news
     }
 
-    /// Time since the connection's start, in milliseconds, or in seconds where that is too long.
-    fn time(&self, time: Duration) -> String {
-        let since = time.saturating_sub(self.connection.start());
-        if since < Duration::from_secs(10) {
-            format!("{:.3} ms", since.as_secs_f64() * 1e3)
-        } else {
-            format!("{:.3} s", since.as_secs_f64())
+    /// Draws a row: the frame, the time, the states that changed, and between them what is given.
+    fn row(&mut self, row: Row, middle: &str, ink: Ink) {
+        let layout = self.layout;
+        let Ends { client, server } = self.news(&row);
+        let lead = self.lead(row.frame, row.time);
+        if !layout.is_narrow {
+            let middle = left(middle, layout.span);
+            return self.line(&[
+                (&lead, Ink::Faint),
+                (&left(&client.0, STATE + 1), client.1),
+                (&middle, ink),
+                ("  ", Ink::Plain),
+                (&server.0, server.1),
+            ]);
+        }
+        if !middle.is_empty() {
+            self.line(&[(&lead, Ink::Faint), (middle, ink)]);
+        }
+        if !(client.0.is_empty() && server.0.is_empty()) {
+            let indent = " ".repeat(layout.indent());
+            let room = layout.span.saturating_sub(width(&client.0));
+            self.line(&[
+                (&indent, Ink::Plain),
+                (&client.0, client.1),
+                (&right(&server.0, room), server.1),
+            ]);
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    /// Frame and time, with the blanks behind them.
+    fn lead(&self, frame: Option<u64>, time: Option<Duration>) -> String {
+        let mut lead = String::new();
+        if self.layout.frame > 0 {
+            let frame = frame.map(|frame| frame.to_string()).unwrap_or_default();
+            lead = format!("{}  ", right(&frame, self.layout.frame));
+        }
+        let time = time.map(|time| {
+            self.layout
+                .clock(time.saturating_sub(self.connection.start()))
+        });
+        lead.push_str(&right(&time.unwrap_or_default(), self.layout.time));
+        lead.push_str("  ");
+        lead
+    }
+
+    fn item(&mut self, item: &Item<'_>) {
+        match item {
+            Item::Step { step, path } => self.step(step, *path),
+            Item::Arrival {
+                time,
+                paths,
+                states,
+            } => self.arrival(*time, *paths, *states),
+            Item::Fold(fold) => self.fold(fold),
+            Item::Pause(time) => {
+                let text = self.plain(&format!("{} of silence", duration(*time)));
+                self.pause(&text);
+            }
+            Item::Blank => self.pause(""),
+        }
+    }
+
+    fn pause(&mut self, text: &str) {
+        let mut span = self.span();
+        span.pause(text, &self.glyphs);
+        self.quiet_row(&span);
+    }
+
+    /// A row that tells no states.
+    fn quiet_row(&mut self, span: &Span) {
+        let indent = " ".repeat(self.layout.indent());
+        self.line(&[(&indent, Ink::Plain), (&span.text(), Ink::Faint)]);
+    }
+
+    /// An empty row, with what is under way passing through.
+    fn span(&self) -> Span {
+        let mut span = Span::new(self.layout.span);
+        self.pass(&mut span);
+        span
+    }
+
+    fn pass(&self, span: &mut Span) {
+        for column in self.columns() {
+            span.pass(column, &self.glyphs);
+        }
+    }
+
+    /// The columns in which segments are under way.
+    fn columns(&self) -> Vec<usize> {
+        self.paths.iter().map(|path| self.column(*path)).collect()
+    }
+
+    fn column(&self, path: Path) -> usize {
+        self.layout.channel(path.from == End::Client, path.channel)
+    }
+
+    fn step(&mut self, step: &Step, path: Option<Path>) {
         match &step.what {
-            What::Segment(segment) => self.segment(step, segment),
-            What::Icmp(icmp) => {
-                let text = format!("ICMP {}", icmp.kind);
-                let drawn = arrow(
-                    &text,
-                    icmp.to == End::Server,
-                    Line::Whole,
-                    self.span,
-                    &self.glyphs,
-                );
-                self.row(Some(step.time), step.states, &drawn, Ink::Bad);
-            }
+            What::Segment(segment) => self.segment(step, segment, path),
+            What::Icmp(icmp) => self.icmp(step, icmp),
             What::State(change) => {
                 let text = self.change(change);
-                let drawn = format!("{} {text}", self.glyphs.dot);
-                let drawn = cut(&drawn, self.span, self.glyphs.more).into_owned();
-                self.row(Some(step.time), step.states, &drawn, Ink::Faint);
+                self.remark(Row::at(step), &text);
             }
             What::Note(note) => self.note(step, &note.text),
-            _ => self.row(Some(step.time), step.states, "", Ink::Plain),
+            _ => self.row(Row::at(step), "", Ink::Plain),
         }
     }
 
-    fn segment(&mut self, step: &Step, segment: &Segment) {
-        let line = if segment.fate == Fate::Lost {
-            Line::Lost
-        } else {
-            Line::Whole
+    /// A row with a few words instead of an arrow.
+    fn remark(&mut self, row: Row, text: &str) {
+        let text = format!("{} {text}", self.glyphs.dot);
+        let text = cut(&text, self.layout.span, self.glyphs.more);
+        let mut span = Span::new(self.layout.span);
+        span.write(0, &text);
+        self.pass(&mut span);
+        self.row(row, &span.text(), Ink::Faint);
+    }
+
+    fn icmp(&mut self, step: &Step, icmp: &IcmpError) {
+        let label = Label::words(format!("ICMP {}", icmp.kind));
+        let arrow = Arrow {
+            label: &label,
+            to_right: icmp.to == End::Server,
+            head: Head::Arrives,
+            is_dashed: false,
         };
-        let ink = match segment.meaning {
-            _ if segment.fate == Fate::Lost => Ink::Bad,
-            Meaning::Reset | Meaning::ResetAgain => Ink::Bad,
-            Meaning::Retransmission { .. } => Ink::Again,
-            _ => Ink::Plain,
+        let row = Row {
+            frame: Some(icmp.frame),
+            ..Row::at(step)
         };
-        let label = label::label(segment, self.options);
-        let drawn = arrow(
-            &label,
-            segment.from == End::Client,
-            line,
-            self.span,
-            &self.glyphs,
+        self.across(row, &arrow, Ink::Bad);
+    }
+
+    /// A row with an arrow all the way.
+    fn across(&mut self, row: Row, arrow: &Arrow<'_>, ink: Ink) {
+        let mut span = Span::new(self.layout.span);
+        let under_way = self.columns();
+        span.arrow(arrow, 0..self.layout.span, &under_way, &self.glyphs);
+        self.row(row, &span.text(), ink);
+    }
+
+    fn segment(&mut self, step: &Step, segment: &Segment, path: Option<Path>) {
+        let to_right = segment.from == End::Client;
+        let is_doubtful = segment.fate == Fate::Unknown && self.doubtful.contains(&segment.frame);
+        let label = label::label(
+            segment,
+            &Telling {
+                options: self.options,
+                glyphs: &self.glyphs,
+                has_frames: self.layout.frame > 0,
+                is_doubtful,
+                window_max: self.window_max[segment.from],
+            },
         );
-        self.row(Some(step.time), step.states, &drawn, ink);
+        let head = match (segment.fate, path) {
+            (Fate::Lost, _) => Head::Lost,
+            (_, Some(_)) => Head::Turns,
+            _ if is_doubtful => Head::Doubtful,
+            _ => Head::Arrives,
+        };
+        let arrow = Arrow {
+            label: &label,
+            to_right,
+            head,
+            is_dashed: false,
+        };
+        let row = Row {
+            frame: Some(segment.frame),
+            ..Row::at(step)
+        };
+        let ink = ink(segment, is_doubtful);
+        let Some(path) = path else {
+            return self.across(row, &arrow, ink);
+        };
+        let column = self.column(path);
+        let mut span = Span::new(self.layout.span);
+        let columns = if to_right {
+            0..column + 1
+        } else {
+            column..self.layout.span
+        };
+        let under_way = self.columns();
+        span.arrow(&arrow, columns, &under_way, &self.glyphs);
+        self.paths.push(path);
+        let receiver = segment.from.other();
+        let after = step.states[receiver];
+        if after.state != self.shown[receiver].state {
+            self.awaited[receiver] = Some(after);
+        }
+        self.row(row, &span.text(), ink);
+    }
+
+    fn arrival(
+        &mut self,
+        time: Duration,
+        paths: Ends<Option<Path>>,
+        states: Option<Ends<EndState>>,
+    ) {
+        let landed = [paths.client, paths.server].into_iter().flatten();
+        self.paths
+            .retain(|path| ![paths.client, paths.server].contains(&Some(*path)));
+        let mut after = states.unwrap_or(self.shown);
+        let mut span = Span::new(self.layout.span);
+        for path in landed {
+            let to = path.from.other();
+            if let Some(state) = self.awaited[to].take()
+                && states.is_none()
+            {
+                after[to] = state;
+            }
+            span.land(self.column(path), path.from == End::Client, &self.glyphs);
+        }
+        self.pass(&mut span);
+        let row = Row {
+            time: Some(time),
+            states: after,
+            ..Row::default()
+        };
+        self.row(row, &span.text(), Ink::Plain);
     }
 
     /// Why an end changed its state without sending.
     fn change(&self, change: &StateChange) -> String {
-        if let Some(flags) = change.arrival_of.and_then(|frame| self.flags.get(&frame)) {
+        let flags = &self.survey.flags;
+        if let Some(flags) = change.arrival_of.and_then(|frame| flags.get(&frame)) {
             let flags = if flags.is_empty() { "a segment" } else { flags };
             return format!("{flags} arrives");
         }
@@ -279,23 +498,18 @@ impl<'a> Drawing<'a> {
 
     fn note(&mut self, step: &Step, text: &str) {
         let text = escaped(text, !self.options.unicode);
-        let indent = 2;
-        let columns = self.span + 2 + STATE - indent;
+        let columns = self
+            .options
+            .columns()
+            .saturating_sub(self.layout.indent() + 2);
         for (at, line) in wrapped(&text, columns).iter().enumerate() {
-            let lead = if at == 0 { self.glyphs.dot } else { ' ' };
-            let time = if at == 0 {
-                self.time(step.time)
-            } else {
-                String::new()
+            let (dot, time) = match at {
+                0 => (self.glyphs.dot, Some(step.time)),
+                _ => (' ', None),
             };
-            let time = right(&time, TIME);
-            let blank = " ".repeat(2 + STATE + 1);
-            let text = format!("{lead} {line}");
-            self.line(&[
-                (&time, Ink::Faint),
-                (&blank, Ink::Plain),
-                (&text, Ink::Faint),
-            ]);
+            let lead = left(&self.lead(None, time), self.layout.indent());
+            let text = format!("{dot} {line}");
+            self.line(&[(&lead, Ink::Faint), (&text, Ink::Faint)]);
         }
     }
 
@@ -305,33 +519,39 @@ impl<'a> Drawing<'a> {
             if fold.sent[end].segments == 0 {
                 continue;
             }
-            let label = label::folded(&fold.sent[end]);
-            let drawn = arrow(
-                &label,
-                end == End::Client,
-                Line::Dashed,
-                self.span,
-                &self.glyphs,
-            );
-            let states = if time.is_some() {
-                fold.states
-            } else {
-                self.shown
+            let label = Label::words(label::folded_run(&fold.sent[end], &self.glyphs));
+            let arrow = Arrow {
+                label: &label,
+                to_right: end == End::Client,
+                head: Head::Arrives,
+                is_dashed: true,
             };
-            match time.take() {
-                Some(start) => self.row(Some(start), states, &drawn, Ink::Plain),
-                None => self.row(Some(fold.end), states, &drawn, Ink::Plain),
-            }
+            let row = match time.take() {
+                Some(start) => Row {
+                    time: Some(start),
+                    states: fold.states,
+                    ..Row::default()
+                },
+                None => Row {
+                    time: Some(fold.end),
+                    states: self.shown,
+                    ..Row::default()
+                },
+            };
+            self.across(row, &arrow, Ink::Plain);
         }
         if time.is_some() {
-            let text = format!("{} {} steps", self.glyphs.more, fold.steps);
-            self.row(time, fold.states, &text, Ink::Faint);
+            let row = Row {
+                time,
+                states: fold.states,
+                ..Row::default()
+            };
+            self.remark(row, &format!("{} steps", fold.steps));
         }
     }
 
     fn verdict(&mut self) {
         let verdict = self.connection.verdict();
-        let columns = self.options.columns() - 1;
         let findings = std::iter::once(&verdict.ending).chain(&verdict.findings);
         for finding in findings {
             let ink = match finding.severity {
@@ -339,43 +559,60 @@ impl<'a> Drawing<'a> {
                 Severity::Fine | Severity::Note => Ink::Plain,
             };
             let text = escaped(&finding.text, false);
-            let text = if self.options.unicode {
-                text.into_owned()
-            } else {
-                plain(&text)
-            };
-            for line in wrapped(&text, columns) {
-                let line = format!(" {line}");
-                self.line(&[(&line, ink)]);
-            }
+            self.paragraph(&self.plain(&text), ink);
         }
+    }
+
+    fn paragraph(&mut self, text: &str, ink: Ink) {
+        for line in wrapped(text, self.options.columns() - 1) {
+            let line = format!(" {line}");
+            self.line(&[(&line, ink)]);
+        }
+    }
+
+    fn legend(&mut self, unit: Option<Duration>) {
         if !self.options.legend {
             return;
         }
-        let legend = match (self.is_mixed, self.any_observed) {
+        let mut legend = String::from(match (self.survey.is_mixed(), self.survey.any_observed) {
             (true, _) => {
                 "? inferred from the packets; states without it were read from the TCP itself."
             }
             (false, true) => "States were read from the TCPs themselves.",
             (false, false) => "States are inferred from the packets.",
-        };
-        for line in wrapped(legend, columns) {
-            let line = format!(" {line}");
-            self.line(&[(&line, Ink::Faint)]);
+        });
+        if let Some(unit) = unit {
+            legend.push_str(&format!(" An empty row is {}.", duration(unit)));
         }
+        self.paragraph(&self.plain(&legend), Ink::Faint);
+    }
+
+    /// Our own sentences, in ASCII if need be.
+    fn plain(&self, text: &str) -> String {
+        if self.options.unicode {
+            return text.to_owned();
+        }
+        let mut plain = String::with_capacity(text.len());
+        for c in text.chars() {
+            match c {
+                '§' => plain.push_str("section "),
+                'µ' => plain.push('u'),
+                c if c.is_ascii() => plain.push(c),
+                c => plain.extend(c.escape_default()),
+            }
+        }
+        plain
     }
 }
 
-/// Our own sentences in ASCII.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '§' => plain.push_str("section "),
-            'µ' => plain.push('u'),
-            c if c.is_ascii() => plain.push(c),
-            c => plain.extend(c.escape_default()),
+const fn ink(segment: &Segment, is_doubtful: bool) -> Ink {
+    match (segment.fate, segment.meaning) {
+        (Fate::Lost, _) | (_, Meaning::Reset | Meaning::ResetAgain) => Ink::Bad,
+        (_, Meaning::Retransmission { .. }) => Ink::Again,
+        _ if is_doubtful => Ink::Bad,
+        _ if segment.flags.intersects(Flags::SYN) || segment.flags.intersects(Flags::FIN) => {
+            Ink::Control
         }
+        _ => Ink::Plain,
     }
-    plain
 }

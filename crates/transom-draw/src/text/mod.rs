@@ -1,10 +1,12 @@
 //! Drawings for a terminal: fixed width, Unicode or ASCII, colour only where asked.
 
-mod arrow;
 pub(crate) mod cell;
 mod diagram;
 pub(crate) mod label;
+mod layout;
 mod paint;
+mod plan;
+mod span;
 mod table;
 
 pub use diagram::diagram;
@@ -23,13 +25,34 @@ pub struct Options {
     pub color: bool,
     /// Whether runs of bulk data are drawn as counts. Default true.
     pub fold: bool,
+    /// How time is drawn in a diagram. Default compressed.
+    pub scale: Scale,
+    /// Whether a diagram tells the number of each frame in the capture. Default false.
+    pub frames: bool,
+    /// Whether arrows tell sequence numbers: `seq 1–1449` of data, `ack 1449` of an acknowledgement.
+    /// Default false.
+    pub sequence: bool,
+    /// Whether arrows have a bar of the window that their sender advertises. Default false.
+    pub windows: bool,
     /// Whether a diagram ends with a line that explains how its states are known. Default true.
     pub legend: bool,
 }
 
+/// How time is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// A row a step, and one for a pause.
+    #[default]
+    Compressed,
+    /// Rows between steps in proportion to the time between them.
+    Linear,
+}
+
 impl Options {
     /// The narrowest drawing.
-    pub const MIN_WIDTH: usize = 60;
+    pub const MIN_WIDTH: usize = 40;
+    /// Up to this width the states of a diagram stand below the arrows, not beside them.
+    pub const NARROW: usize = 64;
 
     /// For a terminal of this width.
     #[must_use]
@@ -39,6 +62,10 @@ impl Options {
             unicode: true,
             color: false,
             fold: true,
+            scale: Scale::Compressed,
+            frames: false,
+            sequence: false,
+            windows: false,
             legend: true,
         }
     }
@@ -64,11 +91,43 @@ impl Options {
         self
     }
 
+    /// Time to scale, or with pauses compressed.
+    #[must_use]
+    pub const fn scale(mut self, scale: Scale) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// With the numbers of frames, or not.
+    #[must_use]
+    pub const fn frames(mut self, frames: bool) -> Self {
+        self.frames = frames;
+        self
+    }
+
+    /// With sequence numbers, or not.
+    #[must_use]
+    pub const fn sequence(mut self, sequence: bool) -> Self {
+        self.sequence = sequence;
+        self
+    }
+
+    /// With bars of the windows, or not.
+    #[must_use]
+    pub const fn windows(mut self, windows: bool) -> Self {
+        self.windows = windows;
+        self
+    }
+
     /// With the line that explains how states are known, or not.
     #[must_use]
     pub const fn legend(mut self, legend: bool) -> Self {
         self.legend = legend;
         self
+    }
+
+    pub(crate) const fn is_narrow(&self) -> bool {
+        self.width <= Self::NARROW
     }
 
     pub(crate) fn columns(&self) -> usize {

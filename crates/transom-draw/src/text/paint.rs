@@ -13,43 +13,84 @@ pub(super) struct Glyphs {
     pub(super) dot: char,
     pub(super) to: &'static str,
     pub(super) more: &'static str,
+    /// A path down the screen: on its way, crossed by an arrow, and its corners.
+    pub(super) down: char,
+    pub(super) cross: char,
+    pub(super) down_from_left: char,
+    pub(super) down_from_right: char,
+    pub(super) right_from_above: char,
+    pub(super) left_from_above: char,
+    /// An end that waits.
+    pub(super) life: char,
+    /// A bar, filled and empty.
+    pub(super) full: char,
+    pub(super) empty: char,
+    /// Between the first number and the one after the last.
+    pub(super) range: &'static str,
 }
 
 impl Glyphs {
     pub(super) const fn of(options: &Options) -> Self {
         if options.unicode {
-            Self {
-                line: '─',
-                dashed: '┄',
-                right: '▶',
-                left: '◀',
-                lost: '✕',
-                dot: '·',
-                to: "→",
-                more: "…",
-            }
+            Self::UNICODE
         } else {
-            Self {
-                line: '-',
-                dashed: '.',
-                right: '>',
-                left: '<',
-                lost: 'x',
-                dot: '*',
-                to: "->",
-                more: "..",
-            }
+            Self::ASCII
         }
     }
+
+    const UNICODE: Self = Self {
+        line: '─',
+        dashed: '┄',
+        right: '▶',
+        left: '◀',
+        lost: '✕',
+        dot: '·',
+        to: "→",
+        more: "…",
+        down: '│',
+        cross: '┼',
+        down_from_left: '╮',
+        down_from_right: '╭',
+        right_from_above: '╰',
+        left_from_above: '╯',
+        life: '┊',
+        full: '█',
+        empty: '░',
+        range: "–",
+    };
+
+    const ASCII: Self = Self {
+        line: '-',
+        dashed: '.',
+        right: '>',
+        left: '<',
+        lost: 'x',
+        dot: '*',
+        to: "->",
+        more: "..",
+        down: '|',
+        cross: '+',
+        down_from_left: '+',
+        down_from_right: '+',
+        right_from_above: '+',
+        left_from_above: '+',
+        life: ':',
+        full: '#',
+        empty: '.',
+        range: "-",
+    };
 }
 
-/// What a piece of text is. Colours are chosen so that they can be told apart without red and
-/// green, and nothing is told by colour alone.
+/// What a piece of text is. The colours (cyan, yellow, bold magenta) differ in brightness and on the
+/// blue-yellow axis, so that people who cannot tell red from green can tell them apart; and nothing
+/// is told by colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ink {
     Plain,
     Title,
     Faint,
+    /// Opens or closes the connection.
+    Control,
     /// Sent again.
     Again,
     /// Lost, reset, or gone wrong.
@@ -62,6 +103,7 @@ impl Ink {
             Self::Plain => None,
             Self::Title => Some("1"),
             Self::Faint => Some("2"),
+            Self::Control => Some("36"),
             Self::Again => Some("33"),
             Self::Bad => Some("1;35"),
         }

@@ -238,6 +238,13 @@ fields! {
         Gaps "gaps" Kind::Number, "times that segments are missing from the capture";
         Severity "severity" Kind::Severity, "of the gravest finding";
         Finding "finding" Kind::Text, "identifiers of all findings, see --findings";
+        Rtt "rtt" Kind::Duration, "mean round trip from the capture point to either end";
+        ClientRtt "client.rtt" Kind::Duration, "mean round trip from the capture point to the client";
+        ServerRtt "server.rtt" Kind::Duration, "mean round trip from the capture point to the server";
+        Limit "limited_by" Kind::Text, "what chiefly held a sender back";
+        ConnState "conn_state" Kind::Text, "as in Zeek's conn.log: SF, S0, REJ, …";
+        History "history" Kind::Text, "as in Zeek's conn.log";
+        App "app" Kind::Text, "what the first bytes look like: http, tls, … and in words";
         Host "host" Kind::Text, "names of both ends, where the capture has them";
         Process "process" Kind::Text, "names of the programs, where the capture has them";
         Pid "pid" Kind::Number, "numbers of the processes";
@@ -262,6 +269,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ("ip.host", "host"),
     ("stream", "tcp.stream"),
     ("tcp.analysis.initial_rtt", "handshake"),
+    ("tcp.analysis.ack_rtt", "rtt"),
     (
         "tcp.analysis.tcp_retransmission",
         "tcp.analysis.retransmission",

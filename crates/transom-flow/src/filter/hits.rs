@@ -75,6 +75,18 @@ impl Hits {
         *self = self.or(other);
     }
 
+    /// Whether it does not depend on the answers any more.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        *self == Self::NEVER || *self == Self::ALWAYS
+    }
+
+    /// Whether it fits whatever the answers are; further frames change nothing.
+    #[must_use]
+    pub fn is_always(&self) -> bool {
+        *self == Self::ALWAYS
+    }
+
     /// Whether no answer would make it fit.
     #[must_use]
     pub fn is_never(&self) -> bool {

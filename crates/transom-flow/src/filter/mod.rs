@@ -38,6 +38,7 @@ pub use hits::Hits;
 pub use subject::{Place, Subject};
 
 use crate::connection::Connection;
+use crate::verdict::Verdict;
 use core::fmt;
 use core::str::FromStr;
 use expr::{Expr, Op, Test};
@@ -124,10 +125,20 @@ impl Filter {
     /// Whether a connection fits, one frame of which at least left this open.
     #[must_use]
     pub fn connection(&self, hits: Hits, connection: &Connection) -> bool {
-        if hits == Hits::ALWAYS || hits.is_never() {
+        self.answer(hits, || Terms::new(connection, None))
+    }
+
+    /// The same, where the verdict is at hand.
+    #[must_use]
+    pub fn judged(&self, hits: Hits, connection: &Connection, verdict: &Verdict) -> bool {
+        self.answer(hits, || Terms::new(connection, Some(verdict)))
+    }
+
+    fn answer<'a>(&self, hits: Hits, terms: impl FnOnce() -> Terms<'a>) -> bool {
+        if hits.is_settled() {
             return !hits.is_never();
         }
-        let terms = Terms::new(connection);
+        let terms = terms();
         let answers = self
             .questions
             .iter()

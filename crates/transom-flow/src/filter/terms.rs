@@ -11,6 +11,7 @@ use core::time::Duration;
 /// A connection, with its verdict worked out once if it is asked for at all.
 pub(super) struct Terms<'a> {
     connection: &'a Connection,
+    given: Option<&'a Verdict>,
     verdict: OnceCell<Verdict>,
 }
 
@@ -21,15 +22,17 @@ fn nanos(duration: Duration) -> Datum<'static> {
 }
 
 impl<'a> Terms<'a> {
-    pub(super) const fn new(connection: &'a Connection) -> Self {
+    pub(super) const fn new(connection: &'a Connection, verdict: Option<&'a Verdict>) -> Self {
         Self {
             connection,
+            given: verdict,
             verdict: OnceCell::new(),
         }
     }
 
     fn verdict(&self) -> &Verdict {
-        self.verdict.get_or_init(|| self.connection.verdict())
+        let of_itself = || self.verdict.get_or_init(|| self.connection.verdict());
+        self.given.unwrap_or_else(of_itself)
     }
 
     /// Shows each value of a field to `visit`.
@@ -49,6 +52,22 @@ impl<'a> Terms<'a> {
                 let verdict = self.verdict();
                 for finding in core::iter::once(&verdict.ending).chain(&verdict.findings) {
                     visit(Datum::Text(finding.id));
+                }
+            }
+            Id::ConnState => visit(Datum::Text(connection.conn_state())),
+            Id::History => visit(Datum::Text(&connection.history())),
+            Id::App => {
+                if let Some(application) = connection.application() {
+                    visit(Datum::Text(application.id()));
+                    visit(Datum::Text(&application.to_string()));
+                }
+            }
+            Id::Rtt | Id::ClientRtt | Id::ServerRtt => self.rtt(id, visit),
+            Id::Limit => {
+                for measures in self.both() {
+                    if let Some(limit) = measures.limit() {
+                        visit(Datum::Text(limit.id()));
+                    }
                 }
             }
             Id::Host | Id::Process | Id::Pid => self.names(id, visit),
@@ -77,6 +96,21 @@ impl<'a> Terms<'a> {
         }
         if id == Id::State {
             show(self.connection.summary_state().state);
+        }
+    }
+
+    fn both(&self) -> [crate::Measures; 2] {
+        let measures = self.connection.measures();
+        [measures.client, measures.server]
+    }
+
+    /// Mean round trips between the capture point and an end.
+    fn rtt(&self, id: Id, visit: &mut dyn FnMut(Datum<'_>)) {
+        let wanted = [id != Id::ServerRtt, id != Id::ClientRtt];
+        for (measures, is_wanted) in self.both().into_iter().zip(wanted) {
+            if is_wanted && measures.path_rtt.samples > 0 {
+                visit(nanos(measures.path_rtt.mean));
+            }
         }
     }
 

@@ -47,6 +47,22 @@ pub(crate) struct ExplainArgs {
     #[arg(long, group = "printed")]
     pub(crate) conn_log: bool,
 
+    /// Diagrams in Mermaid's language, for Markdown
+    #[arg(long, group = "printed")]
+    pub(crate) mermaid: bool,
+
+    /// Also write diagrams and graphs as SVG files into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// Also write one HTML page that holds everything and opens offline
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Also write a copy of the capture with our findings as packet comments, for Wireshark
+    #[arg(long, value_name = "FILE")]
+    pub(crate) annotate: Option<PathBuf>,
+
     /// List every finding there is, with what it means and what to do
     #[arg(long)]
     pub(crate) findings: bool,

@@ -1,11 +1,15 @@
 //! From frames to connections, each handed on as soon as it is over.
 
 use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use transom_flow::capture::{Decapsulator, Record};
 use transom_flow::filter::{Filter, Hits, Subject};
-use transom_flow::{Connection, Limits, Tracker, Verdict};
+use transom_flow::parallel::{Crew, Numbered};
+use transom_flow::{Connection, Counters, Frame, Limits, Summary, Tracker, Verdict};
 
 use super::model::{Capture, Explained, Gathering, Keep};
 use super::progress::Progress;
@@ -21,6 +25,40 @@ pub(crate) struct Chosen {
     pub(crate) streams: Vec<u64>,
 }
 
+/// A connection that is over, with all that is said of it.
+#[derive(Debug)]
+pub(crate) struct Over {
+    /// What happened on it; its number counts from 0, as Wireshark's.
+    pub(crate) connection: Box<Connection>,
+    /// What is said of it.
+    pub(crate) verdict: Verdict,
+    /// Its line in a list.
+    pub(crate) summary: Summary,
+    /// Whether the filter lets it pass, as far as that is known without its frames.
+    passes: bool,
+}
+
+impl Over {
+    fn new(connection: Connection, filter: Option<(&Filter, Hits)>) -> Self {
+        let verdict = connection.verdict();
+        Self {
+            passes: filter.is_none_or(|(filter, hits)| filter.judged(hits, &connection, &verdict)),
+            summary: Summary::new(&connection, &verdict),
+            connection: Box::new(connection),
+            verdict,
+        }
+    }
+}
+
+impl Numbered for Over {
+    /// Takes a number from 1, and counts from 0, so that Wireshark's filters and ours speak of the same.
+    fn set_number(&mut self, number: u64) {
+        let number = number.saturating_sub(1);
+        self.connection.set_number(number);
+        self.summary.set_number(number);
+    }
+}
+
 /// What takes connections as they end.
 pub(crate) trait Sink {
     /// What is to be kept until the end.
@@ -30,11 +68,13 @@ pub(crate) trait Sink {
     /// Steps of each connection kept in full at its start, and as many at its end; `None` for the usual.
     fn steps(&self) -> Option<usize>;
     /// A connection that was asked for is over.
-    fn take(&mut self, connection: &Connection, verdict: &Verdict) -> Result<(), Failure>;
+    fn take(&mut self, over: &Over) -> Result<(), Failure>;
 }
 
 /// Frames between two looks whether connections are over.
 const STRIDE: u64 = 1024;
+/// More threads than this have nothing to do: one thread can read no faster.
+const WORKERS_MAX: usize = 4;
 
 /// Reads all captures.
 pub(crate) fn gather(
@@ -48,50 +88,148 @@ pub(crate) fn gather(
         limits.first_steps = steps;
         limits.last_steps = steps;
     }
-    let mut worker = Worker {
-        tracker: Tracker::new(limits),
+    let mut reading = Reading {
         decapsulator: Decapsulator::new(),
+        follower: Follower::new(limits, chosen.filter.as_ref()),
         gathering: Gathering::new(sink.keep()),
-        hits: HashMap::new(),
-        chosen,
-        asks_frames: chosen.filter.is_some(),
+        streams: &chosen.streams,
         capture: Capture::default(),
         previous: None,
     };
     let mut progress = Progress::new();
     while let Some(record) = sources.next()? {
-        worker.record(&record);
-        let frames = worker.capture.frames;
+        reading.record(&record);
+        let frames = reading.capture.frames;
         if frames.is_multiple_of(STRIDE) {
             for (addr, name) in sources.names() {
-                worker.tracker.label(addr, &name);
+                reading.follower.label(addr, &name);
             }
-            worker.hand_over(sink)?;
+            reading.hand_over(sink)?;
             progress.frame(frames, || sources.progress());
         }
     }
     sources.finish()?;
     for (addr, name) in sources.names() {
-        worker.tracker.label(addr, &name);
+        reading.follower.label(addr, &name);
     }
-    worker.tracker.finish();
+    let counters = reading.follower.finish();
+    reading.hand_over(sink)?;
     progress.done();
-    worker.finish(&sources, sink)
+    Ok(reading.finish(&sources, counters))
 }
 
-struct Worker<'a> {
+/// Follows connections: with several threads, unless each frame has to be looked at by the filter, too.
+enum Follower<'a> {
+    Crew(Crew<Over>),
+    Filtering(Box<Filtering<'a>>),
+}
+
+/// One tracker, and what the filter says of frames.
+struct Filtering<'a> {
     tracker: Tracker,
-    decapsulator: Decapsulator,
-    gathering: Gathering,
-    /// What the frames of connections that are not over leave open.
+    filter: &'a Filter,
+    /// What the frames of connections that are not over leave open, by their numbers from 0.
     hits: HashMap<u64, Hits>,
-    chosen: &'a Chosen,
-    asks_frames: bool,
+    over: Vec<Over>,
+}
+
+impl<'a> Follower<'a> {
+    fn new(limits: Limits, filter: Option<&'a Filter>) -> Self {
+        if let Some(filter) = filter
+            && filter.needs_frames()
+        {
+            return Self::Filtering(Box::new(Filtering {
+                tracker: Tracker::new(limits),
+                filter,
+                hits: HashMap::new(),
+                over: Vec::new(),
+            }));
+        }
+        // Every frame says the same of a filter that does not look at it.
+        let filter = filter.map(|filter| {
+            let hits = filter.frame(&Subject::default());
+            (Arc::new(filter.clone()), hits)
+        });
+        let workers = thread::available_parallelism().map_or(1, NonZero::get);
+        Self::Crew(Crew::new(
+            limits,
+            workers.min(WORKERS_MAX),
+            move |connection| {
+                let filter = filter.as_ref().map(|(filter, hits)| (&**filter, *hits));
+                Over::new(connection, filter)
+            },
+        ))
+    }
+
+    fn label(&mut self, addr: std::net::IpAddr, name: &str) {
+        match self {
+            Self::Crew(crew) => crew.label(addr, name),
+            Self::Filtering(filtering) => filtering.tracker.label(addr, name),
+        }
+    }
+
+    fn finish(&mut self) -> Counters {
+        match self {
+            Self::Crew(crew) => {
+                crew.finish();
+                *crew.counters()
+            }
+            Self::Filtering(filtering) => {
+                filtering.tracker.finish();
+                let left: Vec<Connection> = filtering.tracker.take_all().collect();
+                filtering.judge(left);
+                *filtering.tracker.counters()
+            }
+        }
+    }
+}
+
+impl Filtering<'_> {
+    /// Follows a frame, and notes what it leaves open. The subject has its place still to come.
+    fn frame(&mut self, frame: &Frame<'_>, mut subject: Subject<'_>) {
+        // What belongs to no connection was counted.
+        let Ok(tracked) = self.tracker.frame(frame) else {
+            return;
+        };
+        let number = tracked.connection.saturating_sub(1);
+        if !self.hits.get(&number).is_some_and(Hits::is_always)
+            && let Some(place) = self.tracker.place(&tracked)
+        {
+            subject.place = Some(place);
+            let hits = self.filter.frame(&subject);
+            if !hits.is_never() {
+                self.hits.entry(number).or_default().add(hits);
+            }
+        }
+        if self.tracker.has_closed() {
+            let over: Vec<Connection> = self.tracker.take_closed().collect();
+            self.judge(over);
+        }
+    }
+
+    fn judge(&mut self, over: Vec<Connection>) {
+        for connection in over {
+            let number = connection.number();
+            let hits = self.hits.remove(&number.saturating_sub(1));
+            let filter = (self.filter, hits.unwrap_or_default());
+            let mut over = Over::new(connection, Some(filter));
+            over.set_number(number);
+            self.over.push(over);
+        }
+    }
+}
+
+/// The work on one set of captures.
+struct Reading<'a> {
+    decapsulator: Decapsulator,
+    follower: Follower<'a>,
+    gathering: Gathering,
+    streams: &'a [u64],
     capture: Capture,
     previous: Option<Duration>,
 }
 
-impl Worker<'_> {
+impl Reading<'_> {
     fn record(&mut self, record: &Record<'_>) {
         let capture = &mut self.capture;
         capture.frames += 1;
@@ -99,74 +237,68 @@ impl Worker<'_> {
         let origin = *capture.first.get_or_insert(time);
         capture.last = capture.last.max(Some(time));
         let previous = self.previous.replace(time).unwrap_or(time);
+        // What holds no IP packet was counted.
         let Ok(frame) = self.decapsulator.frame(record) else {
             return;
         };
-        let packet = frame.data;
-        let Ok(tracked) = self.tracker.frame(&frame) else {
-            return;
-        };
-        if !self.asks_frames {
-            return;
-        }
-        let (Some(filter), Some(place)) = (&self.chosen.filter, self.tracker.place(&tracked))
-        else {
-            return;
-        };
-        let mut subject = Subject::default();
-        subject.number = record.number;
-        subject.time = time;
-        subject.origin = origin;
-        subject.previous = previous;
-        subject.len = record.orig_len;
-        subject.frame = record.data;
-        subject.packet = packet;
-        subject.place = Some(place);
-        let hits = filter.frame(&subject);
-        if !hits.is_never() {
-            self.hits.entry(place.stream).or_default().add(hits);
+        match &mut self.follower {
+            Follower::Crew(crew) => {
+                let _ = crew.frame(&frame);
+            }
+            Follower::Filtering(filtering) => {
+                let mut subject = Subject::default();
+                subject.number = record.number;
+                subject.time = time;
+                subject.origin = origin;
+                subject.previous = previous;
+                subject.len = record.orig_len;
+                subject.frame = record.data;
+                subject.packet = frame.data;
+                filtering.frame(&frame, subject);
+            }
         }
     }
 
     /// Passes on the connections that are over.
     fn hand_over(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let over: Vec<Connection> = self.tracker.take_closed().collect();
-        self.pass_on(over, sink)
-    }
-
-    fn pass_on(&mut self, over: Vec<Connection>, sink: &mut dyn Sink) -> Result<(), Failure> {
-        for mut connection in over {
-            // As Wireshark counts, so that its filters and ours speak of the same.
-            connection.set_number(connection.number().saturating_sub(1));
-            if !self.is_chosen(&connection) {
-                self.gathering.pass_over();
-                continue;
+        match &mut self.follower {
+            Follower::Crew(crew) => {
+                for over in crew.take() {
+                    pass_on(over, self.streams, &mut self.gathering, sink)?;
+                }
             }
-            let verdict = connection.verdict();
-            sink.take(&connection, &verdict)?;
-            self.gathering.take(connection, &verdict);
+            Follower::Filtering(filtering) => {
+                for over in filtering.over.drain(..) {
+                    pass_on(over, self.streams, &mut self.gathering, sink)?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn is_chosen(&mut self, connection: &Connection) -> bool {
-        let number = connection.number();
-        let hits = self.hits.remove(&number).unwrap_or_default();
-        let streams = &self.chosen.streams;
-        let is_named = streams.is_empty() || streams.contains(&number);
-        let filter = self.chosen.filter.as_ref();
-        is_named && filter.is_none_or(|filter| filter.connection(hits, connection))
-    }
-
-    fn finish(mut self, sources: &Sources, sink: &mut dyn Sink) -> Result<Explained, Failure> {
-        let over: Vec<Connection> = self.tracker.take_all().collect();
-        self.pass_on(over, sink)?;
+    fn finish(mut self, sources: &Sources, counters: Counters) -> Explained {
         self.capture.sources = sources.names_of_all();
         self.capture.format = sources.format();
         self.capture.bytes = sources.offset();
         self.capture.links = self.decapsulator.counters();
-        self.capture.counters = *self.tracker.counters();
+        self.capture.counters = counters;
         self.capture.breaks = sources.breaks().to_vec();
-        Ok(self.gathering.finish(self.capture, Vec::new()))
+        self.gathering.finish(self.capture, Vec::new())
     }
+}
+
+fn pass_on(
+    over: Over,
+    streams: &[u64],
+    gathering: &mut Gathering,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let is_named = streams.is_empty() || streams.contains(&over.summary.number);
+    if !(over.passes && is_named) {
+        gathering.pass_over();
+        return Ok(());
+    }
+    sink.take(&over)?;
+    gathering.take(over);
+    Ok(())
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use transom_flow::capture::{self, Format};
-use transom_flow::{Connection, Counters, Finding, Severity, Summary, Verdict, Weight};
+use transom_flow::{Connection, Counters, Finding, Severity, Summary, Weight};
 
+use super::gather::Over;
 use super::source::Break;
 
 /// What may be kept of the connections.
@@ -72,7 +73,6 @@ pub(crate) struct Capture {
 /// Takes connections as they end, and keeps the worst.
 #[derive(Debug)]
 pub(crate) struct Gathering {
-    keep: Keep,
     counts: Counts,
     listed: Worst<Summary>,
     whole: Worst<Box<Connection>>,
@@ -81,7 +81,6 @@ pub(crate) struct Gathering {
 impl Gathering {
     pub(crate) fn new(keep: Keep) -> Self {
         Self {
-            keep,
             counts: Counts::default(),
             listed: Worst::new(keep.listed),
             whole: Worst::new(keep.whole),
@@ -94,23 +93,22 @@ impl Gathering {
     }
 
     /// Takes a connection that was asked for.
-    pub(crate) fn take(&mut self, connection: Connection, verdict: &Verdict) {
+    pub(crate) fn take(&mut self, over: Over) {
         self.counts.connections += 1;
         self.counts.chosen += 1;
-        match verdict.severity() {
+        match over.summary.severity() {
             Severity::Problem => self.counts.problems += 1,
             Severity::Note => self.counts.notes += 1,
             Severity::Fine => {}
         }
-        let totals = connection.totals();
+        let totals = over.connection.totals();
         self.counts.gaps += totals.client.gaps + totals.server.gaps;
-        let summary = Summary::new(&connection, verdict);
-        let weight = summary.weight;
-        if self.keep.whole > 0 && self.whole.wants(&weight) {
-            self.whole.push(weight, Box::new(connection));
+        let weight = over.summary.weight;
+        if self.whole.wants(&weight) {
+            self.whole.push(weight, over.connection);
         }
         if self.listed.wants(&weight) {
-            self.listed.push(weight, summary);
+            self.listed.push(weight, over.summary);
         }
     }
 

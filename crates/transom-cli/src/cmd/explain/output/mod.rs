@@ -1,17 +1,21 @@
 //! What is written: one thing on standard output, and files beside it.
 
+mod annotations;
 mod capture;
+mod files;
 mod text;
+mod whole;
 
 use std::io::{self, BufWriter, Stdout, Write};
 
-use transom_draw::conn_log;
 use transom_draw::json::{Detail, Stream};
 use transom_draw::text::Options;
-use transom_flow::{Connection, Verdict};
+use transom_draw::{conn_log, mermaid};
+use transom_flow::Connection;
 
+use self::annotations::Annotations;
 use super::args::{DrawChoice, ExplainArgs};
-use super::gather::Sink;
+use super::gather::{Over, Sink};
 use super::model::{Explained, Keep};
 use crate::failure::Failure;
 use crate::terminal;
@@ -20,6 +24,8 @@ use crate::terminal;
 const DRAWN: usize = 10;
 /// As many connections are drawn whatever they are.
 const DRAWN_ANYWAY: usize = 3;
+/// Points of each connection and direction kept for graphs.
+const SERIES: usize = 4096;
 /// Steps kept at each end of a connection that is to be drawn unfolded.
 const UNFOLDED: usize = 16_384;
 
@@ -27,6 +33,8 @@ const UNFOLDED: usize = 16_384;
 enum Printed {
     /// A report for people, at the end.
     Text,
+    /// Diagrams in Mermaid's language, at the end.
+    Mermaid,
     /// A document that grows; none once its reader went away.
     Json(Option<Stream<BufWriter<Stdout>>>, Detail),
     /// Lines that grow; none once their reader went away.
@@ -38,17 +46,21 @@ pub(super) struct Outputs<'a> {
     args: &'a ExplainArgs,
     options: Options,
     printed: Printed,
+    annotations: Option<Annotations>,
 }
 
 impl<'a> Outputs<'a> {
     /// Looks whether what was asked for can be written, before any work is done.
     pub(super) fn open(args: &'a ExplainArgs) -> Result<Self, Failure> {
-        let options = terminal::options(Some(&io::stdout()), args.color).fold(!args.unfold);
+        let options = terminal::options(Some(&io::stdout()), args.color)
+            .fold(!args.unfold)
+            .frames(true);
         let options = if args.ascii {
             options.ascii(true)
         } else {
             options
         };
+        files::check(args)?;
         let out = || BufWriter::with_capacity(1 << 16, io::stdout());
         let printed = if args.json {
             let detail = if args.brief {
@@ -62,6 +74,8 @@ impl<'a> Outputs<'a> {
             let header = conn_log::header(now());
             let written = out.write_all(header.as_bytes());
             Printed::ConnLog(still_read(written)?.map(|()| out))
+        } else if args.mermaid {
+            Printed::Mermaid
         } else {
             Printed::Text
         };
@@ -69,6 +83,7 @@ impl<'a> Outputs<'a> {
             args,
             options,
             printed,
+            annotations: args.annotate.is_some().then(Annotations::default),
         })
     }
 
@@ -101,6 +116,12 @@ impl<'a> Outputs<'a> {
                 let text = text::report(explained, &drawn, &self.options);
                 terminal::print(&text)?;
             }
+            Printed::Mermaid => {
+                let options = mermaid::Options::default().fold(!self.args.unfold);
+                for connection in &drawn {
+                    terminal::print(&mermaid::diagram(connection, &options))?;
+                }
+            }
             Printed::Json(stream, _) => {
                 if let Some(stream) = stream.take() {
                     let source = explained.capture.sources.join(", ");
@@ -121,7 +142,7 @@ impl<'a> Outputs<'a> {
                 terminal::remark(&format!("{}: {}", broken.source, broken.what));
             }
         }
-        Ok(())
+        files::write(self.args, explained, &drawn, self.annotations.as_ref())
     }
 }
 
@@ -141,30 +162,38 @@ impl Sink for Outputs<'_> {
     }
 
     fn series(&self) -> usize {
-        0
+        if self.args.svg.is_some() || self.args.html.is_some() {
+            SERIES
+        } else {
+            0
+        }
     }
 
     fn steps(&self) -> Option<usize> {
         self.args.unfold.then_some(UNFOLDED)
     }
 
-    fn take(&mut self, connection: &Connection, _verdict: &Verdict) -> Result<(), Failure> {
+    fn take(&mut self, over: &Over) -> Result<(), Failure> {
+        if let Some(annotations) = &mut self.annotations {
+            annotations.add(&over.connection, &over.verdict);
+        }
         match &mut self.printed {
             Printed::Json(stream, detail) => {
                 if let Some(open) = stream
-                    && still_read(open.connection(connection, *detail))?.is_none()
+                    && still_read(open.connection(&over.connection, *detail))?.is_none()
                 {
                     *stream = None;
                 }
             }
             Printed::ConnLog(out) => {
                 if let Some(open) = out
-                    && still_read(open.write_all(conn_log::line(connection).as_bytes()))?.is_none()
+                    && still_read(open.write_all(conn_log::line(&over.connection).as_bytes()))?
+                        .is_none()
                 {
                     *out = None;
                 }
             }
-            Printed::Text => {}
+            Printed::Text | Printed::Mermaid => {}
         }
         Ok(())
     }

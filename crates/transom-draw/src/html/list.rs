@@ -5,7 +5,7 @@ use crate::svg::markup::Text;
 use core::time::Duration;
 use std::fmt::Write as _;
 use transom_flow::words::{bytes_narrow, duration, thousands};
-use transom_flow::{Connection, End, Severity};
+use transom_flow::{Connection, End, Severity, Summary};
 
 /// A connection in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,26 @@ impl From<&Connection> for Line {
     }
 }
 
+impl From<&Summary> for Line {
+    fn from(summary: &Summary) -> Self {
+        let label = |end: End| summary.endpoints[end].label();
+        let state = summary.state.state;
+        let sentence = summary.sentence.as_deref();
+        Self {
+            start: summary.start,
+            duration: summary.duration,
+            state: state.map_or_else(|| "?".into(), |state| state.to_string()),
+            closed_by: summary.closed_by.to_string(),
+            sent: summary.bytes.client,
+            received: summary.bytes.server,
+            retransmitted: summary.retransmitted.client + summary.retransmitted.server,
+            severity: summary.severity(),
+            sentence: sentence.map_or_else(|| summary.headline.replace('_', " "), str::to_owned),
+            ..Self::new(summary.number, label(End::Client), label(End::Server))
+        }
+    }
+}
+
 /// Columns: what stands above, and whether it is a number.
 const COLUMNS: [(&str, bool); 10] = [
     ("", true),
@@ -121,7 +141,7 @@ pub(super) fn list(out: &mut String, lines: &[Line]) {
         );
     }
     out.push_str(
-        "</span><label>Filter <input id=\"filter\" type=\"search\" placeholder=\"words, all of them\" autocomplete=\"off\"></label>\
+        "</span><label>Filter <input id=\"filter\" type=\"search\" placeholder=\"words, all of them\" autocomplete=\"off\"/></label>\
          <output id=\"shown\"></output></div><div class=\"scroll\"><table><thead><tr>",
     );
     for (at, (name, is_number)) in COLUMNS.iter().enumerate() {

@@ -13,7 +13,7 @@ const FRAMES: usize = 12;
 /// Writes a connection; `is_open` if its pictures are to be seen at once.
 pub(super) fn section(out: &mut String, connection: &Connection, id: &str, is_open: bool) {
     let verdict = connection.verdict();
-    let open = if is_open { " open" } else { "" };
+    let open = if is_open { " open=\"\"" } else { "" };
     let label = |end: End| connection.endpoint(end).label();
     let _ = write!(
         out,
@@ -33,6 +33,7 @@ pub(super) fn section(out: &mut String, connection: &Connection, id: &str, is_op
         std::iter::once(&verdict.ending).chain(&verdict.findings),
     );
     diagram(out, connection);
+    graphs(out, connection);
     numbers(out, connection);
     out.push_str("</details>");
 }
@@ -83,12 +84,39 @@ fn diagram(out: &mut String, connection: &Connection) {
     } else {
         let _ = write!(
             out,
-            "<button type=\"button\" class=\"unfold\" aria-pressed=\"false\">Show all {whole} steps</button><div class=\"folded\">{}</div><div class=\"whole\" hidden>{}</div>",
+            "<button type=\"button\" class=\"unfold\" aria-pressed=\"false\">Show all {whole} steps</button><div class=\"folded\">{}</div><div class=\"whole\" hidden=\"\">{}</div>",
             svg::diagram(connection, &options),
             svg::diagram(connection, &options.clone().unfold(true))
         );
     }
     out.push_str("</figure>");
+}
+
+/// The graphs that there are points for.
+fn graphs(out: &mut String, connection: &Connection) {
+    let options = Options::default().width(720).embedded();
+    let both = |graph: fn(&Connection, End, &Options) -> Option<String>| {
+        End::BOTH.map(|end| graph(connection, end, &options))
+    };
+    let [client, server] = both(svg::sequence_graph);
+    let [client_window, server_window] = both(svg::window_graph);
+    let graphs = [
+        client,
+        server,
+        client_window,
+        server_window,
+        svg::rtt_graph(connection, &options),
+        svg::throughput_graph(connection, &options),
+    ];
+    let graphs: Vec<String> = graphs.into_iter().flatten().collect();
+    if graphs.is_empty() {
+        return;
+    }
+    out.push_str("<div class=\"graphs\">");
+    for graph in graphs {
+        let _ = write!(out, "<figure>{graph}</figure>");
+    }
+    out.push_str("</div>");
 }
 
 /// A count by its name.

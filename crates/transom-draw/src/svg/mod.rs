@@ -7,10 +7,14 @@
 //! that XML or a reader could take for anything but text.
 
 pub(crate) mod font;
+mod graph;
 mod ladder;
 pub(crate) mod markup;
 pub(crate) mod palette;
+#[cfg(test)]
+mod tests;
 
+pub use graph::{rtt_graph, sequence_graph, throughput_graph, window_graph};
 pub(crate) use ladder::mark;
 
 use markup::{N, Text};

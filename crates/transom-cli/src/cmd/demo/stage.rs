@@ -26,6 +26,8 @@ const MTU: usize = 1500;
 /// More than the longest scene takes, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(600);
 const MAX_STEPS: u64 = 100_000;
+/// Points kept for graphs; no scene has more.
+const POINTS: usize = 1024;
 
 /// One of the two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,7 +279,9 @@ impl Stage {
 
     /// Everything that happened, as the model that is drawn.
     pub(super) fn tracker(&self) -> Tracker {
-        let mut tracker = Tracker::new(Limits::default());
+        let mut limits = Limits::default();
+        limits.series = POINTS;
+        let mut tracker = Tracker::new(limits);
         let mut fates = self.fates();
         let mut entries: Vec<(usize, Entry)> = Vec::new();
         for (side, journal) in self.journals.iter().enumerate() {

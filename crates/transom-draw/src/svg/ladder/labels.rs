@@ -1,8 +1,7 @@
 //! What stands at arrows and lifelines, placed so that no label overlaps another.
 
 use super::lines::{Track, arrow_head};
-use super::moments::{Flight, Item, Story};
-use super::place::Places;
+use super::moments::Flight;
 use super::shape::Area;
 use super::words::{self, Line, Word};
 use super::{Placed, Sizes};
@@ -35,10 +34,11 @@ struct Try {
 }
 
 impl<'a> Labels<'a> {
-    pub(super) fn new(story: &Story<'_>, places: &Places, sizes: &'a Sizes) -> Self {
+    /// With what is covered already.
+    pub(super) fn new(taken: Vec<Area>, sizes: &'a Sizes) -> Self {
         Self {
             sizes,
-            taken: bands_taken(story, places, sizes),
+            taken,
             windows: Ends::default(),
             out: String::new(),
         }
@@ -249,21 +249,4 @@ impl<'a> Labels<'a> {
         line.write(&mut self.out);
         self.out.push_str("</text>");
     }
-}
-
-fn bands_taken(story: &Story<'_>, places: &Places, sizes: &Sizes) -> Vec<Area> {
-    let (left, right) = (sizes.lines.client, sizes.lines.server);
-    let mut taken = Vec::new();
-    for (at, item) in story.items.iter().enumerate() {
-        if matches!(item, Item::Note(..) | Item::Fold(_)) {
-            let placed = places.of(at);
-            taken.push(Area::turned(
-                (0.0, 0.0),
-                0.0,
-                (left, right),
-                (placed.start, placed.end),
-            ));
-        }
-    }
-    taken
 }

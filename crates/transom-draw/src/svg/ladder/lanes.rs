@@ -199,17 +199,7 @@ impl Lanes {
     ) {
         for end in End::BOTH {
             let mut taken: Vec<f64> = Vec::new();
-            let marks = &self.marks[end];
-            for (at, mark) in marks.iter().enumerate() {
-                let is_same = at > 0
-                    && marks
-                        .get(at - 1)
-                        .is_some_and(|before| before.state.state == mark.state.state);
-                let is_over = marks.get(at + 1).is_some_and(|next| next.y - mark.y < 0.05);
-                if is_same || is_over {
-                    continue;
-                }
-                let y = taken.last().map_or(mark.y, |last| mark.y.max(last + NAME));
+            for (mark, y) in self.news(end) {
                 taken.push(y);
                 self.name(out, end, mark.state, (y, mark.y), true, sizes);
             }
@@ -222,6 +212,30 @@ impl Lanes {
                 }
             }
         }
+    }
+
+    /// The states that an end enters, and where their names stand.
+    fn news(&self, end: End) -> Vec<(Mark, f64)> {
+        let marks = &self.marks[end];
+        let mut news: Vec<(Mark, f64)> = Vec::new();
+        for (at, mark) in marks.iter().enumerate() {
+            let before = at.checked_sub(1).and_then(|at| marks.get(at));
+            let is_same = before.is_some_and(|before| before.state.state == mark.state.state);
+            let is_over = marks.get(at + 1).is_some_and(|next| next.y - mark.y < 0.05);
+            if !is_same && !is_over {
+                let y = news
+                    .last()
+                    .map_or(mark.y, |(_, last)| mark.y.max(last + NAME));
+                news.push((*mark, y));
+            }
+        }
+        news
+    }
+
+    /// Where the last name stands.
+    pub(super) fn bottom(&self) -> f64 {
+        let lasts = End::BOTH.map(|end| self.news(end).last().map_or(0.0, |(_, y)| *y));
+        lasts.into_iter().fold(0.0, f64::max)
     }
 
     /// The state of an end at each arrow that starts or ends there.

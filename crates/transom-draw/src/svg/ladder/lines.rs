@@ -1,15 +1,15 @@
 //! Arrows with their labels, and what goes across both lifelines.
 
+use super::bands::Bands;
 use super::labels::Labels;
 use super::moments::{Flight, Item, Story};
-use super::place::{Gap, Places};
-use super::words::{self, Line, Word};
+use super::place::Places;
+use super::words;
 use super::{Placed, Sizes};
 use crate::svg::markup::{N, Text};
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use transom_flow::words::duration;
-use transom_flow::{End, Ends, Fold, Meaning};
+use transom_flow::{End, Ends, Meaning};
 
 /// How much of its way a lost segment goes.
 const LOST_AT: f64 = 0.66;
@@ -71,125 +71,6 @@ fn tracks(story: &Story<'_>, places: &Places) -> Vec<(usize, Track)> {
     tracks
 }
 
-/// Draws cuts of time, notes and folded runs.
-pub(super) fn bands(out: &mut String, story: &Story<'_>, places: &Places, sizes: &Sizes) {
-    for gap in &places.gaps {
-        cut(out, gap, sizes);
-    }
-    for (at, item) in story.items.iter().enumerate() {
-        let placed = places.of(at);
-        match item {
-            Item::Note(note, _) => self::note(out, &note.text, placed, sizes),
-            Item::Fold(run) => fold(out, run, placed, sizes),
-            _ => {}
-        }
-    }
-}
-
-/// A wave through both lifelines.
-fn cut(out: &mut String, gap: &Gap, sizes: &Sizes) {
-    let y = gap.y + gap.height / 2.0;
-    for end in End::BOTH {
-        let x = sizes.lines[end];
-        for (class, width) in [("lg", 7), ("lf", 1)] {
-            for dy in [-3.0, 3.0] {
-                if class == "lg" && dy > 0.0 {
-                    continue;
-                }
-                let dy = if class == "lg" { 0.0 } else { dy };
-                let _ = write!(
-                    out,
-                    "<path class=\"cut {class}\" stroke-width=\"{width}\" d=\"M{} {}q5 -5 9 0t9 0\"/>",
-                    N(x - 9.0),
-                    N(y + dy)
-                );
-            }
-        }
-    }
-}
-
-fn note(out: &mut String, text: &str, placed: Placed, sizes: &Sizes) {
-    let lines = sizes.note_lines(text);
-    let left = sizes.lines.client + 26.0;
-    let _ = write!(
-        out,
-        "<rect class=\"pn\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\"/>",
-        N(left),
-        N(placed.start),
-        N(sizes.span() - 52.0),
-        N(sizes.note_height(text))
-    );
-    let mut y = placed.start + 18.0;
-    for line in lines {
-        let _ = write!(
-            out,
-            "<text class=\"fa\" x=\"{}\" y=\"{}\">{}</text>",
-            N(left + 10.0),
-            N(y),
-            Text(&line)
-        );
-        y += 16.0;
-    }
-}
-
-/// What a folded run held in each direction.
-fn folded(fold: &Fold, end: End) -> Line {
-    let label = crate::text::label::folded(&fold.sent[end]);
-    Line(vec![
-        Word::bold("…", "fa"),
-        Word::new(label, ""),
-        Word::bold("…", "fa"),
-    ])
-}
-
-fn fold(out: &mut String, fold: &Fold, placed: Placed, sizes: &Sizes) {
-    let (left, right) = (sizes.lines.client + 18.0, sizes.lines.server - 18.0);
-    let lasts = duration(fold.end.saturating_sub(fold.start));
-    let _ = write!(
-        out,
-        "<g class=\"fold\"><title>{} steps in {lasts}</title><rect class=\"pn\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\"/>",
-        fold.steps,
-        N(left),
-        N(placed.start),
-        N(right - left),
-        N(placed.end - placed.start)
-    );
-    let mut y = placed.start + 18.0;
-    for end in End::BOTH {
-        if fold.sent[end].segments == 0 || y > placed.end {
-            continue;
-        }
-        let line = folded(fold, end).fitted(right - left - 120.0);
-        let half = line.width() / 2.0 + 12.0;
-        let middle = left.midpoint(right);
-        let (tail, head) = match end {
-            End::Client => (left + 10.0, right - 10.0),
-            End::Server => (right - 10.0, left + 10.0),
-        };
-        let side = (head - tail).signum();
-        let _ = write!(
-            out,
-            "<path class=\"a l dash\" d=\"M{} {y}H{}M{} {y}H{}\"/>",
-            N(tail),
-            N(middle - side * half),
-            N(middle + side * half),
-            N(head - side * 6.0),
-            y = N(y)
-        );
-        arrow_head(out, (head, y), (side, 0.0), "");
-        let _ = write!(
-            out,
-            "<text class=\"m\" x=\"{}\" y=\"{}\">",
-            N(middle),
-            N(y + 4.0)
-        );
-        line.write(out);
-        out.push_str("</text>");
-        y += 22.0;
-    }
-    out.push_str("</g>");
-}
-
 /// A filled head at a point, in a direction of length one.
 pub(super) fn arrow_head(out: &mut String, (x, y): (f64, f64), (dx, dy): (f64, f64), class: &str) {
     let (back, side) = (9.0, 4.0);
@@ -207,10 +88,16 @@ pub(super) fn arrow_head(out: &mut String, (x, y): (f64, f64), (dx, dy): (f64, f
 }
 
 /// Draws all arrows, and their labels over them.
-pub(super) fn arrows(out: &mut String, story: &Story<'_>, places: &Places, sizes: &Sizes) {
+pub(super) fn arrows(
+    out: &mut String,
+    story: &Story<'_>,
+    places: &Places,
+    bands: &Bands,
+    sizes: &Sizes,
+) {
     let tracks = tracks(story, places);
     arcs(out, story, places, sizes);
-    let mut labels = Labels::new(story, places, sizes);
+    let mut labels = Labels::new(bands.areas(sizes), sizes);
     for (at, item) in story.items.iter().enumerate() {
         match item {
             Item::Icmp(_, icmp, _) => labels.icmp(out, icmp, places.of(at)),

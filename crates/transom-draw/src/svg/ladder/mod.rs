@@ -4,16 +4,18 @@
 //! - `place`: where on the page
 //! - `words`: what stands at an arrow
 //! - `lines`: arrows; `labels`: what stands at them; `shape`: whether that overlaps
+//! - `bands`: notes and folded runs
 //! - `lanes`: states and windows at the lifelines
 //! - `frame`: heading, caption and legend
 
+mod bands;
 mod frame;
 mod labels;
 mod lanes;
 mod lines;
 mod moments;
 mod place;
-mod shape;
+pub(crate) mod shape;
 mod words;
 
 pub(crate) use frame::mark;
@@ -132,11 +134,12 @@ pub(super) fn draw(connection: &Connection, options: &Options) -> Picture {
         "<g transform=\"translate(0 {})\">",
         super::markup::N(top)
     ));
-    let height = places.height + 24.0;
     let lanes = lanes::Lanes::of(connection, &story, &places);
+    let bands = bands::Bands::of(&story, &places, &sizes);
+    let height = places.height.max(bands.bottom).max(lanes.bottom()) + 24.0;
     lanes.bars(&mut body, &sizes, height);
-    lines::bands(&mut body, &story, &places, &sizes);
-    lines::arrows(&mut body, &story, &places, &sizes);
+    bands.draw(&mut body, &story, &places, &sizes);
+    lines::arrows(&mut body, &story, &places, &bands, &sizes);
     lanes.names(&mut body, &story, &places, &sizes, height);
     lanes::windows(&mut body, &story, &places, &sizes, lanes.windows);
     lanes::times(&mut body, connection, &story, &places);

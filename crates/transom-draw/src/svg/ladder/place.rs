@@ -186,7 +186,8 @@ fn compressed(story: &Story<'_>, sizes: &Sizes) -> Places {
         column.y = column.y.max(y);
     }
     level_lost(story, &mut places);
-    places.height = column.y;
+    let ends = places.items.iter().map(|placed| placed.end);
+    places.height = ends.fold(column.y, f64::max);
     places
 }
 

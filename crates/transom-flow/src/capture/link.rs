@@ -90,6 +90,8 @@ fn rarer(link: LinkType, data: &[u8]) -> Stripped<'_> {
             }
         }
         LinkType::NFLOG => netfilter_log(data),
+        // Two addresses of 20 bytes, a type, two reserved bytes (RFC 4391 §6).
+        LinkType::IPOIB => ether_type(u16_at(data, 40)?, skip(data, 44)?),
         _ => Err(NoIp::UnknownLink),
     }
 }

@@ -51,6 +51,8 @@ impl LinkType {
     pub const IPV6: Self = Self(229);
     /// Linux netfilter log messages.
     pub const NFLOG: Self = Self(239);
+    /// IP over InfiniBand.
+    pub const IPOIB: Self = Self(242);
     /// Linux cooked capture, version 2.
     pub const LINUX_SLL2: Self = Self(276);
 
@@ -81,6 +83,7 @@ impl LinkType {
             Self::IPV4 => "raw IPv4",
             Self::IPV6 => "raw IPv6",
             Self::NFLOG => "netfilter log",
+            Self::IPOIB => "IP over InfiniBand",
             _ => return None,
         })
     }

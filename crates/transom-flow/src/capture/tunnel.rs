@@ -68,6 +68,7 @@ fn gre(payload: &[u8]) -> Option<&[u8]> {
     const ACKNOWLEDGMENT: u8 = 0x80;
     const ERSPAN_1_2: u16 = 0x88be;
     const ERSPAN_3: u16 = 0x22eb;
+    const WCCP: u16 = 0x883e;
     let &[flags, version, k0, k1, ..] = payload else {
         return None;
     };
@@ -91,6 +92,11 @@ fn gre(payload: &[u8]) -> Option<&[u8]> {
             let optional = usize::from(rest.get(11)? & 1) * 8;
             link::ethernet(rest.get(12 + optional..)?).ok()
         }
+        // Redirected web traffic: IPv4, behind four bytes that version 2 of the protocol has.
+        WCCP => match rest.first()? >> 4 {
+            4 => Some(rest),
+            _ => inner_ip(rest.get(4..)?),
+        },
         kind => link::ether_type(kind, rest).ok(),
     }
 }

@@ -153,6 +153,9 @@ fn table() -> Vec<(&'static str, u16, Vec<u8>)> {
         ),
         ("ppi", 192, ppi),
         ("nflog", 239, nflog),
+        ("ipoib", 242, [&[0; 40][..], &[8, 0, 0, 0], long4].concat()),
+        ("wccp-1", 101, gre(0, 0, 0x883e, &[], long4)),
+        ("wccp-2", 101, gre(0, 0, 0x883e, &[5, 0x59, 0, 0], long4)),
         ("gre", 101, gre(0, 0, 0x0800, &[], long4)),
         (
             "gre-key-sequence",

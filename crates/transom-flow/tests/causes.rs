@@ -8,10 +8,10 @@
 
 mod engine;
 
-use engine::{Habits, Peer, capture, kind_of, play};
+use engine::{Habits, Held, Peer, capture, kind_of, play};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use transom_flow::{Cause, Entry, Meaning, What};
+use transom_flow::{Cause, Entry, Limit, Limited, Meaning, What};
 use transom_sim::{Impairment, Loss, Probability, Queue, Random};
 use transom_tcp::{Config, RetransmitCause, TransmitKind};
 
@@ -204,4 +204,92 @@ fn causes_agree_with_what_the_engine_knows() {
     // Without SACK and timestamps nothing tells it; and which of three copies was it may stay open.
     assert!(wrong * 50 < right, "{wrong} of {right} are wrong");
     assert!(right * 10 > all * 6, "{right} of {all} found");
+}
+
+/// Seconds for which each reason held the client back between two times, by its engine; what is
+/// repaired after them counts, too.
+fn held(peer: &Peer, from: Duration, to: Duration) -> [f64; 4] {
+    let mut held = [0.0; 4];
+    for &(since, until, by) in &peer.held_for {
+        let last = if by == Held::Loss { until } else { to };
+        let time = until.min(last).saturating_sub(since.max(from));
+        held[by as usize] += time.as_secs_f64();
+    }
+    held
+}
+
+fn concluded(limited: &Limited) -> [f64; 4] {
+    [
+        limited.application,
+        limited.receiver_window,
+        limited.loss,
+        limited.network,
+    ]
+    .map(|time| time.as_secs_f64())
+}
+
+/// A sender that is held back in a way of the world's choice.
+fn held_back(seed: u64) -> [Peer; 2] {
+    let mut random = Random::new(seed + 77);
+    let delay = Duration::from_millis(2 + random.below(40));
+    let mut there = Impairment::new().seed(seed).delay(delay);
+    let back = Impairment::new().seed(seed + 1).delay(delay);
+    let mut config = Config::default();
+    let mut habits = [Habits::bulk(400_000), Habits::bulk(0)];
+    match seed % 5 {
+        0 => config = config.recv_buffer(8_000 + random.below(30_000) as usize),
+        1 => {
+            config = config.recv_buffer(40_000);
+            habits[1].read = 4_000;
+            habits[1].read_every = Duration::from_millis(30);
+        }
+        2 => {
+            habits[0].to_send = 60_000;
+            habits[0].write = 200 + random.below(4000) as usize;
+            habits[0].pause = Duration::from_millis(20 + random.below(200));
+        }
+        3 => there = there.loss(Loss::Random(Probability::from_parts(3_000_000))),
+        _ => there = there.rate(3_000_000).queue(Queue::Packets(40)),
+    }
+    play(&config, habits, there, back)
+}
+
+const CHIEF: [Limit; 4] = [
+    Limit::Application,
+    Limit::ReceiverWindow,
+    Limit::Loss,
+    Limit::Network,
+];
+
+#[test]
+fn limits_agree_with_what_the_engine_knows() {
+    let (mut agreed, mut worlds) = ([0; 2], 0);
+    let mut apart = [0.0; 2];
+    for seed in 0..60 {
+        let peers = held_back(seed);
+        worlds += 1;
+        for (at, peer) in peers.iter().enumerate() {
+            let flow = capture(peer);
+            let measures = flow.measures().client;
+            let sent = capture(&peers[0]).measures().client;
+            let (from, to) = (sent.first_data.unwrap(), sent.last_data.unwrap());
+            let truth = held(&peers[0], from, to);
+            let ours = concluded(&measures.limited);
+            let time = (to - from).as_secs_f64();
+            let differ: f64 = truth.iter().zip(ours).map(|(t, o)| (t - o).abs()).sum();
+            apart[at] += differ / 2.0 / time;
+            let chief = (0..4)
+                .max_by(|a, b| truth[*a].total_cmp(&truth[*b]))
+                .unwrap();
+            agreed[at] += u64::from(measures.limit() == Some(CHIEF[chief]));
+        }
+    }
+    println!("the chief limit: {agreed:?} of {worlds}; time apart in worlds: {apart:.2?}");
+    assert!(
+        agreed.iter().all(|n| n * 100 >= worlds * 95),
+        "{agreed:?} of {worlds}"
+    );
+    // Shares of time told wrongly, on average: at the sender, and at the receiver.
+    let [sender, receiver] = apart.map(|apart| apart / worlds as f64);
+    assert!(sender < 0.02 && receiver < 0.06, "{sender} {receiver}");
 }

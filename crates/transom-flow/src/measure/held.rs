@@ -4,8 +4,8 @@
 //! Origins of Internet Flow Rates", SIGCOMM 2002) but deciding for each wait instead of each flight.
 //! A wait is the time before a segment of new data, and it belongs to
 //!
-//! 1. *loss*, while data sent again is not acknowledged together with all that was sent before it,
-//!    and when it ended with data sent again;
+//! 1. *loss*, from the third duplicate acknowledgement, the first with SACK, or data sent again, until
+//!    all that had been sent before is acknowledged; and when it ended with data that a timer sent again;
 //! 2. *the receiver's window*, while that had no room for a full segment; also the time that the
 //!    sender needed to answer when room was made;
 //! 3. *the application*, if the segment before the wait showed that all data had been sent: PSH on a
@@ -15,7 +15,8 @@
 //!    waited for acknowledgements (congestion window), or for its pacing or its own link.
 //!
 //! "Promptly" allows for the way from the capture point to the sender and back, which is measured,
-//! so that the rule holds wherever the capture was taken.
+//! so that the rule holds wherever the capture was taken. For the same reason the window that counts
+//! for a segment is the one that its sender knew: the one that passed that much earlier.
 
 use super::Limited;
 use transom_wire::Seq;
@@ -33,8 +34,8 @@ const PROMPT: u64 = 2_000_000;
 pub(crate) enum Event {
     /// New data; with PSH, with less than a full segment.
     Data { push: bool, short: bool },
-    /// Data sent again.
-    Again,
+    /// Data sent again; by the retransmission timer, or because acknowledgements told of a loss.
+    Again { by_timer: bool },
     /// An acknowledgement that makes room: by number or by window.
     Room,
     /// Anything else.
@@ -42,7 +43,7 @@ pub(crate) enum Event {
 }
 
 /// The clock of one sender.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
     times: [u64; 4],
     /// Up to when time is accounted for.
@@ -65,6 +66,45 @@ pub(crate) struct Held {
     is_shut: bool,
     /// The wait began with a window without room.
     was_shut: bool,
+    /// The window that the sender knew at its last data had no room for more.
+    is_shut_there: bool,
+    /// Windows of the past, where the sender is far away.
+    edges: Option<Box<Edges>>,
+}
+
+/// A path to the sender that is shorter needs no memory of windows.
+const NEAR: u64 = 1_000_000;
+/// Windows of the past that are remembered, spread over a bit more than a round trip.
+const EDGES: usize = 8;
+
+/// Ends of the receiver's window in the past, with the times at which they passed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Edges {
+    passed: [(u64, Seq); EDGES],
+    newest: usize,
+    len: usize,
+}
+
+impl Edges {
+    fn add(&mut self, now: u64, edge: Seq, spacing: u64) {
+        let newest = self.passed.get(self.newest).map_or(0, |(at, _)| *at);
+        if self.len > 0 && now.saturating_sub(newest) < spacing {
+            return;
+        }
+        self.newest = (self.newest + 1) % EDGES;
+        self.len = (self.len + 1).min(EDGES);
+        if let Some(place) = self.passed.get_mut(self.newest) {
+            *place = (now, edge);
+        }
+    }
+
+    /// The newest that had passed at a time.
+    fn known_at(&self, time: u64) -> Option<Seq> {
+        (0..self.len)
+            .filter_map(|back| self.passed.get((self.newest + EDGES - back) % EDGES))
+            .find(|(at, _)| *at <= time)
+            .map(|(_, edge)| *edge)
+    }
 }
 
 impl Held {
@@ -96,7 +136,7 @@ impl Held {
             Event::Data { push, short } => {
                 let prompt = half_rtt.saturating_add(half_rtt / 2).saturating_add(PROMPT);
                 let is_prompt = now.saturating_sub(self.room_at) <= prompt;
-                let reason = if self.was_shut && is_prompt {
+                let reason = if (self.was_shut && is_prompt) || self.is_shut_there {
                     WINDOW
                 } else if self.pushed && (self.short || !is_prompt) {
                     APPLICATION
@@ -106,12 +146,13 @@ impl Held {
                 self.add(reason, self.pending);
                 self.pending = 0;
                 self.was_shut = false;
+                self.is_shut_there = false;
                 self.is_started = true;
                 self.pushed = push;
                 self.short = short;
             }
-            Event::Again => {
-                self.add(LOSS, self.pending);
+            Event::Again { by_timer } => {
+                self.add(if by_timer { LOSS } else { NETWORK }, self.pending);
                 self.pending = 0;
             }
             Event::Room => self.room_at = now,
@@ -127,6 +168,23 @@ impl Held {
     /// All up to here is acknowledged.
     pub(crate) fn end_repair(&mut self, ack: Seq) {
         self.repairs_until.take_if(|until| until.le(ack));
+    }
+
+    /// The end of the receiver's window passes on its way to the sender.
+    pub(crate) fn note_edge(&mut self, now: u64, edge: Seq, half_rtt: u64) {
+        if half_rtt >= NEAR {
+            let edges = self.edges.get_or_insert_default();
+            edges.add(now, edge, half_rtt / (EDGES as u64 - 2));
+        }
+    }
+
+    /// The sender sent data up to `highest`: tells whether the window that it knew had no room for
+    /// `full` more.
+    pub(crate) fn note_end(&mut self, now: u64, highest: Seq, full: u32, half_rtt: u64) {
+        let has_more = !(self.pushed && self.short);
+        let known = self.edges.as_ref().filter(|_| half_rtt >= NEAR);
+        let edge = known.and_then(|edges| edges.known_at(now.saturating_sub(half_rtt)));
+        self.is_shut_there = has_more && edge.is_some_and(|edge| (highest + full).gt(edge));
     }
 
     /// Whether an acknowledgement lets the sender send more than before.

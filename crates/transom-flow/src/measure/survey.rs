@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::dissect::Dissected;
 use crate::follow::Seen;
 use crate::model::{End, Ends};
-use crate::step::{Fate, Meaning};
+use crate::step::{Cause, Fate, Meaning};
 use core::time::Duration;
 use transom_wire::Seq;
 use transom_wire::tcp::Flags;
@@ -155,7 +155,7 @@ impl Connection {
         passing.has_new_data = is_new && segment.len > 0;
         self.survey.meters[from].sent(&passing);
         self.measure_sender(from, segment, seen, meaning, passing.has_new_data);
-        self.measure_receiver(from, segment, seen);
+        self.measure_receiver(from, segment, seen, meaning);
         if self.survey.series.is_some() {
             self.keep_points(from, segment, seen, meaning);
         }
@@ -190,19 +190,27 @@ impl Connection {
                 push: segment.flags.contains(Flags::PSH) || segment.flags.contains(Flags::FIN),
                 short: self.is_short(from, segment.len, seen.gso_size),
             }
-        } else if matches!(meaning, Meaning::Retransmission { .. }) {
-            Event::Again
+        } else if let Meaning::Retransmission { cause, .. } = meaning {
+            Event::Again {
+                by_timer: matches!(cause, Cause::Timeout | Cause::TailLossProbe),
+            }
         } else {
             Event::Other
         };
         let highest = self.lanes[from].passed.highest();
         let in_flight = self.in_flight(from);
+        let full = self.full_segment(from);
         let meter = &mut self.survey.meters[from];
         meter.in_flight(in_flight);
         let half_rtt = meter.mean_rtt().unwrap_or(0);
         meter.held.event(nanos(seen.time), event, half_rtt);
-        if event == Event::Again {
+        if matches!(event, Event::Again { .. }) {
             meter.held.begin_repair(highest);
+        }
+        if has_new_data {
+            meter
+                .held
+                .note_end(nanos(seen.time), highest, full, half_rtt);
         }
         self.update_room(from);
         if let Some(series) = &mut self.survey.series {
@@ -227,7 +235,13 @@ impl Connection {
     }
 
     /// What a segment says to the other end as a sender.
-    fn measure_receiver(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) {
+    fn measure_receiver(
+        &mut self,
+        from: End,
+        segment: &Dissected<'_>,
+        seen: Seen,
+        meaning: Meaning,
+    ) {
         let sender = from.other();
         if segment.ack.is_none() || segment.flags.contains(Flags::SYN) {
             return;
@@ -242,8 +256,26 @@ impl Connection {
         };
         let half_rtt = meter.mean_rtt().unwrap_or(0);
         meter.held.event(nanos(seen.time), event, half_rtt);
+        // Three in a row start a repair, or what SACK reports (RFC 5681 §3.2, RFC 8985 §6.2); the
+        // first segment sent again may pass much later here.
+        let has_blocks = self.lanes[from].sacked_above;
+        let is_shown = match meaning {
+            Meaning::DuplicateAck(count) => count >= 3 || has_blocks,
+            _ => false,
+        };
+        let meter = &mut self.survey.meters[sender];
+        if is_shown {
+            meter.held.begin_repair(self.lanes[sender].passed.highest());
+        }
         if let Some(ack) = last_ack {
             meter.held.end_repair(ack);
+            if let Some(room) = room {
+                let edge = self.lanes[sender].passed.highest().max(ack) + room;
+                let now = nanos(seen.time);
+                self.survey.meters[sender]
+                    .held
+                    .note_edge(now, edge, half_rtt);
+            }
         }
         self.update_room(sender);
     }

@@ -31,7 +31,7 @@ const MTU: usize = 1500;
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// What holds a sender back, as its engine knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Held {
     Application,
     Window,
@@ -90,7 +90,11 @@ pub struct Peer {
     next_id: u16,
     /// What held the sender back, and since when.
     held: Option<(Duration, Held)>,
-    pub held_for: Vec<(Held, Duration)>,
+    timeouts: u32,
+    /// What was sent when the timer last ran out.
+    repairs_until: Option<Seq>,
+    /// From, to, and by what.
+    pub held_for: Vec<(Duration, Duration, Held)>,
 }
 
 fn instant(time: Duration) -> Instant {
@@ -119,6 +123,8 @@ impl Peer {
             kinds: HashMap::new(),
             next_id: 1,
             held: None,
+            timeouts: 0,
+            repairs_until: None,
             held_for: Vec::new(),
         }
     }
@@ -162,7 +168,12 @@ impl Peer {
         let in_flight = info.snd_nxt.since(info.snd_una);
         let unsent = info.send_queue.saturating_sub(in_flight as usize);
         let mss = u32::from(info.eff_snd_mss.max(1));
-        let held = if info.in_recovery || info.backoff > 0 {
+        if info.counters.timeouts > self.timeouts {
+            self.timeouts = info.counters.timeouts;
+            self.repairs_until = Some(info.snd_nxt);
+        }
+        self.repairs_until.take_if(|until| until.le(info.snd_una));
+        let held = if info.in_recovery || self.repairs_until.is_some() {
             Held::Loss
         } else if unsent == 0 {
             Held::Application
@@ -175,7 +186,7 @@ impl Peer {
             return;
         }
         if let Some((since, before)) = self.held {
-            self.held_for.push((before, now - since));
+            self.held_for.push((since, now, before));
         }
         self.held = Some((now, held));
     }

@@ -12,8 +12,6 @@ use transom_flow::{ClosedBy, Connection, End, Endpoint, Finding, Severity, Verdi
 
 /// Height of the boxes that name the ends.
 const BOX: f64 = 46.0;
-/// Width of such a box at most.
-const BOX_WIDTH: f64 = 330.0;
 /// Sentences of the verdict at most.
 const FINDINGS: usize = 12;
 
@@ -95,7 +93,11 @@ fn participant(out: &mut String, connection: &Connection, end: End, sizes: &Size
         End::Client => Sizes::MARGIN,
         End::Server => sizes.width - Sizes::MARGIN,
     };
-    let width = ((line - outer).abs() + 70.0).clamp(200.0, BOX_WIDTH);
+    let (name, addr) = names(endpoint, end, connection.are_roles_known());
+    let text = font::width(&name, 13.0, Weight::Bold).max(font::width(&addr, 12.0, Weight::Normal));
+    // The box covers the lifeline, and leaves room for the other.
+    let most = (sizes.width - 3.0 * Sizes::MARGIN) / 2.0;
+    let width = (text + 24.0).clamp((line - outer).abs() + 24.0, most);
     let left = if end == End::Client {
         outer
     } else {
@@ -110,8 +112,7 @@ fn participant(out: &mut String, connection: &Connection, end: End, sizes: &Size
         N(BOX)
     );
     let room = width - 24.0;
-    let (name, addr) = names(endpoint, end, connection.are_roles_known());
-    let name = font::cut_middle(&cell::escaped(&name, false), 13.0, Weight::Bold, room);
+    let name = font::cut_middle(&name, 13.0, Weight::Bold, room);
     let addr = font::cut_middle(&addr, 12.0, Weight::Normal, room);
     let (x, class) = match end {
         End::Client => (left + 12.0, ""),
@@ -148,7 +149,10 @@ fn names(endpoint: &Endpoint, end: End, are_roles_known: bool) -> (String, Strin
     if let Some(host) = &endpoint.host {
         name = format!("{name}  ·  {host}");
     }
-    (name, endpoint.addr.to_string())
+    (
+        cell::escaped(&name, false).into_owned(),
+        endpoint.addr.to_string(),
+    )
 }
 
 /// Draws the verdict and the legend from `y` on; returns where the picture ends.

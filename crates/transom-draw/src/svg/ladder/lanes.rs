@@ -382,39 +382,41 @@ pub(super) fn times(out: &mut String, connection: &Connection, story: &Story<'_>
         }
     }
     times.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut last: Option<(f64, String)> = None;
+    let mut taken: Vec<f64> = Vec::new();
+    let mut last: Option<String> = None;
     for (y, time) in times {
         let text = clock(time);
-        let y = match &last {
-            Some((above, same)) if *same == text && y - above < 3.0 * TIME => continue,
-            Some((above, _)) if y - above < TIME => {
-                if y - above < TIME / 2.0 {
-                    continue;
-                }
-                above + TIME
-            }
-            _ => y,
-        };
-        let _ = write!(
-            out,
-            "<text class=\"sm fa e\" x=\"{}\" y=\"{}\">{text}</text>",
-            N(Sizes::MARGIN + Sizes::TIME - 6.0),
-            N(y + 4.0)
-        );
-        last = Some((y, text));
+        let above = taken.last().copied().unwrap_or(f64::MIN);
+        let is_repeat = last.as_ref() == Some(&text) && y - above < 3.0 * TIME;
+        // A time stands beside its arrow, or a little below it, or not at all.
+        if is_repeat || y - above < TIME / 2.0 {
+            continue;
+        }
+        let y = y.max(above + TIME);
+        margin(out, "sm fa e", y, &text);
+        taken.push(y);
+        last = Some(text);
     }
     for gap in &places.gaps {
-        let time = std::time::Duration::from_nanos(u64::try_from(gap.time).unwrap_or(0));
-        let text = format!("{} later", duration(time));
-        let text = font::cut(&text, 10.5, Weight::Normal, Sizes::TIME - 6.0);
-        let _ = write!(
-            out,
-            "<text class=\"sm i fa e\" x=\"{}\" y=\"{}\">{}</text>",
-            N(Sizes::MARGIN + Sizes::TIME - 6.0),
-            N(gap.y + gap.height / 2.0 + 4.0),
-            Text(&text)
-        );
+        let y = gap.y + gap.height / 2.0;
+        if taken.iter().all(|other| (other - y).abs() >= TIME) {
+            let time = std::time::Duration::from_nanos(u64::try_from(gap.time).unwrap_or(0));
+            let text = format!("{} later", duration(time));
+            let text = font::cut(&text, 10.5, Weight::Normal, Sizes::TIME - 6.0);
+            margin(out, "sm i fa e", y, &text);
+            taken.push(y);
+        }
     }
+}
+
+fn margin(out: &mut String, class: &str, y: f64, text: &str) {
+    let _ = write!(
+        out,
+        "<text class=\"{class}\" x=\"{}\" y=\"{}\">{}</text>",
+        N(Sizes::MARGIN + Sizes::TIME - 6.0),
+        N(y + 4.0),
+        Text(text)
+    );
 }
 
 /// As in the text's first column: milliseconds, seconds where that is too long.

@@ -87,7 +87,7 @@ pub(super) fn arrow_head(out: &mut String, (x, y): (f64, f64), (dx, dy): (f64, f
     );
 }
 
-/// Draws all arrows, and their labels over them.
+/// Draws all arrows, the bands over them, and the labels over those.
 pub(super) fn arrows(
     out: &mut String,
     story: &Story<'_>,
@@ -113,6 +113,8 @@ pub(super) fn arrows(
             labels.segment(flight, track);
         }
     }
+    // Over the lines, under the labels.
+    bands.draw(out, story, places, sizes);
     out.push_str(&labels.out);
 }
 

@@ -138,7 +138,6 @@ pub(super) fn draw(connection: &Connection, options: &Options) -> Picture {
     let bands = bands::Bands::of(&story, &places, &sizes);
     let height = places.height.max(bands.bottom).max(lanes.bottom()) + 24.0;
     lanes.bars(&mut body, &sizes, height);
-    bands.draw(&mut body, &story, &places, &sizes);
     lines::arrows(&mut body, &story, &places, &bands, &sizes);
     lanes.names(&mut body, &story, &places, &sizes, height);
     lanes::windows(&mut body, &story, &places, &sizes, lanes.windows);

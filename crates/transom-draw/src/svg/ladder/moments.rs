@@ -151,7 +151,14 @@ impl<'a> Story<'a> {
                 Item::Icmp(_, icmp, time) => push(*time, *time, Kind::Arrive(icmp.to)),
                 Item::Change(_, change, time) => push(*time, *time, Kind::Change(change.end)),
                 Item::Arrived(..) => {}
-                Item::Note(_, time) => push(*time, *time, Kind::Band),
+                Item::Note(_, time) => {
+                    // No line goes through its words, where nothing else happens meanwhile.
+                    let next = self.items.get(at + 1).and_then(starts);
+                    let is_free = arrived.saturating_sub(*time) <= self.way
+                        && next.is_none_or(|next| next >= arrived);
+                    let time = if is_free { arrived.max(*time) } else { *time };
+                    push(time, time, Kind::Band);
+                }
                 Item::Fold(fold) => {
                     let (start, end) = (since(connection, fold.start), since(connection, fold.end));
                     // What was under way arrives before the run is drawn.
@@ -163,6 +170,15 @@ impl<'a> Story<'a> {
         // leaves before it arrives.
         moments.sort_by_key(|moment| moment.time);
         moments
+    }
+}
+
+/// When an item starts, unless that is told by another.
+fn starts(item: &Item<'_>) -> Option<Nanos> {
+    match item {
+        Item::Flight(flight) => Some(flight.sent),
+        Item::Icmp(_, _, time) | Item::Change(_, _, time) | Item::Note(_, time) => Some(*time),
+        Item::Arrived(..) | Item::Fold(_) => None,
     }
 }
 

@@ -72,7 +72,7 @@ impl Column<'_> {
             (Kind::Send(_), Kind::Arrive(_)) => below.max(14.0) + 2.0,
             (Kind::Arrive(_), Kind::Send(_)) => above + 3.0,
             (Kind::Arrive(_), Kind::Arrive(_)) if is_dense => 10.0,
-            (Kind::Arrive(_), Kind::Arrive(_)) => 14.0,
+            (Kind::Arrive(_), Kind::Arrive(_)) => 28.0,
             (Kind::Band, _) => above + 4.0,
             _ => 20.0,
         }
@@ -238,11 +238,16 @@ fn pixels_per_nano(story: &Story<'_>) -> f64 {
 /// Which segments stand close to their neighbours: bulk sent in bursts, with labels of one line.
 fn dense(story: &Story<'_>) -> Vec<bool> {
     let mut dense = vec![false; story.items.len()];
-    let near = story.way.max(1_000_000) / 2;
+    // Where the way is not known, what a burst takes on a fast link.
+    let near = if story.way > 0 {
+        story.way / 2
+    } else {
+        200_000
+    };
     let mut last: Ends<Option<(usize, Nanos)>> = Ends::default();
     for (at, flight) in story.flights() {
         let from = flight.segment.from;
-        let is_plain = flight.segment.hint.is_none() && flight.segment.options.is_none();
+        let is_plain = flight.segment.hint.is_none() && flight.segment.meaning.is_bulk();
         if !is_plain {
             last[from] = None;
             continue;

@@ -202,6 +202,14 @@ impl<'a> Attributes<'a> {
         all
     }
 
+    /// Nothing but a `struct tcp_info`.
+    #[cfg(test)]
+    pub(crate) fn with_info(info: &'a [u8]) -> Self {
+        let mut all = Self::default();
+        all.values[usize::from(INFO)] = Some(info);
+        all
+    }
+
     fn get(&self, kind: u16) -> Option<&'a [u8]> {
         self.values.get(usize::from(kind)).copied().flatten()
     }

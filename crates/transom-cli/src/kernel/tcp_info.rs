@@ -55,6 +55,16 @@ impl Raw<'_> {
         field.copied().unwrap_or([0; N])
     }
 
+    /// tcpi_retransmits: of the segment that waits for an answer now.
+    pub(crate) fn retransmits(self) -> u8 {
+        self.byte(2)
+    }
+
+    /// tcpi_probes: window or keep-alive probes without an answer.
+    pub(crate) fn probes(self) -> u8 {
+        self.byte(3)
+    }
+
     /// tcpi_last_data_sent, ms ago.
     pub(crate) fn last_data_sent(self) -> u32 {
         self.word(44)
@@ -73,6 +83,11 @@ impl Raw<'_> {
     /// tcpi_notsent_bytes: written, and not sent for lack of window.
     pub(crate) fn notsent_bytes(self) -> u32 {
         self.word(144)
+    }
+
+    /// tcpi_snd_wnd: the window that the peer gives.
+    pub(crate) fn snd_wnd(self) -> Option<u32> {
+        (self.0.len() >= 232).then(|| self.word(228))
     }
 }
 

@@ -36,6 +36,11 @@ pub(crate) fn attach_tun(name: &str) -> io::Result<OwnedFd> {
 
 /// The width of the terminal behind a descriptor, in columns.
 pub(crate) fn columns(terminal: &impl AsFd) -> Option<usize> {
+    size(terminal).map(|(columns, _)| columns)
+}
+
+/// Columns and rows of the terminal behind a descriptor.
+pub(crate) fn size(terminal: &impl AsFd) -> Option<(usize, usize)> {
     let mut size = libc::winsize {
         ws_row: 0,
         ws_col: 0,
@@ -50,5 +55,6 @@ pub(crate) fn columns(terminal: &impl AsFd) -> Option<usize> {
             &raw mut size,
         )
     };
-    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+    (result == 0 && size.ws_col > 0 && size.ws_row > 0)
+        .then(|| (size.ws_col.into(), size.ws_row.into()))
 }

@@ -13,7 +13,7 @@ mod signal;
 mod socket;
 
 pub(crate) use descriptor::{adopt, close_all_but, inherited, release, watch_readable};
-pub(crate) use device::{attach_tun, columns};
+pub(crate) use device::{attach_tun, columns, size};
 pub(crate) use names::host_name;
 pub(crate) use process::{
     ChildState, Forked, exec, fork, fork_sibling, leave, process_descriptor,

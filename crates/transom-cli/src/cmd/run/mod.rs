@@ -8,6 +8,7 @@
 mod activity;
 mod capture;
 mod child;
+mod control;
 mod destination;
 mod diag;
 mod dns;
@@ -106,7 +107,13 @@ async fn carry(
         starter,
         keeper,
     } = sandbox;
+    let line: Vec<_> = args
+        .command
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
     let parts = Parts {
+        command: line.join(" "),
         kind,
         device,
         diag,

@@ -18,6 +18,7 @@ use transom_sim::Impairment;
 
 use super::activity::Activity;
 use super::capture::Capture;
+use super::control::{Control, Ours};
 use super::destination::Destinations;
 use super::diag::Diag;
 use super::echo::Pings;
@@ -71,6 +72,8 @@ impl Settings {
 
 /// What the sandbox gives for it.
 pub(crate) struct Parts {
+    /// What is run.
+    pub(crate) command: String,
     /// "tun" or "veth".
     pub(crate) kind: String,
     /// What carries packets.
@@ -112,6 +115,7 @@ impl Network {
         capture: Option<Capture>,
     ) -> Result<Self, Failure> {
         let Parts {
+            command,
             kind,
             device,
             diag,
@@ -144,6 +148,11 @@ impl Network {
         let pings = Pings::new(stack.echo_requests(), destinations, observer.clone());
         tasks.spawn(pings.serve());
         tasks.spawn(legs.serve(stack.incoming().map_err(failed)?));
+        let ours = Ours::default();
+        // Without it the run is as good, and `transom ss` does not show it.
+        if let Ok(control) = Control::open(&command, &kind) {
+            tasks.spawn(control.serve(observer.clone(), ours.clone()));
+        }
         let inside = Inside::of(program, keeper).map_err(failed)?;
         let over = Arc::new(AtomicBool::new(false));
         let looker = Looker::new(
@@ -158,7 +167,7 @@ impl Network {
             .map_err(failed)?;
         let collector = thread::Builder::new()
             .name("collector".to_owned())
-            .spawn(move || Collector::new(capture).run(&notes))
+            .spawn(move || Collector::new(capture, ours).run(&notes))
             .map_err(failed)?;
         Ok(Self {
             stack,

@@ -100,6 +100,32 @@ pub(crate) struct SsArgs {
     #[arg(long)]
     pub(crate) yes: bool,
 
+    /// One more column in words, where a state deserves it (always on a terminal)
+    #[arg(long, overrides_with = "no_explain")]
+    pub(crate) explain: bool,
+
+    /// No such column, also on a terminal
+    #[arg(long, overrides_with = "explain")]
+    pub(crate) no_explain: bool,
+
+    /// Also the connections of running `transom run`s, which no kernel of this host knows
+    /// (always on a terminal, in --json and in --watch)
+    #[arg(long, overrides_with = "no_stacks")]
+    pub(crate) stacks: bool,
+
+    /// Never those
+    #[arg(long, overrides_with = "stacks")]
+    pub(crate) no_stacks: bool,
+
+    /// As JSON, with everything that is known; docs/SS.md names the fields
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Stay and show what changes; looks every INTERVAL seconds
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+          value_parser = interval)]
+    pub(crate) watch: Option<std::time::Duration>,
+
     /// Colours
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub(crate) color: ColorChoice,
@@ -171,8 +197,10 @@ impl Others {
                 "transom ss lists TCP and UDP sockets; for {option} use ss itself"
             ));
         }
+        if self.events {
+            return Some("transom ss has no -E: --watch shows what changes".to_owned());
+        }
         let rest = [
-            (self.events, "-E"),
             (self.threads, "-T"),
             (self.bpf, "-b"),
             (self.context, "-Z"),
@@ -184,6 +212,16 @@ impl Others {
         let (_, option) = rest.into_iter().find(|(given, _)| *given)?;
         Some(format!("transom ss has no {option}; use ss itself"))
     }
+}
+
+fn interval(text: &str) -> Result<std::time::Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "write a number of seconds".to_owned())?;
+    if !(0.05..=86_400.0).contains(&seconds) {
+        return Err("write a number of seconds between 0.05 and 86400".to_owned());
+    }
+    Ok(std::time::Duration::from_secs_f64(seconds))
 }
 
 const HELP: &str = "\
@@ -198,5 +236,6 @@ eq ne lt le gt ge; HOST is ADDRESS[/BITS][:PORT] or a name, an IPv6 address in b
   transom ss -tlnp                       who listens
   transom ss -tan state close-wait       which programs do not close
   transom ss -tno dst 10.0.0.0/8 and '( dport = :443 or dport = :80 )'
+  transom ss -t --watch                  what changes
 
-The output is that of ss (iproute2), so that scripts can read either.";
+The output is that of ss (iproute2), so that scripts can read either. docs/SS.md says more.";

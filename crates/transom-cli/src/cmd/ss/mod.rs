@@ -4,28 +4,36 @@
 //! kernel's answers become [`line`]s, which a [`table`] writes.
 
 pub(crate) mod args;
+mod explain;
 mod filter;
 mod holders;
 mod info;
+mod json;
 mod kill;
 mod line;
 mod names;
 mod number;
 mod plan;
+mod stacks;
 mod states;
 mod summary;
 mod table;
+mod watch;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use self::args::SsArgs;
+use self::explain::Explainer;
 use self::holders::Holders;
+use self::json::Array;
 use self::line::{Line, Writer};
 use self::names::Names;
 use self::plan::Plan;
+use self::stacks::End;
 use self::table::{Look, Table};
+use self::watch::Manner;
 use crate::failure::{Failure, Outcome};
-use crate::kernel::inet_diag::{Diag, Extensions, Protocol, Query};
+use crate::kernel::inet_diag::{Diag, Extensions, Protocol, Query, Socket};
 use crate::terminal;
 
 /// Output is handed on in pieces of this size.
@@ -42,22 +50,44 @@ pub(crate) fn ss(args: &SsArgs) -> Result<Outcome, Failure> {
     }
     let names = Names::default();
     let plan = Plan::new(args, &names)?;
-    let holders = (args.processes).then(Holders::read);
-    let writer = Writer {
-        wish: plan.wish,
-        names: &names,
-        holders: holders.as_ref(),
-    };
     let mut diag = open()?;
-    let out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
-    let table = Table::new(look(args, &plan), out);
-    if args.kill {
-        return kill_all(args, &plan, &writer, &mut diag, table);
+    let is_terminal = io::stdout().is_terminal();
+    // As ss in a pipe, and with everything where somebody looks.
+    let explain = args.explain || is_terminal && !args.no_explain;
+    let stacks = args.stacks || (is_terminal || args.json) && !args.no_stacks;
+    if let Some(interval) = args.watch {
+        let manner = Manner {
+            interval,
+            processes: args.processes,
+            explain,
+            stacks: !args.no_stacks,
+            json: args.json,
+            color: terminal::is_colored(is_terminal, args.color),
+        };
+        return watch::watch(&plan, &names, &mut diag, manner);
     }
-    list(&plan, &writer, &mut diag, table)?;
-    if let Some(holders) = holders
-        && holders.hidden > 0
-    {
+    let holders = args.processes.then(Holders::read);
+    let listing = Listing {
+        plan: &plan,
+        writer: Writer {
+            wish: plan.wish,
+            names: &names,
+            holders: holders.as_ref(),
+        },
+        explain: explain || args.json && !args.no_explain,
+        stacks,
+    };
+    let out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    if args.kill {
+        let table = Table::new(look(args, &plan, false), out);
+        return kill_all(args, &plan, &listing.writer, &mut diag, table);
+    }
+    if args.json {
+        listing.json(&mut diag, Array::new(out))?;
+    } else {
+        listing.table(&mut diag, Table::new(look(args, &plan, explain), out))?;
+    }
+    if holders.is_some_and(|holders| holders.hidden > 0) {
         let _ = writeln!(
             io::stderr(),
             "transom: the processes of other users are not shown: root sees them (sudo transom ss …)"
@@ -66,25 +96,86 @@ pub(crate) fn ss(args: &SsArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Exited(0))
 }
 
-fn list<W: Write>(
-    plan: &Plan,
-    writer: &Writer<'_>,
-    diag: &mut Diag,
-    mut table: Table<W>,
-) -> Result<(), Failure> {
-    let mut line = Line::default();
-    for query in plan.queries(Extensions::default()) {
-        let listed = diag.list(&query, |socket| {
-            writer.write(socket, &mut line);
-            table.push(&mut line).map_err(Gone::mark)
-        });
-        match listed {
-            Err(error) if Gone::is(&error) => return written(Err(error)),
-            Err(error) => return Err(refused(&query, &error)),
-            Ok(()) => {}
+/// What is listed, and with what.
+struct Listing<'a> {
+    plan: &'a Plan,
+    writer: Writer<'a>,
+    /// Whether a state that deserves it is explained.
+    explain: bool,
+    /// Whether running Transom programs are asked.
+    stacks: bool,
+}
+
+impl Listing<'_> {
+    fn table<W: Write>(&self, diag: &mut Diag, mut table: Table<W>) -> Result<(), Failure> {
+        let mut line = Line::default();
+        let mut explainer = self.explain.then(Explainer::default);
+        let more = if self.explain {
+            Extensions::INFO_ONLY
+        } else {
+            Extensions::default()
+        };
+        let listed = self.each(diag, more, |socket| {
+            self.writer.write(socket, &mut line);
+            if let Some(explainer) = &mut explainer {
+                line.words = explainer.words(socket).unwrap_or_default();
+            }
+            table.push(&mut line)
+        })?;
+        if !listed {
+            return Ok(());
+        }
+        for end in self.ends() {
+            end.write(self.writer.holders.is_some(), &mut line);
+            if self.explain {
+                line.words = end.words();
+            }
+            written(table.push(&mut line))?;
+        }
+        written(table.finish())
+    }
+
+    fn json<W: Write>(&self, diag: &mut Diag, mut array: Array<W>) -> Result<(), Failure> {
+        let mut explainer = self.explain.then(Explainer::default);
+        let everything = Extensions::INFO.and(Extensions::MEMORY);
+        let listed = self.each(diag, everything, |socket| {
+            let words = explainer.as_mut().and_then(|it| it.words(socket));
+            let Writer { names, holders, .. } = &self.writer;
+            array.push(&json::socket(socket, names, *holders, words))
+        })?;
+        if !listed {
+            return Ok(());
+        }
+        for end in self.ends() {
+            written(array.push(&json::end(&end)))?;
+        }
+        written(array.finish())
+    }
+
+    fn ends(&self) -> Vec<End> {
+        if self.stacks {
+            stacks::ends(self.plan, self.plan.states)
+        } else {
+            Vec::new()
         }
     }
-    written(table.finish())
+
+    /// Hands over every socket of the kernel; false if nobody reads any more.
+    fn each(
+        &self,
+        diag: &mut Diag,
+        more: Extensions,
+        mut show: impl FnMut(&Socket<'_>) -> io::Result<()>,
+    ) -> Result<bool, Failure> {
+        for query in self.plan.queries(more) {
+            match diag.list(&query, |socket| show(socket).map_err(Gone::mark)) {
+                Err(error) if Gone::is(&error) => return written(Err(error)).map(|()| false),
+                Err(error) => return Err(refused(&query, &error)),
+                Ok(()) => {}
+            }
+        }
+        Ok(true)
+    }
 }
 
 fn kill_all<W: Write>(
@@ -157,7 +248,7 @@ fn refused(query: &Query<'_>, error: &io::Error) -> Failure {
     }
 }
 
-fn look(args: &SsArgs, plan: &Plan) -> Look {
+fn look(args: &SsArgs, plan: &Plan, words: bool) -> Look {
     let stdout = io::stdout();
     let is_terminal = stdout.is_terminal();
     Look {
@@ -167,7 +258,7 @@ fn look(args: &SsArgs, plan: &Plan) -> Look {
         oneline: args.oneline,
         terminal: is_terminal.then(|| terminal::columns(&stdout)),
         color: terminal::is_colored(is_terminal, args.color),
-        words: false,
+        words,
     }
 }
 

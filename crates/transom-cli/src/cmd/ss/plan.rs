@@ -1,7 +1,7 @@
 //! From what was typed to what will be listed.
 
 use super::args::SsArgs;
-use super::filter::{self, Names};
+use super::filter::{self, Filter, Names};
 use super::line::Wish;
 use super::states::States;
 use crate::failure::Failure;
@@ -14,6 +14,7 @@ pub(crate) struct Plan {
     pub(crate) protocols: Vec<Protocol>,
     pub(crate) families: Vec<Family>,
     pub(crate) states: States,
+    pub(crate) filter: Option<Filter>,
     bytecode: Vec<u8>,
     pub(crate) wish: Wish,
 }
@@ -48,6 +49,7 @@ impl Plan {
             protocols,
             families: families(args)?,
             states,
+            filter: wanted.filter,
             bytecode,
             wish: Wish {
                 numeric: args.numeric && !args.resolve,

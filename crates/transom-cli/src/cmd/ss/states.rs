@@ -6,8 +6,8 @@ use crate::kernel::inet_diag::KernelState;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct States(pub(crate) u32);
 
-/// Bits 0 to 12, as `ss` asks for "all".
-const ALL: u32 = (1 << 13) - 1;
+/// Bits 0 to 11, as `ss` asks for "all".
+const ALL: u32 = (1 << 12) - 1;
 const UNCONNECTED: u32 = KernelState::LISTEN.bit() | KernelState::CLOSE.bit();
 /// States without a full socket. TIME-WAIT sockets and requests are small records.
 const BUCKET: u32 = KernelState::SYN_RECV.bit() | KernelState::TIME_WAIT.bit();
@@ -35,7 +35,6 @@ impl States {
     }
 
     /// Whether a state is among them.
-    #[cfg(test)]
     pub(crate) fn has(self, state: KernelState) -> bool {
         self.0 & state.bit() != 0
     }

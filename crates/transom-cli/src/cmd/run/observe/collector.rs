@@ -10,6 +10,7 @@ use transom_tcp::State;
 use transom_wire::Medium;
 
 use super::super::capture::Capture;
+use super::super::control::Ours;
 use super::super::diag::KernelSocket;
 use super::super::legs::Leg;
 use super::{Look, Packet, Seen};
@@ -44,12 +45,13 @@ pub(crate) struct Collected {
 pub(crate) struct Collector {
     collected: Collected,
     capture: Option<Capture>,
+    ours: Ours,
     last: Duration,
 }
 
 impl Collector {
-    /// `capture`: the file for every packet.
-    pub(crate) fn new(capture: Option<Capture>) -> Self {
+    /// `capture`: the file for every packet; `ours`: where our ends' states are told.
+    pub(crate) fn new(capture: Option<Capture>, ours: Ours) -> Self {
         let tracker = Tracker::new(Limits::default());
         Self {
             collected: Collected {
@@ -57,6 +59,7 @@ impl Collector {
                 ..Collected::default()
             },
             capture,
+            ours,
             last: Duration::ZERO,
         }
     }
@@ -108,6 +111,7 @@ impl Collector {
                 to,
             } => {
                 self.last = time;
+                self.ours.note(peer, local, to);
                 let event = TruthEvent::State { from, to };
                 self.collected.tracker.truth(Truth {
                     time,

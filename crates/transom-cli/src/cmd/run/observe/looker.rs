@@ -15,6 +15,9 @@ use super::{Look, LookRequest, Observer, Seen};
 /// makes no packet, such as data that the program does not read.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Sockets shown to whoever asks for all of them.
+const MAX_SHOWN: usize = 8192;
+
 /// Looks at sockets until everybody who could ask has gone.
 pub(crate) struct Looker {
     diag: Diag,
@@ -38,12 +41,21 @@ impl Looker {
         let mut next = Instant::now() + TICK;
         while !stop() {
             match requests.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                Ok(request) => {
-                    self.look_at(request.program, request.peer);
-                    if let Some(done) = request.done {
+                Ok(LookRequest::One {
+                    program,
+                    peer,
+                    done,
+                }) => {
+                    self.look_at(program, peer);
+                    if let Some(done) = done {
                         // Nobody waits that long.
                         let _ = done.send(());
                     }
+                }
+                Ok(LookRequest::All(show)) => {
+                    let looks = self.diag.all().unwrap_or_default();
+                    let looks = looks.into_iter().take(MAX_SHOWN);
+                    let _ = show.send(looks.map(|socket| self.look(socket)).collect());
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.look_at_all();
@@ -70,14 +82,16 @@ impl Looker {
     }
 
     fn report(&mut self, socket: KernelSocket) {
+        let time = self.observer.now();
+        let socket = self.look(socket);
+        self.observer.note(Seen::Looked { time, socket });
+    }
+
+    fn look(&mut self, socket: KernelSocket) -> Look {
         let process = self.owners.owner(socket.inode).map(|process| Process {
             name: process.name.into(),
             pid: process.pid,
         });
-        let time = self.observer.now();
-        self.observer.note(Seen::Looked {
-            time,
-            socket: Look { socket, process },
-        });
+        Look { socket, process }
     }
 }

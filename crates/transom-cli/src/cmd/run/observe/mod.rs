@@ -104,13 +104,18 @@ pub(crate) struct Look {
     pub(crate) process: Option<Process>,
 }
 
-/// A wish for a look at one of the program's sockets.
+/// A wish for a look at the program's sockets.
 #[derive(Debug)]
-pub(crate) struct LookRequest {
-    program: SocketAddr,
-    peer: SocketAddr,
-    /// Told when the look has been taken.
-    done: Option<oneshot::Sender<()>>,
+pub(crate) enum LookRequest {
+    /// At one of them.
+    One {
+        program: SocketAddr,
+        peer: SocketAddr,
+        /// Told when the look has been taken.
+        done: Option<oneshot::Sender<()>>,
+    },
+    /// At all of them, for somebody who shows them.
+    All(oneshot::Sender<Vec<Look>>),
 }
 
 /// Where notes go; cheap to clone.
@@ -152,7 +157,7 @@ impl Observer {
     /// looked at.
     pub(crate) fn look(&self, program: SocketAddr, peer: SocketAddr) {
         let done = None;
-        let _ = self.looks.try_send(LookRequest {
+        let _ = self.looks.try_send(LookRequest::One {
             program,
             peer,
             done,
@@ -163,13 +168,20 @@ impl Observer {
     pub(crate) async fn look_now(&self, program: SocketAddr, peer: SocketAddr) {
         let (done, taken) = oneshot::channel();
         let done = Some(done);
-        let _ = self.looks.try_send(LookRequest {
+        let _ = self.looks.try_send(LookRequest::One {
             program,
             peer,
             done,
         });
         // Taken, or passed over.
         let _ = timeout(PATIENCE, taken).await;
+    }
+
+    /// Looks at all of the program's sockets; None while too much else is to be looked at.
+    pub(crate) async fn look_at_all(&self) -> Option<Vec<Look>> {
+        let (show, shown) = oneshot::channel();
+        self.looks.try_send(LookRequest::All(show)).ok()?;
+        shown.await.ok()
     }
 
     /// Notes a remark about the connection between the program and `peer`.

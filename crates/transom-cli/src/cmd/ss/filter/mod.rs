@@ -7,9 +7,7 @@ mod bytecode;
 mod lexer;
 mod parse;
 
-use std::net::IpAddr;
-#[cfg(test)]
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::parse::{Names, wanted};
 use crate::kernel::inet_diag::Family;
@@ -69,7 +67,6 @@ pub(crate) struct Host {
 }
 
 /// What a socket shows to a filter.
-#[cfg(test)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown {
     pub(crate) source: SocketAddr,
@@ -78,7 +75,6 @@ pub(crate) struct Shown {
 }
 
 impl Filter {
-    #[cfg(test)]
     /// Whether a socket that this host's kernel does not know is wanted. What such a socket does
     /// not have (a mark, a cgroup) it does not have.
     pub(crate) fn matches(&self, shown: &Shown) -> bool {
@@ -95,7 +91,6 @@ impl Filter {
     }
 }
 
-#[cfg(test)]
 impl Shown {
     fn side(&self, side: Side) -> SocketAddr {
         match side {
@@ -105,7 +100,6 @@ impl Shown {
     }
 }
 
-#[cfg(test)]
 impl Comparison {
     fn holds(self, left: u16, right: u16) -> bool {
         match self {
@@ -119,7 +113,6 @@ impl Comparison {
     }
 }
 
-#[cfg(test)]
 impl Host {
     fn matches(&self, address: SocketAddr) -> bool {
         if self.port.is_some_and(|port| port != address.port()) {
@@ -137,7 +130,6 @@ impl Host {
     }
 }
 
-#[cfg(test)]
 fn shares_prefix(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     let same = |differing: u128, width: u8| {
         bits == 0 || differing.checked_shr(u32::from(width.saturating_sub(bits))) == Some(0)

@@ -125,6 +125,15 @@ impl Held {
             if self.repairs_until.is_some() {
                 self.add(LOSS, waited);
             } else if self.is_shut {
+                let reason = if self.is_shut_there {
+                    WINDOW
+                } else if self.pushed && self.short {
+                    APPLICATION
+                } else {
+                    NETWORK
+                };
+                self.add(reason, self.pending);
+                self.pending = 0;
                 self.add(WINDOW, waited);
                 self.was_shut = true;
             } else {

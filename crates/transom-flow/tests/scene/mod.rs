@@ -10,6 +10,7 @@
 //! 11.4   > PA 'GET / HTTP/1.1'      data as text, up to the next quote
 //! 20     < A  len=1448              data of this length
 //! 21     < A  len=0 seq=1 ack=15    relative numbers, counted from each initial one
+//! 22     < A  id=7 ttl=63 ts=5/4    identification, hop limit, timestamps (value and echo)
 //! 30     > FA win=0 lost            the window field; lost on the way
 //! 31     > FA arrives=41            when it arrives (ms)
 //! 40     state client FIN-WAIT-1 FIN-WAIT-2
@@ -75,6 +76,8 @@ pub struct Scene {
     pub frames: Vec<(Duration, Vec<u8>)>,
     sides: [Side; 2],
     options: bool,
+    /// What the next segment carries, when it cannot be written as text.
+    payload: Vec<u8>,
 }
 
 fn index(end: End) -> usize {
@@ -101,6 +104,7 @@ impl Scene {
             frames: Vec::new(),
             sides: [Side::default(); 2],
             options: true,
+            payload: Vec::new(),
         }
     }
 
@@ -174,10 +178,21 @@ impl Scene {
         self.tracker.truth(truth);
     }
 
+    /// An end sends text, which may hold line ends.
+    pub fn data(&mut self, time: f64, from: End, text: &str) {
+        self.bytes(time, from, text.as_bytes());
+    }
+
+    /// An end sends bytes.
+    pub fn bytes(&mut self, time: f64, from: End, bytes: &[u8]) {
+        self.payload = bytes.to_vec();
+        self.segment(millis(&time.to_string()), from, "PA");
+    }
+
     fn segment(&mut self, time: Duration, from: End, words: &str) {
         let (words, data) = match words.split_once('\'') {
             Some((words, data)) => (words, data.split('\'').next().unwrap().as_bytes().to_vec()),
-            None => (words, Vec::new()),
+            None => (words, std::mem::take(&mut self.payload)),
         };
         let mut words = words.split_whitespace();
         let flags = words
@@ -204,6 +219,7 @@ impl Scene {
         let mut fate = Fate::Unknown;
         let mut gso_size = 0;
         let mut bare_options = Options::EMPTY;
+        let mut identity = (0, 64);
         for word in words {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             match key {
@@ -213,6 +229,13 @@ impl Scene {
                 "win" => window = value.parse().unwrap(),
                 "gso" => gso_size = value.parse().unwrap(),
                 "lost" => fate = Fate::Lost,
+                "id" => identity.0 = value.parse().unwrap(),
+                "ttl" => identity.1 = value.parse().unwrap(),
+                "ts" => {
+                    let (val, ecr) = value.split_once('/').unwrap();
+                    let (val, ecr) = (val.parse().unwrap(), ecr.parse().unwrap());
+                    bare_options.timestamps = Some(Timestamps { val, ecr });
+                }
                 "arrives" => fate = Fate::Arrives(millis(value)),
                 "sack" => {
                     let (start, end) = value.split_once('-').unwrap();
@@ -256,7 +279,7 @@ impl Scene {
                 self.sides[peer].heard = self.sides[peer].heard.max(seq + len);
             }
         }
-        let packet = packet(from, &header, &data);
+        let packet = identified(from, &header, &data, identity);
         let frame = Frame {
             fate,
             gso_size,
@@ -313,13 +336,20 @@ impl Scene {
 
 /// An IPv4 packet with this segment, checksums filled.
 pub fn packet(from: End, header: &Header, data: &[u8]) -> Vec<u8> {
+    identified(from, header, data, (0, 64))
+}
+
+/// The same with an identification and a hop limit.
+fn identified(from: End, header: &Header, data: &[u8], (id, ttl): (u16, u8)) -> Vec<u8> {
     let (src, dst) = match from {
         End::Client => (CLIENT.0, SERVER.0),
         End::Server => (SERVER.0, CLIENT.0),
     };
     let header_len = header.header_len();
     let mut packet = vec![0; ipv4::Header::LEN + header_len];
-    ipv4::Header::new(src, dst, Protocol::TCP).emit(&mut packet, header_len + data.len());
+    let mut ip = ipv4::Header::new(src, dst, Protocol::TCP);
+    (ip.id, ip.ttl) = (id, ttl);
+    ip.emit(&mut packet, header_len + data.len());
     header.emit_with_checksum(
         &mut packet[ipv4::Header::LEN..],
         IpAddr::V4(src),
@@ -375,7 +405,14 @@ fn step_words(step: &Step) -> String {
                     }
                 }
                 Meaning::DuplicateAck(n) => words.push_str(&format!(" {n}")),
+                Meaning::Duplicate { original } => words.push_str(&format!(" of {original}")),
                 _ => {}
+            }
+            if segment.fills_window {
+                words.push_str(" fills");
+            }
+            if segment.needless {
+                words.push_str(" needless");
             }
             if segment.fate == Fate::Lost {
                 words.push_str(" lost");

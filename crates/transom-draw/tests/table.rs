@@ -5,8 +5,8 @@
 mod scene;
 
 use scene::{SERVER, Scene, flush_left};
-use transom_draw::text::{Options, table};
-use transom_flow::{Connection, Limits};
+use transom_draw::text::{Options, list, table};
+use transom_flow::{Connection, Limits, Summary};
 
 const CONVERSATION: &str = "
     0     process client curl 4242
@@ -86,4 +86,53 @@ fn ascii_only() {
 #[test]
 fn no_connection_is_a_table_without_rows() {
     assert_eq!(table(&[], &Options::default()).lines().count(), 1);
+}
+
+#[track_caller]
+fn assert_list(width: usize, expected: &str) {
+    let mut scene = Scene::new(Limits::default());
+    scene.play(CONVERSATION);
+    scene.tracker.finish();
+    let connections: Vec<Summary> = scene.tracker.connections().map(Summary::from).collect();
+    let drawn = list(&connections, &Options::new(width));
+    for line in drawn.lines() {
+        assert!(line.chars().count() <= width, "{line}");
+    }
+    assert_eq!(flush_left(&drawn), flush_left(expected), "\n{drawn}\n");
+}
+
+#[test]
+fn a_list_keeps_what_went_wrong_however_narrow_the_screen() {
+    assert_list(
+        120,
+        "
+         #    process     from              to                  state     time  sent  recv  retr  closed by     finding
+         1    curl[4242]  10.0.2.100:43210  → 93.184.216.34:80  CLOSED   48 ms  14 B  1.6K     0  client (FIN)  normal_close
+         2 !  wget[4243]  10.0.2.100:43210  → 93.184.216.34:80  CLOSED  200 µs   0 B   0 B     0  refused       refused
+        ",
+    );
+    assert_list(
+        80,
+        "
+         #   process to                   time sent recv retr closed by    finding
+         1   curl    → 93.184.216.34:80  48 ms 14 B 1.6K    0 client (FIN) normal_close
+         2 ! wget    → 93.184.216.34:80 200 µs  0 B  0 B    0 refused      refused
+        ",
+    );
+    assert_list(
+        60,
+        "
+         #   process to               time closed by    finding
+         1   curl    → 93.18….34:80  48 ms client (FIN) normal_close
+         2 ! wget    → 93.18….34:80 200 µs refused      refused
+        ",
+    );
+    assert_list(
+        40,
+        "
+         #   to                time finding
+         1   → 93.18…6.34:80  48 ms normal_close
+         2 ! → 93.18…6.34:80 200 µs refused
+        ",
+    );
 }

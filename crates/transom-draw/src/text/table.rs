@@ -11,6 +11,8 @@ const GAP: usize = 2;
 /// Columns of a host or program that is cut.
 const TO_MIN: usize = 12;
 const PROCESS_MIN: usize = 8;
+/// Columns of a finding, or of who closed, that are cut.
+const FINDING_MIN: usize = 10;
 
 /// One column of the table.
 struct Column {
@@ -53,22 +55,24 @@ impl Column {
 /// Draws the table. `sent` and `recv` are the client's view: bytes of data in each direction.
 ///
 /// A table too wide for the screen first loses the client's address (its port stays), then process
-/// ids and blanks, then the client's column, and at last the middle of names and addresses.
+/// ids and blanks, then the client's column and the middle of names and addresses, and at last
+/// counts.
 #[must_use]
 pub fn table(connections: &[&Connection], options: &Options) -> String {
     let connections: Vec<Summary> = connections.iter().copied().map(Summary::from).collect();
     draw(&connections, None, options)
 }
 
-/// Draws a list: the [`table`] of many connections, with a mark before those where something went wrong, and
-/// the identifier of the gravest finding where there is room for it.
+/// Draws a list: the [`table`] of many connections, with the identifier of the gravest finding, and a
+/// mark: `!` where something went wrong, `*` where something is worth knowing.
 #[must_use]
 pub fn list(connections: &[Summary], options: &Options) -> String {
     draw(connections, Some(FINDING), options)
 }
 
-/// Head of the column with findings.
+/// Heads of the columns with findings, and with numbers and marks.
 const FINDING: &str = "finding";
+const NUMBER_AND_MARK: &str = "#  ";
 
 fn draw(connections: &[Summary], finding: Option<&'static str>, options: &Options) -> String {
     let glyphs = Glyphs::of(options);
@@ -112,6 +116,45 @@ fn process(connection: &Summary) -> Option<&Process> {
         .find_map(|end| connection.endpoints[end].process.as_ref())
 }
 
+/// The columns while they are made to fit, and the blanks between them.
+struct Fitting<'a> {
+    columns: Vec<Column>,
+    gap: usize,
+    connections: &'a [Summary],
+    room: usize,
+    more: &'static str,
+}
+
+impl Fitting<'_> {
+    fn excess(&self) -> usize {
+        let widths: usize = self.columns.iter().map(Column::width).sum();
+        let gaps = self.gap * self.columns.len().saturating_sub(1);
+        (1 + widths + gaps).saturating_sub(self.room)
+    }
+
+    fn fits(&self) -> bool {
+        self.excess() == 0
+    }
+
+    fn replace(&mut self, head: &'static str, cell: impl Fn(&Summary) -> String) {
+        if let Some(column) = self.columns.iter_mut().find(|column| column.head == head) {
+            *column = Column::new(head, column.is_number, self.connections, cell);
+        }
+    }
+
+    fn drop(&mut self, head: &str) {
+        self.columns.retain(|column| column.head != head);
+    }
+
+    /// Cuts a column as far as need be, but not below `least` columns.
+    fn cut(&mut self, head: &str, least: usize) {
+        let (excess, more) = (self.excess(), self.more);
+        if let Some(column) = self.columns.iter_mut().find(|column| column.head == head) {
+            column.narrow(excess, least, more);
+        }
+    }
+}
+
 /// The columns, narrowed until they fit as far as they can, and the blanks between them.
 fn fitted(
     connections: &[Summary],
@@ -120,57 +163,79 @@ fn fitted(
     glyphs: &Glyphs,
 ) -> (Vec<Column>, usize) {
     let ascii = !options.unicode;
-    let total = |columns: &[Column], gap: usize| {
-        let widths: usize = columns.iter().map(Column::width).sum();
-        1 + widths + gap * columns.len().saturating_sub(1)
-    };
-    let fits = |columns: &[Column], gap| total(columns, gap) <= options.columns();
+    let is_list = finding.is_some();
     let mut columns = all(connections, options, glyphs);
-    columns
-        .extend(finding.map(|head| Column::new(head, false, connections, |c| c.headline.into())));
-    // A list would rather be tight than lose a column.
-    let gaps: &[usize] = if finding.is_some() { &[GAP, 1] } else { &[GAP] };
-    for &gap in gaps {
-        if fits(&columns, gap) {
-            return (columns, gap);
+    if let Some(head) = finding {
+        if let Some(number) = columns.first_mut() {
+            *number = Column::new(NUMBER_AND_MARK, true, connections, |c| {
+                format!("{} {}", c.number, mark(c))
+            });
         }
+        columns.push(Column::new(head, false, connections, |c| c.headline.into()));
     }
-    let replace = |columns: &mut [Column], head: &str, with: Column| {
-        if let Some(column) = columns.iter_mut().find(|column| column.head == head) {
-            *column = with;
-        }
+    let mut fitting = Fitting {
+        columns,
+        gap: GAP,
+        connections,
+        room: options.columns(),
+        more: glyphs.more,
     };
-    let port = Column::new("from", false, connections, |connection| {
-        format!(":{}", connection.endpoints.client.addr.port())
-    });
-    replace(&mut columns, "from", port);
-    if fits(&columns, GAP) {
-        return (columns, GAP);
-    }
-    let name = Column::new("process", false, connections, |connection| {
-        process(connection).map_or_else(|| "-".into(), |p| escaped(&p.name, ascii).into_owned())
-    });
-    replace(&mut columns, "process", name);
-    for gap in [GAP, 1] {
-        if fits(&columns, gap) {
-            return (columns, gap);
+    // One after another, as long as the table is too wide.
+    type Economy<'e> = &'e dyn Fn(&mut Fitting<'_>);
+    let economies: [Economy<'_>; 13] = [
+        // A list would rather be tight than lose a column.
+        &|fitting| fitting.gap = if is_list { 1 } else { GAP },
+        &|fitting| fitting.replace("from", |c| format!(":{}", c.endpoints.client.addr.port())),
+        &|fitting| {
+            fitting.replace("process", |connection| {
+                process(connection)
+                    .map_or_else(|| "-".into(), |p| escaped(&p.name, ascii).into_owned())
+            });
+        },
+        &|fitting| fitting.gap = 1,
+        &|fitting| fitting.drop("from"),
+        // The finding says more than the state.
+        &|fitting| {
+            if is_list {
+                fitting.drop("state");
+            }
+        },
+        &|fitting| fitting.cut("to", TO_MIN),
+        &|fitting| fitting.cut("process", PROCESS_MIN),
+        &|fitting| fitting.drop("retr"),
+        &|fitting| {
+            fitting.drop("recv");
+            fitting.drop("sent");
+        },
+        &|fitting| fitting.drop(if is_list { "closed by" } else { "state" }),
+        &|fitting| fitting.drop("process"),
+        &|fitting| fitting.cut(if is_list { FINDING } else { "closed by" }, FINDING_MIN),
+    ];
+    for economy in economies {
+        if fitting.fits() {
+            break;
         }
+        economy(&mut fitting);
     }
-    columns.retain(|column| column.head != "from");
-    if fits(&columns, 1) {
-        return (columns, 1);
+    // What was cut before a column was dropped may have room again.
+    fitting.replace("to", |c| to(c, options, glyphs));
+    fitting.cut("to", TO_MIN);
+    (fitting.columns, fitting.gap)
+}
+
+/// A mark for those who look down the list: something went wrong, or is worth knowing.
+const fn mark(connection: &Summary) -> char {
+    match connection.severity() {
+        Severity::Problem => '!',
+        Severity::Note => '*',
+        Severity::Fine => ' ',
     }
-    if finding.is_some() {
-        // The finding says more than these.
-        columns.retain(|column| column.head != "state");
-    }
-    for (head, least) in [("to", TO_MIN), ("process", PROCESS_MIN)] {
-        let excess = total(&columns, 1).saturating_sub(options.columns());
-        if let Some(column) = columns.iter_mut().find(|column| column.head == head) {
-            column.narrow(excess, least, glyphs.more);
-        }
-    }
-    (columns, 1)
+}
+
+/// The server, by name where it has one.
+fn to(connection: &Summary, options: &Options, glyphs: &Glyphs) -> String {
+    let label = connection.endpoints.server.label();
+    format!("{} {}", glyphs.to, escaped(&label, !options.unicode))
 }
 
 /// All columns in full.
@@ -195,13 +260,7 @@ fn all(connections: &[Summary], options: &Options, glyphs: &Glyphs) -> Vec<Colum
         Column::new("from", false, connections, |c| {
             escaped(&c.endpoints.client.label(), ascii).into_owned()
         }),
-        Column::new("to", false, connections, |c| {
-            format!(
-                "{} {}",
-                glyphs.to,
-                escaped(&c.endpoints.server.label(), ascii)
-            )
-        }),
+        Column::new("to", false, connections, |c| to(c, options, glyphs)),
         Column::new("state", false, connections, state),
         Column::new("time", true, connections, |c| {
             let time = duration(c.duration);

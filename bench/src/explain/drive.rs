@@ -1,13 +1,14 @@
-//! The analysis alone, without the command: records, tracker, verdicts.
+//! The analysis alone, without the command: records, packets, connections, verdicts.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use transom_flow::wire::Medium;
-use transom_flow::{Connection, Frame, Limits, Severity, Tracker};
+use transom_flow::capture::{Decapsulator, Reader};
+use transom_flow::parallel::{Crew, Numbered};
+use transom_flow::{Connection, Limits, Severity, Tracker};
 
 /// What an analysis found and took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,12 +21,35 @@ pub(crate) struct Analysis {
     time: Duration,
 }
 
-impl Analysis {
-    fn take(&mut self, connection: &Connection) {
+/// What is kept of a connection.
+struct Brief {
+    number: u64,
+    is_problem: bool,
+    words: u64,
+}
+
+impl Numbered for Brief {
+    fn set_number(&mut self, number: u64) {
+        self.number = number;
+    }
+}
+
+impl From<Connection> for Brief {
+    fn from(connection: Connection) -> Self {
         let verdict = connection.verdict();
-        self.connections += 1;
-        self.problems += u64::from(verdict.severity() == Severity::Problem);
-        self.words += verdict.text().len() as u64;
+        Self {
+            number: connection.number(),
+            is_problem: verdict.severity() == Severity::Problem,
+            words: verdict.text().len() as u64,
+        }
+    }
+}
+
+impl Analysis {
+    fn take(&mut self, over: &Brief) {
+        self.connections = self.connections.max(over.number);
+        self.problems += u64::from(over.is_problem);
+        self.words += over.words;
     }
 }
 
@@ -46,45 +70,64 @@ impl fmt::Display for Analysis {
     }
 }
 
-/// Analyses a capture that [`generate`](super::generate) made.
-pub(crate) fn one_core(path: &Path) -> io::Result<Analysis> {
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Records only.
+    Read,
+    /// Records and the packets in them.
+    Unwrap,
+    /// All.
+    Full,
+}
+
+/// Analyses a capture on so many cores; 0 does it with a [`Tracker`] alone.
+pub(crate) fn analyse(path: &Path, cores: usize, depth: Depth) -> io::Result<Analysis> {
     let start = Instant::now();
     let mut analysis = Analysis::default();
-    let mut tracker = Tracker::new(Limits::default());
-    let mut file = File::open(path)?;
-    let mut buffer = vec![0; 1 << 20];
-    let mut have = 0;
-    let mut at = 24;
-    loop {
-        let n = file.read(&mut buffer[have..])?;
-        have += n;
-        analysis.bytes += n as u64;
-        while let Some(head) = buffer[at..have].first_chunk::<16>() {
-            let word =
-                |n: usize| u32::from_le_bytes([head[n], head[n + 1], head[n + 2], head[n + 3]]);
-            let end = at + 16 + word(8) as usize;
-            if end > have {
-                break;
-            }
-            let time = Duration::new(u64::from(word(0)), word(4) * 1000);
-            let frame = Frame::new(time, Medium::Ip, &buffer[at + 16 + 14..end]);
-            analysis.packets += 1;
+    let mut reader = Reader::new(File::open(path)?).map_err(io::Error::other)?;
+    let mut decapsulator = Decapsulator::new();
+    let mut tracker = (cores == 0).then(Tracker::default);
+    let mut crew = (cores > 0).then(|| Crew::new(Limits::default(), cores, Brief::from));
+    while let Some(record) = reader.next().map_err(io::Error::other)? {
+        analysis.packets += 1;
+        if depth == Depth::Read {
+            continue;
+        }
+        let Ok(frame) = decapsulator.frame(&record) else {
+            continue;
+        };
+        if depth == Depth::Unwrap {
+            analysis.words += frame.data.len() as u64;
+            continue;
+        }
+        // What is no TCP is counted.
+        if let Some(tracker) = &mut tracker {
             let _ = tracker.frame(&frame);
-            at = end;
+            if tracker.has_closed() {
+                for over in tracker.take_closed() {
+                    analysis.take(&over.into());
+                }
+            }
+        } else if let Some(crew) = &mut crew {
+            let _ = crew.frame(&frame);
+            for over in crew.take() {
+                analysis.take(&over);
+            }
         }
-        for connection in tracker.take_closed() {
-            analysis.take(&connection);
-        }
-        if n == 0 {
-            break;
-        }
-        buffer.copy_within(at..have, 0);
-        have -= at;
-        at = 0;
     }
-    tracker.finish();
-    for connection in tracker.take_all() {
-        analysis.take(&connection);
+    analysis.bytes = reader.offset();
+    if let Some(mut tracker) = tracker {
+        tracker.finish();
+        for over in tracker.take_all() {
+            analysis.take(&over.into());
+        }
+    }
+    if let Some(mut crew) = crew {
+        crew.finish();
+        for over in crew.take() {
+            analysis.take(&over);
+        }
     }
     analysis.time = start.elapsed();
     Ok(analysis)

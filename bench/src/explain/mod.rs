@@ -4,7 +4,7 @@ mod drive;
 mod generate;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::option;
 
@@ -30,7 +30,13 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             ));
         }
         ["explain", "drive", file, ..] => {
-            report(&drive::one_core(&PathBuf::from(file))?.to_string());
+            let depth = match option(arguments, "--depth").as_deref() {
+                Some("read") => drive::Depth::Read,
+                Some("unwrap") => drive::Depth::Unwrap,
+                _ => drive::Depth::Full,
+            };
+            let cores = usize::try_from(number("--cores", 0)).unwrap_or(0);
+            report(&drive::analyse(Path::new(file), cores, depth)?.to_string());
         }
         _ => {
             return Err(io::Error::other(

@@ -50,8 +50,8 @@ pub struct Connection {
     pub(crate) endpoints: Ends<Endpoint>,
     pub(crate) are_roles_known: bool,
     pub(crate) is_finished: bool,
-    /// It was closed after its last step, and waits for its end.
-    pub(crate) lingers: bool,
+    /// When it closed, if it is closed after its last step.
+    pub(crate) closed_at: Option<Duration>,
     pub(crate) start: Duration,
     pub(crate) last_frame: Duration,
     /// How far the capture went when the connection was let go.
@@ -92,7 +92,7 @@ impl Connection {
             },
             are_roles_known: true,
             is_finished: false,
-            lingers: false,
+            closed_at: None,
             start,
             last_frame: start,
             watched_until: start,

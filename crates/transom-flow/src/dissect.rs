@@ -4,9 +4,10 @@
 //! device, super-packets, packets cut short. Whatever is not read has a named reason.
 
 use crate::step::IcmpKind;
+use crate::table::Pair;
 use crate::tracker::Frame;
 use core::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use transom_wire::ip::{Packet, Protocol};
 use transom_wire::tcp::{Flags, Options, TcpView};
 use transom_wire::{Layer, Malformed, Medium, Reason, Seq};
@@ -181,6 +182,38 @@ fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Dissected<'a>, Ignored> {
             Packet::V6(..) => 0,
         },
     })
+}
+
+/// The sockets of a TCP segment in a whole IPv4 packet; what is less common is left to [`dissect`].
+pub(crate) fn plain_tcp(packet: &[u8]) -> Option<Pair> {
+    let (head, rest) = packet.split_first_chunk::<20>()?;
+    let [
+        first,
+        _,
+        _,
+        _,
+        _,
+        _,
+        fragment,
+        offset,
+        _,
+        protocol,
+        _,
+        _,
+        addrs @ ..,
+    ] = head;
+    let options = usize::from(first & 15).checked_sub(5)? * 4;
+    let is_plain = first >> 4 == 4 && *protocol == 6 && fragment & 0x3f == 0 && *offset == 0;
+    let ports = rest.get(options..)?.first_chunk::<4>()?;
+    if !is_plain {
+        return None;
+    }
+    let [a, b, c, d, e, f, g, h] = *addrs;
+    let [p0, p1, q0, q1] = *ports;
+    Some(Pair::new(
+        SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([p0, p1]))),
+        SocketAddr::from((Ipv4Addr::new(e, f, g, h), u16::from_be_bytes([q0, q1]))),
+    ))
 }
 
 /// Splits an ICMP message into type, code, the second header word and the quoted packet.

@@ -11,29 +11,34 @@
 //! worker gets its share of every round, and a round's results are handed over once all workers are
 //! through with it. So the outcome does not depend on how the threads happen to run.
 //!
+//! Within a round a worker takes the frames of one connection after those of another, as the
+//! connections are independent: with thousands of them each frame would wait for memory otherwise.
+//!
 //! Invariants
 //! - At most `ROUNDS_AHEAD + 1` rounds wait for each worker: memory is bounded by [`Limits`] and the rounds.
 //! - Connections are numbered by their first frames over all workers, as one [`Tracker`] numbers them.
 
 use crate::connection::Connection;
-use crate::dissect::{Content, Ignored, dissect};
+use crate::dissect::{Content, Ignored, dissect, plain_tcp};
 use crate::table::{HashKey, Pair};
 use crate::tracker::{Counters, Frame, Limits, Tracker};
 use core::fmt;
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use transom_wire::Medium;
 
-/// Frames of one round; large enough that the hand-over costs little.
-const ROUND_FRAMES: usize = 2048;
-/// Bytes of one round; small enough that a worker finds its share in the processor's cache.
-const ROUND_BYTES: usize = 512 * 1024;
+/// Frames of one round: enough that it holds several of each of thousands of connections.
+const ROUND_FRAMES: usize = 32_768;
+/// Bytes of one round.
+const ROUND_BYTES: usize = 8 << 20;
 /// Rounds that may wait for a worker while it is busy with another.
-const ROUNDS_AHEAD: usize = 3;
+const ROUNDS_AHEAD: usize = 1;
+/// Into so many heaps a worker sorts the frames of a round.
+const HEAPS: usize = 4096;
 
 /// Something made of a connection that keeps its number.
 pub trait Numbered {
@@ -58,7 +63,7 @@ impl Numbered for Connection {
 ///
 /// let syn = b"E\0\0(\0\0@\0@\x06\0\0\x7f\0\0\x01\x7f\0\0\x01\x80\0\0\x50\0\0\0\x09\0\0\0\0\x50\x02\xff\xff\0\0\0\0";
 /// let mut crew = Crew::new(Limits::default(), 2, |connection| connection);
-/// crew.frame(&Frame::new(Duration::ZERO, Medium::Ip, syn)).unwrap();
+/// crew.frame(&Frame::new(Duration::ZERO, Medium::Ip, syn));
 /// for over in crew.take() {
 ///     println!("{}", over.verdict().text());
 /// }
@@ -66,14 +71,17 @@ impl Numbered for Connection {
 /// assert_eq!(crew.take().count(), 1);
 /// ```
 pub struct Crew<T> {
-    counters: Counters,
+    /// Frames given.
+    frames: u64,
+    /// Those that were not handed to a worker.
+    ignored: Counters,
     ready: VecDeque<T>,
     way: Way<T>,
 }
 
 enum Way<T> {
     /// One worker needs no thread.
-    Here(Box<Tracker>, Make<T>),
+    Here(Box<Alone<T>>),
     Threads(Threads<T>),
 }
 
@@ -82,7 +90,7 @@ type Make<T> = Arc<dyn Fn(Connection) -> T + Send + Sync>;
 impl<T> fmt::Debug for Crew<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Crew")
-            .field("counters", &self.counters)
+            .field("frames", &self.frames)
             .field("ready", &self.ready.len())
             .finish_non_exhaustive()
     }
@@ -97,51 +105,52 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     ) -> Self {
         let make: Make<T> = Arc::new(make);
         let way = if workers <= 1 {
-            Way::Here(Box::new(Tracker::new(limits)), make)
+            Way::Here(Box::new(Alone::new(limits, make)))
         } else {
             Way::Threads(Threads::start(limits, workers, &make))
         };
         Self {
-            counters: Counters::default(),
+            frames: 0,
+            ignored: Counters::default(),
             ready: VecDeque::new(),
             way,
         }
     }
 
-    /// Takes the next frame and returns its number, counted from 1 where the frame does not say it.
+    /// Takes the next frame, and returns its number: counted from 1 where the frame does not say it.
     ///
     /// # Errors
     /// [`Ignored`] if it is seen at once that it belongs to no TCP connection. Other such frames are
     /// only counted.
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<u64, Ignored> {
+        self.frames += 1;
+        let number = frame.number.unwrap_or(self.frames);
+        let hash = sockets_hash(frame).inspect_err(|ignored| self.ignored.ignore(*ignored))?;
         match &mut self.way {
-            Way::Here(tracker, make) => {
-                let tracked = tracker.frame(frame)?;
-                if tracker.has_closed() {
-                    self.ready
-                        .extend(tracker.take_closed().map(|over| make(over)));
+            Way::Here(alone) => {
+                alone.now = frame.time;
+                alone.share.push(number, hash, frame);
+                if alone.share.frames.len() >= ROUND_FRAMES
+                    || alone.share.bytes.len() >= ROUND_BYTES
+                {
+                    alone.follow(&mut self.ready);
                 }
-                Ok(tracked.frame)
             }
             Way::Threads(threads) => {
-                self.counters.frames += 1;
-                let number = frame.number.unwrap_or(self.counters.frames);
                 threads.now = frame.time;
-                let hash =
-                    sockets_hash(frame).inspect_err(|ignored| self.counters.ignore(*ignored))?;
-                if threads.push(number, frame, hash) {
+                if threads.push(number, hash, frame) {
                     threads.send_round(false);
                     threads.merge(&mut self.ready);
                 }
-                Ok(number)
             }
         }
+        Ok(number)
     }
 
     /// Names a host, for the connections that are followed and those to come.
     pub fn label(&mut self, addr: IpAddr, name: &str) {
         match &mut self.way {
-            Way::Here(tracker, _) => tracker.label(addr, name),
+            Way::Here(alone) => alone.tracker.label(addr, name),
             Way::Threads(threads) => {
                 for worker in &mut threads.workers {
                     worker.next.names.push((addr, name.into()));
@@ -160,25 +169,62 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     /// order of their numbers. Waits for the workers.
     pub fn finish(&mut self) {
         match &mut self.way {
-            Way::Here(tracker, make) => {
-                tracker.finish();
-                self.counters = *tracker.counters();
-                self.ready.extend(tracker.take_all().map(|over| make(over)));
+            Way::Here(alone) => {
+                alone.share.is_last = true;
+                alone.follow(&mut self.ready);
             }
             Way::Threads(threads) => {
                 threads.send_round(true);
                 threads.merge_all(&mut self.ready);
-                for worker in &threads.workers {
-                    self.counters.add(&worker.counters);
-                }
             }
         }
     }
 
     /// What was seen; complete after [`finish`](Self::finish).
     #[must_use]
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.ignored;
+        match &self.way {
+            Way::Here(alone) => counters.add(alone.tracker.counters()),
+            Way::Threads(threads) => {
+                for worker in &threads.workers {
+                    counters.add(&worker.counters);
+                }
+            }
+        }
+        counters.frames = self.frames;
+        counters
+    }
+}
+
+/// One worker in the caller's thread.
+struct Alone<T> {
+    tracker: Tracker,
+    share: Share,
+    numbering: Numbering,
+    now: Duration,
+    make: Make<T>,
+}
+
+impl<T: Numbered> Alone<T> {
+    fn new(mut limits: Limits, make: Make<T>) -> Self {
+        // Taken out after each round, and no more than are followed can end in one.
+        limits.closed = usize::MAX;
+        Self {
+            tracker: Tracker::new(limits),
+            share: Share::default(),
+            numbering: Numbering::new(1),
+            now: Duration::ZERO,
+            make,
+        }
+    }
+
+    fn follow(&mut self, ready: &mut VecDeque<T>) {
+        self.share.now = self.now;
+        let share = core::mem::take(&mut self.share);
+        let outcome = share.follow(0, &mut self.tracker, &self.make);
+        let mut shares = self.numbering.merge(vec![outcome], ready);
+        self.share = shares.pop().unwrap_or_default();
     }
 }
 
@@ -196,60 +242,183 @@ fn sockets_hash(frame: &Frame<'_>) -> Result<u64, Ignored> {
     Ok(Pair::new(src, dst).hash(HashKey::FIXED))
 }
 
-/// The sockets of a TCP segment in a whole IPv4 packet; what is less common is left to [`dissect`].
-fn plain_tcp(packet: &[u8]) -> Option<Pair> {
-    let (head, rest) = packet.split_first_chunk::<20>()?;
-    let [
-        first,
-        _,
-        _,
-        _,
-        _,
-        _,
-        fragment,
-        offset,
-        _,
-        protocol,
-        _,
-        _,
-        addrs @ ..,
-    ] = head;
-    let options = usize::from(first & 15).checked_sub(5)? * 4;
-    let is_plain = first >> 4 == 4 && *protocol == 6 && fragment & 0x3f == 0 && *offset == 0;
-    let ports = rest.get(options..)?.first_chunk::<4>()?;
-    if !is_plain {
-        return None;
-    }
-    let [a, b, c, d, e, f, g, h] = *addrs;
-    let [p0, p1, q0, q1] = *ports;
-    Some(Pair::new(
-        SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([p0, p1]))),
-        SocketAddr::from((Ipv4Addr::new(e, f, g, h), u16::from_be_bytes([q0, q1]))),
-    ))
+/// A frame of a share; its bytes stand elsewhere.
+struct Given {
+    frame: Frame<'static>,
+    hash: u64,
+    at: usize,
+    len: usize,
 }
 
 /// A worker's share of a round.
 #[derive(Default)]
 struct Share {
-    /// The frames without their bytes, which follow each other in `bytes`.
-    frames: Vec<(Frame<'static>, usize)>,
+    frames: Vec<Given>,
+    /// The bytes of all frames.
     bytes: Vec<u8>,
     names: Vec<(IpAddr, Box<str>)>,
     /// The time at the end of the round, for all workers.
     now: Duration,
     is_last: bool,
+    /// Places in `frames` in the order in which they are followed.
+    order: Vec<u32>,
+}
+
+impl Share {
+    fn push(&mut self, number: u64, hash: u64, frame: &Frame<'_>) {
+        let mut bare = frame.with_data(&[]);
+        bare.number = Some(number);
+        self.frames.push(Given {
+            frame: bare,
+            hash,
+            at: self.bytes.len(),
+            len: frame.data.len(),
+        });
+        self.bytes.extend_from_slice(frame.data);
+    }
+
+    /// Orders the frames by heaps: those of one connection stay in their order and come to lie close
+    /// to each other.
+    fn sort(&mut self) {
+        let heap_of = |given: &Given| (given.hash >> 32) as usize % HEAPS;
+        // Where each heap begins.
+        let mut places = vec![0u32; HEAPS + 1];
+        for given in &self.frames {
+            if let Some(count) = places.get_mut(heap_of(given) + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for place in &mut places {
+            sum += *place;
+            *place = sum;
+        }
+        self.order.clear();
+        self.order.resize(self.frames.len(), 0);
+        for (given, at) in self.frames.iter().zip(0u32..) {
+            if let Some(place) = places.get_mut(heap_of(given))
+                && let Some(slot) = self.order.get_mut(*place as usize)
+            {
+                *slot = at;
+                *place += 1;
+            }
+        }
+    }
+
+    /// Gives all frames to a worker's tracker, and makes a `T` of each connection that is over.
+    fn follow<T>(mut self, worker: usize, tracker: &mut Tracker, make: &Make<T>) -> Outcome<T> {
+        for (addr, name) in self.names.drain(..) {
+            tracker.label(addr, &name);
+        }
+        self.sort();
+        let mut begun = Vec::new();
+        for at in &self.order {
+            let Some(given) = self.frames.get(*at as usize) else {
+                continue;
+            };
+            let data = self.bytes.get(given.at..given.at + given.len);
+            let before = tracker.counters().connections;
+            // What is no TCP after all is counted.
+            let _ = tracker.frame(&given.frame.with_data(data.unwrap_or_default()));
+            if tracker.counters().connections > before {
+                begun.extend(given.frame.number);
+            }
+        }
+        tracker.pass_time(self.now);
+        let number = |over: Connection| (over.number(), make(over));
+        let mut over: Vec<(u64, T)> = tracker.take_closed().map(number).collect();
+        if self.is_last {
+            tracker.finish();
+            over.extend(tracker.take_all().map(number));
+        }
+        self.frames.clear();
+        self.bytes.clear();
+        Outcome {
+            worker,
+            begun,
+            over,
+            counters: *tracker.counters(),
+            share: self,
+        }
+    }
 }
 
 /// What a worker made of its share.
 struct Outcome<T> {
     worker: usize,
-    /// The first frame of each connection that began, in their order.
+    /// The first frame of each connection that began, in the order of the worker's own numbers.
     begun: Vec<u64>,
     /// What ended, with the worker's own number of it.
     over: Vec<(u64, T)>,
     counters: Counters,
     /// To be filled again.
     share: Share,
+}
+
+/// Numbers connections by their first frames.
+struct Numbering {
+    /// Connections numbered so far.
+    numbered: u64,
+    own: Vec<OwnNumbers>,
+}
+
+/// The numbers that one worker gave.
+#[derive(Default)]
+struct OwnNumbers {
+    /// Connections that began so far.
+    begun: u64,
+    /// The numbers among all of the connections that are not over, by the worker's own.
+    numbers: HashMap<u64, u64>,
+}
+
+impl Numbering {
+    fn new(workers: usize) -> Self {
+        Self {
+            numbered: 0,
+            own: (0..workers).map(|_| OwnNumbers::default()).collect(),
+        }
+    }
+
+    /// Numbers what began in a round, and passes on what ended; returns the shares to be filled again.
+    fn merge<T: Numbered>(
+        &mut self,
+        outcomes: Vec<Outcome<T>>,
+        ready: &mut VecDeque<T>,
+    ) -> Vec<Share> {
+        let mut begun: Vec<(u64, usize, u64)> = Vec::new();
+        for outcome in &outcomes {
+            let Some(own) = self.own.get_mut(outcome.worker) else {
+                continue;
+            };
+            for frame in &outcome.begun {
+                own.begun += 1;
+                begun.push((*frame, outcome.worker, own.begun));
+            }
+        }
+        begun.sort_unstable();
+        for (_, worker, number) in begun {
+            self.numbered += 1;
+            if let Some(own) = self.own.get_mut(worker) {
+                own.numbers.insert(number, self.numbered);
+            }
+        }
+        let mut over: Vec<(u64, T)> = Vec::new();
+        let mut shares = Vec::new();
+        for outcome in outcomes {
+            shares.push(outcome.share);
+            let Some(own) = self.own.get_mut(outcome.worker) else {
+                continue;
+            };
+            over.extend(outcome.over.into_iter().map(|(number, mut over)| {
+                let number = own.numbers.remove(&number).unwrap_or(number);
+                over.set_number(number);
+                (number, over)
+            }));
+        }
+        over.sort_unstable_by_key(|(number, _)| *number);
+        ready.extend(over.into_iter().map(|(_, over)| over));
+        shares
+    }
 }
 
 struct Worker<T> {
@@ -259,10 +428,6 @@ struct Worker<T> {
     spare: Vec<Share>,
     outcomes: VecDeque<Outcome<T>>,
     counters: Counters,
-    /// Connections that began so far.
-    begun: u64,
-    /// The numbers among all of the connections that are not over, by the worker's own.
-    numbers: HashMap<u64, u64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -272,8 +437,7 @@ struct Threads<T> {
     round_frames: usize,
     round_bytes: usize,
     now: Duration,
-    /// Connections numbered so far.
-    numbered: u64,
+    numbering: Numbering,
 }
 
 impl<T: Numbered + Send + 'static> Threads<T> {
@@ -286,21 +450,18 @@ impl<T: Numbered + Send + 'static> Threads<T> {
         let start = |worker| {
             let (shares, inbox) = sync_channel(ROUNDS_AHEAD);
             let (make, sender) = (Arc::clone(make), sender.clone());
-            let tracker = Tracker::new(limits);
+            let mut tracker = Tracker::new(limits);
             let thread = std::thread::Builder::new()
                 .name(format!("flow-{worker}"))
-                .spawn(move || work(worker, tracker, &inbox, &sender, &make));
-            // Without its thread a worker has no inbox; its frames are lost, as `finish` tells.
-            let thread = thread.ok();
+                .spawn(move || work(worker, &mut tracker, &inbox, &sender, &make));
             Worker {
                 shares: Some(shares),
                 next: Share::default(),
                 spare: Vec::new(),
                 outcomes: VecDeque::new(),
                 counters: Counters::default(),
-                begun: 0,
-                numbers: HashMap::new(),
-                thread,
+                // Where there are no more threads to be had, `send` does the work.
+                thread: thread.ok(),
             }
         };
         Self {
@@ -309,24 +470,18 @@ impl<T: Numbered + Send + 'static> Threads<T> {
             round_frames: 0,
             round_bytes: 0,
             now: Duration::ZERO,
-            numbered: 0,
+            numbering: Numbering::new(workers),
         }
     }
 
     /// Puts a frame into a worker's share; true if the round is full.
-    fn push(&mut self, number: u64, frame: &Frame<'_>, hash: u64) -> bool {
-        // The table of each worker uses another key, so its hashes do not lack these bits.
+    fn push(&mut self, number: u64, hash: u64, frame: &Frame<'_>) -> bool {
+        // The low bits choose the worker, high ones the heap.
         let worker = hash % self.workers.len().max(1) as u64;
-        let Some(worker) = usize::try_from(worker)
-            .ok()
-            .and_then(|n| self.workers.get_mut(n))
-        else {
-            return false;
-        };
-        let mut bare = frame.with_data(&[]);
-        bare.number = Some(number);
-        worker.next.frames.push((bare, frame.data.len()));
-        worker.next.bytes.extend_from_slice(frame.data);
+        let worker = usize::try_from(worker).ok();
+        if let Some(worker) = worker.and_then(|n| self.workers.get_mut(n)) {
+            worker.next.push(number, hash, frame);
+        }
         self.round_frames += 1;
         self.round_bytes += frame.data.len();
         self.round_frames >= ROUND_FRAMES || self.round_bytes >= ROUND_BYTES
@@ -354,9 +509,23 @@ impl<T: Numbered + Send + 'static> Threads<T> {
     /// Hands over the rounds that all workers are through with.
     fn merge(&mut self, ready: &mut VecDeque<T>) {
         while let Ok(outcome) = self.outcomes.try_recv() {
-            self.keep(outcome);
+            if let Some(worker) = self.workers.get_mut(outcome.worker) {
+                worker.outcomes.push_back(outcome);
+            }
         }
-        self.merge_rounds(ready);
+        while self.workers.iter().all(|w| !w.outcomes.is_empty()) {
+            let mut outcomes = Vec::new();
+            for worker in &mut self.workers {
+                if let Some(outcome) = worker.outcomes.pop_front() {
+                    worker.counters = outcome.counters;
+                    outcomes.push(outcome);
+                }
+            }
+            let shares = self.numbering.merge(outcomes, ready);
+            for (worker, share) in self.workers.iter_mut().zip(shares) {
+                worker.spare.push(share);
+            }
+        }
     }
 
     /// Waits for all workers and hands over everything.
@@ -370,99 +539,18 @@ impl<T: Numbered + Send + 'static> Threads<T> {
         }
         self.merge(ready);
     }
-
-    fn keep(&mut self, outcome: Outcome<T>) {
-        if let Some(worker) = self.workers.get_mut(outcome.worker) {
-            worker.outcomes.push_back(outcome);
-        }
-    }
-
-    fn merge_rounds(&mut self, ready: &mut VecDeque<T>) {
-        while self
-            .workers
-            .iter()
-            .all(|worker| !worker.outcomes.is_empty())
-        {
-            let mut begun: Vec<(u64, usize)> = Vec::new();
-            let mut over: Vec<(u64, T)> = Vec::new();
-            let outcomes: Vec<Outcome<T>> = self
-                .workers
-                .iter_mut()
-                .filter_map(|worker| worker.outcomes.pop_front())
-                .collect();
-            for outcome in &outcomes {
-                begun.extend(outcome.begun.iter().map(|frame| (*frame, outcome.worker)));
-            }
-            begun.sort_unstable();
-            for (_, worker) in begun {
-                self.numbered += 1;
-                if let Some(worker) = self.workers.get_mut(worker) {
-                    worker.begun += 1;
-                    worker.numbers.insert(worker.begun, self.numbered);
-                }
-            }
-            for outcome in outcomes {
-                let Some(worker) = self.workers.get_mut(outcome.worker) else {
-                    continue;
-                };
-                worker.counters = outcome.counters;
-                worker.spare.push(outcome.share);
-                over.extend(outcome.over.into_iter().map(|(own, mut over)| {
-                    let number = worker.numbers.remove(&own).unwrap_or(own);
-                    over.set_number(number);
-                    (number, over)
-                }));
-            }
-            over.sort_unstable_by_key(|(number, _)| *number);
-            ready.extend(over.into_iter().map(|(_, over)| over));
-        }
-    }
 }
 
 /// A worker's thread.
 fn work<T>(
     worker: usize,
-    mut tracker: Tracker,
+    tracker: &mut Tracker,
     inbox: &Receiver<Share>,
     outcomes: &Sender<Outcome<T>>,
     make: &Make<T>,
 ) {
-    while let Ok(mut share) = inbox.recv() {
-        for (addr, name) in share.names.drain(..) {
-            tracker.label(addr, &name);
-        }
-        let mut begun = Vec::new();
-        let mut rest = share.bytes.as_slice();
-        for (frame, len) in &share.frames {
-            let (data, after) = rest.split_at_checked(*len).unwrap_or_default();
-            rest = after;
-            let before = tracker.counters().connections;
-            // What is no TCP after all is counted.
-            let _ = tracker.frame(&frame.with_data(data));
-            if tracker.counters().connections > before {
-                begun.extend(frame.number);
-            }
-        }
-        tracker.pass_time(share.now);
-        let number = |over: Connection| (over.number(), make(over));
-        let mut over: Vec<(u64, T)> = tracker.take_closed().map(number).collect();
-        if share.is_last {
-            tracker.finish();
-            over.extend(tracker.take_all().map(number));
-        }
-        let mut counters = *tracker.counters();
-        // Frames are counted where they are given.
-        counters.frames = 0;
-        share.frames.clear();
-        share.bytes.clear();
-        let outcome = Outcome {
-            worker,
-            begun,
-            over,
-            counters,
-            share,
-        };
-        if outcomes.send(outcome).is_err() {
+    while let Ok(share) = inbox.recv() {
+        if outcomes.send(share.follow(worker, tracker, make)).is_err() {
             return;
         }
     }

@@ -419,7 +419,7 @@ impl Tracker {
     fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) -> (u64, u32) {
         self.counters.segments += 1;
         let pair = Pair::new(segment.src, segment.dst);
-        let current = self.followed.find(&pair).filter(|slot| {
+        let current = self.find(&pair, seen.time).filter(|slot| {
             let connection = self.followed.get(*slot);
             connection.is_some_and(|connection| !connection.is_reopened_by(segment))
         });
@@ -504,7 +504,7 @@ impl Tracker {
     /// Gives an ICMP error to the connection that it is about, and returns its number and slot.
     fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) -> (u64, u32) {
         let pair = Pair::new(quoted.src, quoted.dst);
-        let found = self.followed.find(&pair);
+        let found = self.find(&pair, time);
         match found.and_then(|slot| Some((slot, self.followed.get_mut(slot)?))) {
             Some((slot, connection)) => {
                 self.counters.icmp += 1;
@@ -520,14 +520,28 @@ impl Tracker {
         }
     }
 
+    /// The slot of the connection between two sockets, unless it closed longer ago than it is followed:
+    /// that one is let go.
+    fn find(&mut self, pair: &Pair, now: Duration) -> Option<u32> {
+        let slot = self.followed.find(pair)?;
+        let closed_at = self.followed.get(slot)?.closed_at;
+        if closed_at.is_some_and(|at| now.saturating_sub(at) > self.limits.linger) {
+            self.close(slot);
+            return None;
+        }
+        Some(slot)
+    }
+
     /// A connection that closed just now is followed for a while for what comes late.
     fn linger_if_closed(&mut self, slot: u32, since: Duration) {
         let Some(connection) = self.followed.get_mut(slot) else {
             return;
         };
-        let was_closed = connection.lingers;
-        connection.lingers = connection.is_closed_after_newest();
-        if was_closed || !connection.lingers {
+        if !connection.is_closed_after_newest() {
+            connection.closed_at = None;
+            return;
+        }
+        if connection.closed_at.replace(since).is_some() {
             return;
         }
         let number = connection.number;

@@ -165,8 +165,8 @@ impl<T: Numbered + Send + 'static> Crew<T> {
         self.ready.drain(..)
     }
 
-    /// Nothing more will come: all connections are over, and [`take`](Self::take) gives the rest in the
-    /// order of their numbers. Waits for the workers.
+    /// Nothing more will come: all connections are over, and [`take`](Self::take) gives the rest. Waits
+    /// for the workers.
     pub fn finish(&mut self) {
         match &mut self.way {
             Way::Here(alone) => {

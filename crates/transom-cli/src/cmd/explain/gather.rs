@@ -172,7 +172,7 @@ impl<'a> Follower<'a> {
         match self {
             Self::Crew(crew) => {
                 crew.finish();
-                *crew.counters()
+                crew.counters()
             }
             Self::Filtering(filtering) => {
                 filtering.tracker.finish();

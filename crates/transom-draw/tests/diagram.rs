@@ -98,9 +98,9 @@ fn a_lost_reset_is_drawn_as_lost() {
          204.000 ms  CLOSED        ◀─── RST  again ──────────────────────
          Reset by the server after 2.0 ms, in the middle of the conversation, in
          ESTABLISHED.
-         Its application aborted: probably it closed with SO_LINGER of 0, as some
-         programs and load balancers do instead of FIN; what was under way is lost (RFC
-         9293 §3.10.5).
+         Its application aborted: probably it closed with SO_LINGER of 0, or with data
+         unread, as some programs and load balancers do instead of FIN; what was under
+         way is lost (RFC 9293 §3.10.5).
          The reset was lost: the client did not learn of it and sent 2 segments more;
          each was answered with a reset again (3 in all) until one arrived (RFC 9293
          §3.5.2).

@@ -113,9 +113,14 @@ impl Connection {
             .fin
             .is_some_and(|fin| sender.arrived.contiguous().gt(fin));
         if let Some(ack) = arrival.ack {
+            // RFC 9293 §3.10.7.3: in SYN-SENT an acknowledgement of what was not sent is not heeded; it
+            // belongs to an older connection.
+            let facts = &self.facts[to];
+            let is_opening = facts.opening == Opening::Active && facts.syn_received.is_none();
             let own = &mut self.lanes[to];
             let ahead = ack.offset_from(own.passed.highest());
-            if i64::from(ahead) <= i64::from(ACK_AHEAD_MAX) {
+            let is_acceptable = i64::from(ahead) <= i64::from(ACK_AHEAD_MAX);
+            if is_acceptable && !(is_opening && ahead > 0) {
                 let before = own.passed.highest();
                 self.totals[to].bytes += u64::from(own.acknowledged(ack));
                 self.totals[to].extent += u64::from(own.passed.highest().since(before));

@@ -90,4 +90,4 @@ pub use tracker::{Checksum, Counters, Frame, Limits, Tracked, Tracker};
 pub use transom_tcp::State;
 pub use transom_wire as wire;
 pub use truth::{Truth, TruthEvent};
-pub use verdict::{Finding, Severity, Verdict};
+pub use verdict::{Finding, Overview, Severity, Verdict};

@@ -355,12 +355,6 @@ impl Tracker {
         }
     }
 
-    /// Tells that the capture goes on to this time at least, though no frame came. What is silent until
-    /// [`finish`](Self::finish) was silent for so long.
-    pub fn advance(&mut self, time: Duration) {
-        self.newest = self.newest.max(time);
-    }
-
     /// Nothing more will come: segments still on their way arrive, and what is open stays open.
     pub fn finish(&mut self) {
         for connection in self.followed.iter_mut() {
@@ -388,6 +382,7 @@ impl Tracker {
 
     /// Lets the connections go that closed long enough before `now`, as a frame at that time does.
     pub fn pass_time(&mut self, now: Duration) {
+        self.newest = self.newest.max(now);
         self.let_go(now);
     }
 

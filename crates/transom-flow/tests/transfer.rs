@@ -58,10 +58,10 @@ fn a_lost_reset_is_sent_again_for_each_further_segment() {
         < RST reset_again                           CLOSED        CLOSED
         server_reset: reset_by_server, reset_aborted, reset_repeated, lost, retransmissions
         Reset by the server after 2.0 ms, in the middle of the conversation, in ESTABLISHED. Its
-        application aborted: probably it closed with SO_LINGER of 0, as some programs and load
-        balancers do instead of FIN; what was under way is lost (RFC 9293 §3.10.5). The reset
-        was lost: the client did not learn of it and sent 2 segments more; each was answered with
-        a reset again (3 in all) until one arrived (RFC 9293 §3.5.2).
+        application aborted: probably it closed with SO_LINGER of 0, or with data unread, as some
+        programs and load balancers do instead of FIN; what was under way is lost (RFC 9293
+        §3.10.5). The reset was lost: the client did not learn of it and sent 2 segments more;
+        each was answered with a reset again (3 in all) until one arrived (RFC 9293 §3.5.2).
         ",
     );
 }

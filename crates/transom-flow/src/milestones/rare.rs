@@ -167,7 +167,6 @@ pub(crate) struct TooBig {
 /// A connection that ended, to be told to the next one between the same two sockets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Before {
-    number: u64,
     client: SocketAddr,
     last_frame: Duration,
     states: Ends<Option<State>>,
@@ -177,7 +176,6 @@ impl Before {
     pub(crate) fn of(connection: &Connection) -> Self {
         let states = connection.states();
         Self {
-            number: connection.number,
             client: connection.endpoints.client.addr,
             last_frame: connection.last_frame,
             states: Ends {
@@ -191,8 +189,6 @@ impl Before {
 /// What was before between the same two sockets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Previous {
-    /// Its number.
-    pub(crate) number: u64,
     /// From its last segment to the first of this connection.
     pub(crate) ago: Duration,
     /// Its ends' states, as seen from this connection's client and server.
@@ -212,7 +208,6 @@ impl Connection {
         let is_same_client = before.client == self.endpoints.client.addr;
         let (client, server) = (before.states.client, before.states.server);
         self.milestones.rare().previous = Some(Previous {
-            number: before.number,
             ago: self.start.saturating_sub(before.last_frame),
             states: if is_same_client {
                 before.states

@@ -244,6 +244,14 @@ impl Connection {
 
     /// Data sent again.
     fn note_repeat(&mut self, from: End, segment: &Dissected<'_>, seen: Seen, cause: Cause) {
+        let talk = &mut self.milestones.talk[from];
+        if let Some((end, len)) = talk.largest_pending
+            && segment.seq + len == end
+            && segment.len < len
+        {
+            // It was cut: what arrives in the end is smaller.
+            talk.largest_pending = Some((segment.seq + segment.len, segment.len));
+        }
         let rare = self.milestones.rare();
         let causes = &mut rare.causes[from];
         match cause {

@@ -52,12 +52,16 @@ const fn ending(severity: Severity, id: &'static str, words: [&'static str; 3]) 
     known(Kind::Ending, severity, id, words)
 }
 
+const fn capture(severity: Severity, id: &'static str, words: [&'static str; 3]) -> Known {
+    known(Kind::Capture, severity, id, words)
+}
+
 const fn remark(severity: Severity, id: &'static str, words: [&'static str; 3]) -> Known {
     known(Kind::Remark, severity, id, words)
 }
 
 /// Every kind of finding: first how a connection ends, then what else may be said of it, the most
-/// explanatory first.
+/// explanatory first, then what a whole capture shows.
 pub const CATALOGUE: &[Known] = &[
     ending(
         Fine,
@@ -448,12 +452,48 @@ pub const CATALOGUE: &[Known] = &[
         ],
     ),
     remark(
+        Note,
+        "duplicate_packets",
+        [
+            "The capture holds packets twice: a port mirror, or a capture before and behind a router.",
+            "Mirror one direction of each port only, or take the copies out (editcap -d).",
+            "",
+        ],
+    ),
+    remark(
         Problem,
         "nagle_delayed_ack",
         [
             "Small writes waited for delayed acknowledgements: 40 ms and more are lost each time.",
             "Write a message in one piece (writev, a buffer), or set TCP_NODELAY.",
             "RFC 9293 §3.7.4, §3.8.6.3",
+        ],
+    ),
+    remark(
+        Note,
+        "bufferbloat",
+        [
+            "The round trip grew many times over while data was under way: a queue that is too long.",
+            "Active queue management (fq_codel, CAKE) at the bottleneck, or a rate limit just below it.",
+            "RFC 8290, RFC 7567",
+        ],
+    ),
+    remark(
+        Note,
+        "receiver_limited",
+        [
+            "The receive window held a long transfer back for most of its time.",
+            "A larger receive buffer, or an application that reads faster; is window scaling in use?",
+            "RFC 9293 §3.8.6, RFC 7323 §2",
+        ],
+    ),
+    remark(
+        Note,
+        "loss_limited",
+        [
+            "Repairing losses held a long transfer back for most of its time.",
+            "Look for the place of the loss: a full queue, a bad link, a policer.",
+            "RFC 5681, RFC 6675",
         ],
     ),
     remark(
@@ -656,6 +696,15 @@ pub const CATALOGUE: &[Known] = &[
     ),
     remark(
         Note,
+        "time_reversed",
+        [
+            "Frames of the capture have times that go backwards.",
+            "Sort the capture (reordercap), or capture on one queue.",
+            "",
+        ],
+    ),
+    remark(
+        Note,
         "not_captured",
         [
             "The capture lacks segments that must have passed.",
@@ -669,6 +718,15 @@ pub const CATALOGUE: &[Known] = &[
         [
             "The capture starts after the handshake.",
             "Start the capture before the connection, to know its options and window scale.",
+            "",
+        ],
+    ),
+    remark(
+        Fine,
+        "sender_limited",
+        [
+            "The sending application had nothing more to send for most of the time.",
+            "",
             "",
         ],
     ),
@@ -717,6 +775,96 @@ pub const CATALOGUE: &[Known] = &[
             "RFC 9293 §3.8.4",
         ],
     ),
+    capture(
+        Problem,
+        "port_exhaustion",
+        [
+            "One client opened nearly as many connections to one server within a TIME-WAIT as it has ports: connects fail or wait.",
+            "Keep connections open and reuse them; more addresses, or a wider net.ipv4.ip_local_port_range.",
+            "RFC 9293 §3.6.1, RFC 6056",
+        ],
+    ),
+    capture(
+        Problem,
+        "syn_flood",
+        [
+            "Many SYNs were answered and never acknowledged: an attack, or answers that do not reach the clients.",
+            "SYN cookies (net.ipv4.tcp_syncookies=1), and a filter upstream.",
+            "RFC 4987",
+        ],
+    ),
+    capture(
+        Problem,
+        "port_scan",
+        [
+            "One host tried many ports of another that refused or did not answer.",
+            "Your own scanner, or somebody who looks for services.",
+            "",
+        ],
+    ),
+    capture(
+        Problem,
+        "many_refused",
+        [
+            "A server refused most attempts.",
+            "Start the service; see whether it crashed at the time of the first refusal.",
+            "RFC 9293 §3.10.7.1",
+        ],
+    ),
+    capture(
+        Problem,
+        "server_overloaded",
+        [
+            "A server answered some attempts and left many without an answer, or let them wait for its accept queue.",
+            "Let the application accept faster, raise its backlog and net.core.somaxconn.",
+            "RFC 9293 §3.5",
+        ],
+    ),
+    capture(
+        Problem,
+        "server_silent",
+        [
+            "A server answered none of many attempts.",
+            "Is it up, is it filtered, is this the way back?",
+            "RFC 9293 §3.8.3",
+        ],
+    ),
+    capture(
+        Note,
+        "rapid_reuse",
+        [
+            "Ports were used again for the same server within a TIME-WAIT.",
+            "Keep connections open and reuse them.",
+            "RFC 6191, RFC 6056",
+        ],
+    ),
+    capture(
+        Note,
+        "one_direction_captured",
+        [
+            "Of most connections only one direction was captured: asymmetric routing, half a mirror, or a filter.",
+            "Capture at one end, or mirror both directions.",
+            "",
+        ],
+    ),
+    capture(
+        Note,
+        "mirror_duplicates",
+        [
+            "Many packets were captured twice.",
+            "Mirror one direction of each port only, or take the copies out (editcap -d).",
+            "",
+        ],
+    ),
+    capture(
+        Note,
+        "frames_cut",
+        [
+            "The snap length of the capture cut frames.",
+            "tcpdump -s 0, if contents matter.",
+            "",
+        ],
+    ),
 ];
 
 /// The place of a kind of finding in the catalogue, and what is known of it.
@@ -725,4 +873,37 @@ pub(super) fn look_up(id: &str) -> Option<(usize, &'static Known)> {
         .iter()
         .enumerate()
         .find(|(_, known)| known.id == id)
+}
+
+/// The catalogue as a page in Markdown, as `docs/FINDINGS.md` has it.
+#[must_use]
+pub fn document() -> String {
+    let mut page = String::from(
+        "# What Transom finds\n\nMade from `transom_flow::verdict::CATALOGUE`; a test compares them.\n\n\
+         Each connection has one ending and any number of remarks, the most explanatory first; a capture \
+         has findings of its own. Identifiers are stable. *fine* is as it should be, *note* is worth \
+         knowing, *problem* went wrong. What a sentence marks with \"probably\" is a conclusion, the rest was \
+         seen in the frames that are named beside it. Each finding has a capture in \
+         `crates/transom-flow/tests/findings` that produces it.\n",
+    );
+    for (kind, title) in [
+        (Kind::Ending, "How a connection ended, or where it stands"),
+        (Kind::Remark, "What else may be said of a connection"),
+        (Kind::Capture, "What many connections show together"),
+    ] {
+        page.push_str(&format!(
+            "\n## {title}\n\n| finding | severity | what it means | what to do | read on |\n|---|---|---|---|---|\n"
+        ));
+        for known in CATALOGUE.iter().filter(|known| known.kind == kind) {
+            page.push_str(&format!(
+                "| `{}` | {} | {} | {} | {} |\n",
+                known.id,
+                known.severity.id(),
+                known.means,
+                known.advice,
+                known.rfc,
+            ));
+        }
+    }
+    page
 }

@@ -4,11 +4,14 @@ mod catalogue;
 mod content;
 mod ending;
 mod opening;
+mod overview;
+mod pace;
 mod quiet;
 mod repeats;
 mod resets;
 
-pub use catalogue::{CATALOGUE, Kind, Known};
+pub use catalogue::{CATALOGUE, Kind, Known, document};
+pub use overview::Overview;
 
 use crate::connection::Connection;
 use crate::milestones::{FinSeen, ResetSeen};
@@ -140,8 +143,11 @@ const EXPLAINED: &[(&str, &[&str])] = &[
     ),
     ("keep_alive_unanswered", &["keep_alive_only"]),
     ("reset_forged", &["hop_limit_changed"]),
-    ("small_window", &["receiver_limited"]),
-    ("zero_window", &["receiver_limited", "small_window"]),
+    ("small_window", &["receiver_limited", "nagle_delayed_ack"]),
+    (
+        "zero_window",
+        &["receiver_limited", "small_window", "nagle_delayed_ack"],
+    ),
     ("slow_answer", &["sender_limited"]),
 ];
 
@@ -152,6 +158,7 @@ pub(crate) fn verdict(connection: &Connection) -> Verdict {
     opening::findings(connection, &mut findings);
     repeats::findings(connection, &mut findings);
     quiet::findings(connection, &ending, &mut findings);
+    pace::findings(connection, &mut findings);
     content::findings(connection, &ending, &mut findings);
     for (cause, explained) in EXPLAINED {
         if findings.iter().any(|finding| finding.id == *cause) {

@@ -3,6 +3,7 @@
 use super::Finding;
 use super::ending::name;
 use crate::connection::Connection;
+use crate::milestones::Rare;
 use crate::model::{ClosedBy, End};
 use crate::words::{bytes, count, duration, times};
 use core::time::Duration;
@@ -49,8 +50,8 @@ fn simultaneous_open(connection: &Connection) -> Option<Finding> {
 fn late_answer(connection: &Connection) -> Option<Finding> {
     let m = &connection.milestones;
     let ((first, frame), (answer, answer_frame)) = (m.first_syn?, m.syn_ack?);
-    let is_stale = m.rare.as_ref().is_some_and(|rare| rare.stale_ack.is_some());
-    if m.syns.client < 2 || is_stale {
+    let is_told = |rare: &Rare| rare.stale_ack.is_some() || rare.stray_syn.is_some();
+    if m.syns.client < 2 || m.rare.as_deref().is_some_and(is_told) {
         return None;
     }
     let tries = times(u64::from(m.syns.client));
@@ -127,17 +128,15 @@ fn reuse(connection: &Connection) -> Option<Finding> {
     let ago = duration(previous.ago);
     let (id, text) = if was_waiting && m.syn_ack.is_some() {
         let text = format!(
-            "The ports of connection {} were used again {ago} after it ended, while its TIME-WAIT \
-             lasted: the new SYN was taken as safe, its number or timestamp being higher \
-             (RFC 6191 §2, RFC 9293 §3.6.1).",
-            previous.number
+            "The same ports had a connection until {ago} before, whose TIME-WAIT still lasted: the new \
+             SYN was taken as safe, its number or timestamp being higher (RFC 6191 §2, \
+             RFC 9293 §3.6.1)."
         );
         ("time_wait_reuse", text)
     } else {
         let text = format!(
-            "The ports of connection {} were used again {ago} after it ended: the client probably \
-             opens connections faster than its ports come round.",
-            previous.number
+            "The same ports had a connection until {ago} before: the client probably opens connections \
+             faster than its ports come round."
         );
         ("port_reuse", text)
     };
@@ -145,7 +144,7 @@ fn reuse(connection: &Connection) -> Option<Finding> {
 }
 
 /// A sentence that starts with a name of ours, or a program's, which keeps its case.
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     match text.strip_prefix("the ") {
         Some(rest) => format!("The {rest}"),
         None => text.into(),

@@ -111,7 +111,11 @@ fn black_hole_finding(connection: &Connection, end: End, run: &Run, smaller: &st
 fn vanished(connection: &Connection, end: End, run: &Run) -> Option<Finding> {
     let peer = end.other();
     let heard = connection.lanes[peer].last_sent?;
-    if heard >= run.first || matches!(connection.closed_by(), ClosedBy::Reset(_)) {
+    let is_told = matches!(
+        connection.closed_by(),
+        ClosedBy::Reset(_) | ClosedBy::Vanished(_)
+    );
+    if heard >= run.first || is_told {
         return None;
     }
     let text = format!(

@@ -256,7 +256,10 @@ impl Case<'_> {
 
     fn unread(&self) -> Option<Finding> {
         let unanswered = self.clues?.unanswered;
-        if unanswered == 0 {
+        let lane = &self.connection.lanes[self.end.other()];
+        let has_taken = lane.base.is_some() && lane.acked.ge(lane.passed.highest());
+        // A client that took a whole answer may have read it as well.
+        if unanswered == 0 || (self.end == End::Client && has_taken) {
             return None;
         }
         let text = format!(
@@ -279,8 +282,8 @@ impl Case<'_> {
             "what was under way is lost"
         };
         let text = format!(
-            "Its application aborted: probably it closed with SO_LINGER of 0, as some programs and \
-             load balancers do instead of FIN; {lost} (RFC 9293 §3.10.5)."
+            "Its application aborted: probably it closed with SO_LINGER of 0, or with data unread, as \
+             some programs and load balancers do instead of FIN; {lost} (RFC 9293 §3.10.5)."
         );
         Finding::new("reset_aborted", vec![self.reset.frame], text)
     }

@@ -17,7 +17,18 @@
 //! 41     sample client ESTABLISHED
 //! 42     note what happened elsewhere
 //! 43     icmp client port-unreachable
+//! 44     icmp client too-big=1400
+//! 45     < RA ttl=50                another hop limit
+//! 46     > PA hex=15030300020228    data in hexadecimal digits
+//! 47     < SA mss=1380 nosack nows nots noopt      other options of a SYN
+//! 48     > A len=1448 x20 every=10  twenty of them, ten milliseconds apart
+//! 50     talk 20 100 50 60          20 times, each 100 ms: 50 bytes by the client, 60 in answer
+//! 100    connect 40001              another connection, from this port of the client
+//! 200    again                      another connection between the same sockets
+//! 300    end                        the capture goes on to here
 //! ```
+//!
+//! Control bits are `S F R P A U`, `E` for ECE and `W` for CWR.
 //!
 //! Without `seq` a segment continues where its sender stopped; without `ack` it acknowledges all
 //! that was sent to its sender and not lost.
@@ -78,6 +89,12 @@ pub struct Scene {
     options: bool,
     /// What the next segment carries, when it cannot be written as text.
     payload: Vec<u8>,
+    client_port: u16,
+    pub server_port: u16,
+    /// How much of each packet is captured.
+    pub snap: Option<usize>,
+    /// Initial sequence numbers of the connection under way.
+    iss: [u32; 2],
 }
 
 fn index(end: End) -> usize {
@@ -105,7 +122,23 @@ impl Scene {
             sides: [Side::default(); 2],
             options: true,
             payload: Vec::new(),
+            client_port: CLIENT.1,
+            server_port: SERVER.1,
+            snap: None,
+            iss: ISS,
         }
+    }
+
+    /// Starts another connection, from `port` of the client.
+    pub fn connect(&mut self, port: u16) {
+        self.client_port = port;
+        self.sides = [Side::default(); 2];
+        self.iss = self.iss.map(|iss| iss.wrapping_add(100_000_007));
+    }
+
+    /// The last connection of several.
+    pub fn last_connection(&self) -> &Connection {
+        self.tracker.connections().last().unwrap()
     }
 
     /// The only connection.
@@ -141,8 +174,8 @@ impl Scene {
         };
         let words: Vec<&str> = rest.split_whitespace().collect();
         match verb {
-            ">" => self.segment(time, End::Client, rest),
-            "<" => self.segment(time, End::Server, rest),
+            ">" => self.segments(time, End::Client, rest),
+            "<" => self.segments(time, End::Server, rest),
             "state" => {
                 let event = TruthEvent::State {
                     from: state(words[1]),
@@ -163,6 +196,21 @@ impl Scene {
                 };
                 self.truth(time, end_named(words[0]), TruthEvent::Process(process));
             }
+            "connect" => self.connect(words[0].parse().unwrap()),
+            "talk" => {
+                let numbers: Vec<u32> = words.iter().map(|word| word.parse().unwrap()).collect();
+                let &[times, every, sent, answered] = numbers.as_slice() else {
+                    panic!("talk TIMES EVERY SENT ANSWERED");
+                };
+                for at in 0..times {
+                    let then = time + Duration::from_millis(u64::from(every * at));
+                    let later = then + Duration::from_millis(u64::from(every / 2));
+                    self.segment(then, End::Client, &format!("PA len={sent}"));
+                    self.segment(later, End::Server, &format!("PA len={answered}"));
+                }
+            }
+            "again" => self.connect(self.client_port),
+            "end" => self.tracker.pass_time(time),
             "icmp" => self.icmp(time, end_named(words[0]), words[1]),
             other => panic!("unknown verb {other}"),
         }
@@ -189,6 +237,24 @@ impl Scene {
         self.segment(millis(&time.to_string()), from, "PA");
     }
 
+    /// A segment, or several alike.
+    fn segments(&mut self, time: Duration, from: End, words: &str) {
+        let mut count = 1;
+        let mut every = Duration::ZERO;
+        let mut rest = Vec::new();
+        for word in words.split(' ') {
+            match (word.strip_prefix('x'), word.strip_prefix("every=")) {
+                (Some(times), _) if times.parse::<u32>().is_ok() => count = times.parse().unwrap(),
+                (_, Some(step)) => every = millis(step),
+                _ => rest.push(word),
+            }
+        }
+        let words = rest.join(" ");
+        for at in 0..count {
+            self.segment(time + every * at, from, &words);
+        }
+    }
+
     fn segment(&mut self, time: Duration, from: End, words: &str) {
         let (words, data) = match words.split_once('\'') {
             Some((words, data)) => (words, data.split('\'').next().unwrap().as_bytes().to_vec()),
@@ -208,6 +274,8 @@ impl Scene {
                         'P' => Flags::PSH,
                         'A' => Flags::ACK,
                         'U' => Flags::URG,
+                        'E' => Flags::ECE,
+                        'W' => Flags::CWR,
                         other => panic!("unknown flag {other}"),
                     }
             });
@@ -220,12 +288,19 @@ impl Scene {
         let mut gso_size = 0;
         let mut bare_options = Options::EMPTY;
         let mut identity = (0, 64);
+        let mut syn_options = self.syn_options();
         for word in words {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             match key {
                 "seq" => seq = value.parse().unwrap(),
                 "ack" => ack = value.parse().unwrap(),
                 "len" => data = vec![0xa5; value.parse().unwrap()],
+                "hex" => data = unhex(value),
+                "mss" => syn_options.mss = Some(value.parse().unwrap()),
+                "nosack" => syn_options.sack_permitted = false,
+                "nows" => syn_options.window_scale = None,
+                "nots" => syn_options.timestamps = None,
+                "noopt" => syn_options = Options::EMPTY,
                 "win" => window = value.parse().unwrap(),
                 "gso" => gso_size = value.parse().unwrap(),
                 "lost" => fate = Fate::Lost,
@@ -239,7 +314,7 @@ impl Scene {
                 "arrives" => fate = Fate::Arrives(millis(value)),
                 "sack" => {
                     let (start, end) = value.split_once('-').unwrap();
-                    let at = |n: &str| Seq::new(ISS[peer]) + n.parse::<u32>().unwrap();
+                    let at = |n: &str| Seq::new(self.iss[peer]) + n.parse::<u32>().unwrap();
                     let range = transom_flow::wire::SeqRange {
                         start: at(start),
                         end: at(end),
@@ -250,7 +325,7 @@ impl Scene {
             }
         }
         let options = if flags.contains(Flags::SYN) {
-            self.syn_options()
+            syn_options
         } else {
             bare_options
         };
@@ -258,13 +333,13 @@ impl Scene {
         let raw_seq = if is_reset_of_nothing {
             Seq::new(0)
         } else {
-            Seq::new(ISS[own]) + seq
+            Seq::new(self.iss[own]) + seq
         };
         let header = Header {
-            src_port: addr(from).port(),
-            dst_port: addr(from.other()).port(),
+            src_port: self.port(from),
+            dst_port: self.port(from.other()),
             seq: raw_seq,
-            ack: Seq::new(ISS[peer]) + ack,
+            ack: Seq::new(self.iss[peer]) + ack,
             flags,
             window,
             urgent: 0,
@@ -280,13 +355,22 @@ impl Scene {
             }
         }
         let packet = identified(from, &header, &data, identity);
+        let captured = packet.get(..self.snap.unwrap_or(packet.len()));
+        let captured = captured.unwrap_or(&packet);
         let frame = Frame {
             fate,
             gso_size,
-            ..Frame::new(time, Medium::Ip, &packet)
+            ..Frame::new(time, Medium::Ip, captured)
         };
         self.tracker.frame(&frame).unwrap();
         self.frames.push((time, packet));
+    }
+
+    fn port(&self, end: End) -> u16 {
+        match end {
+            End::Client => self.client_port,
+            End::Server => self.server_port,
+        }
     }
 
     fn syn_options(&self) -> Options {
@@ -312,14 +396,17 @@ impl Scene {
             .map(|(_, frame)| frame)
             .find(|frame| frame[12..16] == src.octets())
             .unwrap();
+        let (what, mtu) = what.split_once('=').unwrap_or((what, "0"));
+        let mtu = mtu.parse::<u16>().unwrap().to_be_bytes();
         let code = match what {
+            "too-big" => 4,
             "no-route" => 0,
             "host-unreachable" => 1,
             "port-unreachable" => 3,
             "prohibited" => 13,
             other => panic!("unknown error {other}"),
         };
-        let mut message = vec![3, code, 0, 0, 0, 0, 0, 0];
+        let mut message = vec![3, code, 0, 0, 0, 0, mtu[0], mtu[1]];
         message.extend(&quoted[..28]);
         let sum = transom_flow::wire::checksum::checksum(&message);
         message[2..4].copy_from_slice(&sum.to_be_bytes());
@@ -332,6 +419,12 @@ impl Scene {
             .unwrap();
         self.frames.push((time, packet));
     }
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let bytes = digits.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    bytes.map(byte).collect()
 }
 
 /// An IPv4 packet with this segment, checksums filled.

@@ -543,6 +543,38 @@ fn crossed_fins_go_down_to_where_they_arrive() {
 }
 
 #[test]
+fn crossed_acknowledgements_of_fins_arrive_on_rows_of_their_own() {
+    assert_rows(
+        Options::default(),
+        "
+        0     > S arrives=4
+        9     < SA arrives=13
+        14    > A arrives=18
+        100   > FA arrives=110
+        100   < FA ack=1 arrives=110
+        110   > A arrives=120
+        110   < A arrives=120
+        130   note over
+        ",
+        "
+        #1  10.0.2.100:43210 → 93.184.216.34:80
+               time  client                                                server
+                     CLOSED                                                LISTEN
+           0.000 ms  SYN-SENT      ──── SYN  mss 1460 sack ts ws 7 ─────▶  SYN-RECEIVED
+           9.000 ms  ESTABLISHED   ◀─── SYN,ACK  mss 1460 sack ts ws 7 ──
+          14.000 ms                ──── ACK ────────────────────────────▶  ESTABLISHED
+         100.000 ms  FIN-WAIT-1    ──── FIN,ACK ─────────────────────╮
+         100.000 ms                   ╭─── FIN,ACK ──────────────────┼───  FIN-WAIT-1
+         110.000 ms                ◀──╯                              ╰──▶  CLOSING
+         110.000 ms  CLOSING       ──── ACK ─────────────────────────╮
+         110.000 ms                   ╭─── ACK ──────────────────────┼───
+         120.000 ms  TIME-WAIT     ◀──╯                              ╰──▶  TIME-WAIT
+         130.000 ms                · over
+        ",
+    );
+}
+
+#[test]
 fn crossed_segments_in_ascii_on_a_narrow_screen() {
     assert_rows(
         Options::new(40).ascii(true),

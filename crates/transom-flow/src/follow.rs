@@ -1,7 +1,7 @@
 //! Following segments: what a segment shows of its sender when it departs
 //! (RFC 9293 §3.10, seen from outside).
 
-use crate::connection::Connection;
+use crate::connection::{Arrival, Connection};
 use crate::dissect::{Dissected, Quoted};
 use crate::facts::Opening;
 use crate::lane::Sent;
@@ -323,19 +323,22 @@ impl Connection {
         let Some(crossed) = self.crossed.take() else {
             return;
         };
+        let peer = to.other();
+        let arrival_of = match crossed {
+            Crossed::SynAck => self.milestones.first_syn_acks[peer],
+            Crossed::Fin => self.milestones.fins[peer].map(|fin| fin.frame),
+        };
+        let is_under_way = |arrival: &Arrival| Some(arrival.frame) == arrival_of;
+        if self.in_flight.iter().any(is_under_way) {
+            // Its time of arrival is known, and not come.
+            return;
+        }
         let index = self.steps.next_index();
         let before = self.inferred_at(to, index);
-        let peer = to.other();
         let facts = &mut self.facts[to];
-        let arrival_of = match crossed {
-            Crossed::SynAck => {
-                facts.syn_acked.get_or_insert(index);
-                self.milestones.first_syn_acks[peer]
-            }
-            Crossed::Fin => {
-                facts.fin_received.get_or_insert(index);
-                self.milestones.fins[peer].map(|fin| fin.frame)
-            }
+        match crossed {
+            Crossed::SynAck => facts.syn_acked.get_or_insert(index),
+            Crossed::Fin => facts.fin_received.get_or_insert(index),
         };
         let after = self.inferred_at(to, index);
         if let Some(state) = after

@@ -153,8 +153,11 @@ fn crossings(rows: &[Row<'_>]) -> HashMap<usize, Landing> {
         landings.insert(at, landing);
         let under_way = rows.iter().enumerate().skip(at + 1);
         for (other_at, other) in under_way.take(landing.row() - at - 1) {
-            let crosses = segment_of(other)
-                .is_some_and(|(_, other)| other.from != segment.from && is_telling(segment, other));
+            // An arrival that changes a state is worth its row in any case.
+            let is_announced = matches!(landing, Landing::On(_));
+            let crosses = segment_of(other).is_some_and(|(_, other)| {
+                other.from != segment.from && (is_announced || is_telling(segment, other))
+            });
             if crosses {
                 crossing.extend([at, other_at]);
             }

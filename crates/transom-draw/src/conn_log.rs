@@ -1,7 +1,7 @@
 //! Connections as lines of a Zeek `conn.log` in its tab-separated form, for the many programs that
 //! read it.
 //!
-//! A file is [`header`], a [`line`] for each connection, and [`footer`]. The columns are those that
+//! A file is [`header`], a [`line()`] for each connection, and [`footer`]. The columns are those that
 //! Zeek writes by default, in its order, and last the community id, which Zeek adds by policy.
 //!
 //! Where Zeek's rules differ from the rest of Transom's views, Zeek's are followed here:

@@ -269,3 +269,37 @@ fn an_unknown_scene_is_named_with_the_known_ones() {
         "{text}"
     );
 }
+
+/// The pictures of the documentation are what the command draws.
+#[test]
+fn pictures_in_the_documentation_are_up_to_date() {
+    for case in ["http", "rst-lost", "fast-retransmit"] {
+        let (drawn, code) = transom(&["demo", case, "--svg"]);
+        assert_eq!(code, 0, "{drawn}");
+        let path = format!(
+            "{}/../../docs/pictures/{case}.svg",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert!(
+            drawn == kept,
+            "run: transom demo {case} --svg > docs/pictures/{case}.svg"
+        );
+    }
+}
+
+#[test]
+fn pages_and_mermaid_are_drawn_of_every_case() {
+    let (list, _) = transom(&["demo"]);
+    let cases = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    for case in cases {
+        let (page, code) = transom(&["demo", case, "--html"]);
+        assert_eq!(code, 0, "{page}");
+        assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
+        let (mermaid, code) = transom(&["demo", case, "--mermaid"]);
+        assert_eq!(code, 0, "{mermaid}");
+        assert!(mermaid.starts_with("sequenceDiagram\n    participant C as client"));
+    }
+}

@@ -204,5 +204,9 @@ fn row(out: &mut String, line: &Line) {
     for (value, text) in numbers {
         let _ = write!(out, "<td class=\"n\" data-v=\"{value}\">{text}</td>");
     }
-    let _ = write!(out, "<td class=\"s\">{}</td></tr>", Text(&line.sentence));
+    let _ = write!(
+        out,
+        "<td class=\"s\"><span>{}</span></td></tr>",
+        Text(&line.sentence)
+    );
 }

@@ -5,7 +5,7 @@ use crate::svg::markup::Text;
 use crate::svg::{self, Options};
 use std::fmt::Write as _;
 use transom_flow::words::{bytes, duration, thousands};
-use transom_flow::{Connection, End, Finding, Totals};
+use transom_flow::{Connection, End, Ends, Finding, Measures, Rtt, Totals};
 
 /// Frames of a finding that are named at most.
 const FRAMES: usize = 12;
@@ -28,6 +28,13 @@ pub(super) fn section(out: &mut String, connection: &Connection, id: &str, is_op
         Text(&label(End::Server)),
         Text(&connection.closed_by().to_string())
     );
+    if let Some(application) = connection.application() {
+        let _ = write!(
+            out,
+            "<p class=\"application\">{}</p>",
+            Text(&application.to_string())
+        );
+    }
     findings(
         out,
         std::iter::once(&verdict.ending).chain(&verdict.findings),
@@ -161,10 +168,72 @@ fn numbers(out: &mut String, connection: &Connection) {
             row(name, thousands(client), thousands(server));
         }
     }
+    for (name, measured) in measured(connection) {
+        row(name, measured.client, measured.server);
+    }
     out.push_str("</tbody></table>");
     let mut facts = vec![format!("Lasted {}.", duration(connection.duration()))];
     if let Some(handshake) = connection.handshake() {
         facts.push(format!("Handshake {}.", duration(handshake.duration())));
     }
+    facts.push(format!(
+        "Zeek: {} {}.",
+        connection.conn_state(),
+        connection.history()
+    ));
     let _ = write!(out, "<p class=\"facts\">{}</p>", Text(&facts.join(" ")));
+}
+
+/// What was measured of each end; rows of which nothing is known are left out.
+fn measured(connection: &Connection) -> Vec<(&'static str, Ends<String>)> {
+    let measures = connection.measures();
+    let rows: [(&str, fn(&Measures) -> Option<String>); 8] = [
+        ("round trip to it: least", |of| {
+            round_trip(&of.path_rtt, of.path_rtt.min)
+        }),
+        ("round trip to it: mean", |of| {
+            round_trip(&of.path_rtt, of.path_rtt.mean)
+        }),
+        ("round trip to it: most", |of| {
+            round_trip(&of.path_rtt, of.path_rtt.max)
+        }),
+        ("MSS offered", |of| of.mss.map(|mss| mss.to_string())),
+        ("window offered at most", |of| {
+            (of.window.max > 0).then(|| bytes(u64::from(of.window.max)))
+        }),
+        ("in flight at most", |of| {
+            (of.in_flight_max > 0).then(|| bytes(of.in_flight_max))
+        }),
+        ("throughput", |of| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a rate of bytes, two digits of which are shown"
+            )]
+            of.throughput()
+                .map(|rate| format!("{}/s", bytes(rate as u64)))
+        }),
+        ("sending was held back by", |of| {
+            of.limit().map(|limit| limit.to_string())
+        }),
+    ];
+    let mut known = Vec::new();
+    for (name, measure) in rows {
+        let (client, server) = (measure(&measures.client), measure(&measures.server));
+        if client.is_some() || server.is_some() {
+            let or_none = |value: Option<String>| value.unwrap_or_else(|| "–".into());
+            known.push((
+                name,
+                Ends {
+                    client: or_none(client),
+                    server: or_none(server),
+                },
+            ));
+        }
+    }
+    known
+}
+
+fn round_trip(rtt: &Rtt, time: core::time::Duration) -> Option<String> {
+    (rtt.samples > 0).then(|| duration(time))
 }

@@ -2,16 +2,17 @@
 //!
 //! A port mirror often copies a packet at its way in and at its way out, and a capture at two points
 //! of the path holds each packet twice, with a hop limit that differs. Such a copy is no
-//! retransmission: a sender gives each packet an identification of its own (RFC 6864 §4), also when it
-//! sends the same data again. Where packets have none (IPv6, or a zero), only a copy that comes sooner
-//! than any sender could know of a loss is taken for one.
+//! retransmission: most senders give each packet an identification of its own (RFC 6864 §4), also when
+//! they send the same data again; but some do not, so it also counts that a copy comes sooner than a
+//! sender could know of a loss. Where packets have no identification (IPv6, or a zero), it must come
+//! much sooner.
 
 use crate::connection::Connection;
 use crate::dissect::Dissected;
 use crate::follow::Seen;
 use crate::lane::Lane;
 use crate::meaning;
-use crate::measure::nanos;
+use crate::measure::{Meter, nanos};
 use crate::model::End;
 use crate::step::{Meaning, What};
 use transom_wire::tcp::Flags;
@@ -19,8 +20,12 @@ use transom_wire::{Seq, SeqRange};
 
 /// Segments back to which a copy is looked for.
 const DEPTH: usize = 8;
-/// Time in which a copy with the same identification comes.
-const COPY_MAX: u64 = 1_000_000_000;
+/// Time in which a copy with the same identification and another hop limit comes.
+const LOOP_MAX: u64 = 1_000_000_000;
+/// Time in which a copy with the same identification comes, whatever the round trip; the second where
+/// it is not known.
+const COPY_MIN: u64 = 3_000_000;
+const COPY_MAX: u64 = 100_000_000;
 /// Time in which a copy without identification comes.
 const UNIDENTIFIED_COPY_MAX: u64 = 1_000_000;
 /// Different packets with one identification, after which identifications say nothing.
@@ -109,13 +114,15 @@ impl Identity {
 }
 
 impl Lane {
-    /// The packet that this segment is a copy of. `patience` is the time within which a sender cannot
-    /// know of a loss, if that is known.
+    /// The packet that this segment is a copy of. `rtt` is the round trip of the path, within which a
+    /// sender cannot know of a loss, if that is known; `quick` is the time within which a copy without
+    /// identification comes.
     fn original_of(
         &self,
         segment: &Dissected<'_>,
         now: u64,
-        patience: Option<u64>,
+        rtt: Option<u64>,
+        quick: u64,
     ) -> Option<Original> {
         let has_id = self.identity.says(segment.ip_id);
         let range = meaning::range(segment);
@@ -126,12 +133,14 @@ impl Lane {
             return None;
         }
         let clock = segment.options.timestamps.map_or(0, |clock| clock.val);
-        let longest = if has_id {
-            COPY_MAX
-        } else {
-            patience.map_or(0, |patience| patience.min(UNIDENTIFIED_COPY_MAX))
-        };
         let sent = self.newest().take(DEPTH).find(|sent| {
+            let longest = if !has_id {
+                quick
+            } else if sent.hop_limit != segment.hop_limit {
+                LOOP_MAX
+            } else {
+                rtt.map_or(COPY_MAX, |rtt| rtt.clamp(COPY_MIN, COPY_MAX))
+            };
             sent.range == range
                 && sent.clock == clock
                 && (!has_id || sent.ip_id == segment.ip_id)
@@ -151,18 +160,24 @@ impl Connection {
         // Where the other end reports a loss, data that comes again was sent again.
         let is_loss_reported = peer.duplicate_acks > 0 || peer.sacked_above;
         let meters = &self.survey.meters;
-        let halves = [meters.client.mean_rtt(), meters.server.mean_rtt()];
-        let rtt = halves.into_iter().flatten().fold(0, u64::saturating_add);
-        let patience = match rtt {
-            _ if is_loss_reported => None,
-            0 => Some(UNIDENTIFIED_COPY_MAX),
-            rtt => Some(rtt / 2),
+        let (mean, min) = [&meters.client, &meters.server]
+            .map(Meter::mean_and_min)
+            .into_iter()
+            .flatten()
+            .fold((0, 0), |(a, b), (mean, min)| {
+                (u64::saturating_add(a, mean), u64::saturating_add(b, min))
+            });
+        let quick = match mean {
+            _ if is_loss_reported => 0,
+            0 => UNIDENTIFIED_COPY_MAX,
+            rtt => UNIDENTIFIED_COPY_MAX.min(rtt / 2),
         };
+        let rtt = (min > 0).then_some(min);
         // In a simultaneous open the first SYN,ACK has the number of the SYN, and is no copy of it.
         let is_first_syn_ack = segment.flags.contains(Flags::SYN)
             && segment.ack.is_some()
             && self.milestones.syn_acks[from] == 0;
-        let original = own.original_of(segment, nanos(seen.time), patience);
+        let original = own.original_of(segment, nanos(seen.time), rtt, quick);
         let Some(original) = original.filter(|_| !is_first_syn_ack) else {
             self.lanes[from].identity.remember(segment, seen.frame);
             return false;

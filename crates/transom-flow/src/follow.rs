@@ -145,7 +145,8 @@ impl Connection {
         let (Some(ack), Some(window @ 1..), true) = (peer.last_ack, peer.window, is_known) else {
             return false;
         };
-        segment.len > 0 && (segment.seq + segment.len).ge(ack + window)
+        let edge = ack + window;
+        segment.len > 0 && segment.seq.lt(edge) && (segment.seq + segment.len).ge(edge)
     }
 
     /// Keeps the letters for a log of connections.
@@ -436,7 +437,8 @@ impl Connection {
             });
         }
         let before = own.passed.highest();
-        self.totals[from].bytes += u64::from(own.passed.insert(data));
+        let announced = own.see(data);
+        self.totals[from].bytes += u64::from(own.passed.insert(data)) + u64::from(announced);
         if segment.flags.contains(Flags::FIN) {
             own.fin = Some(data.end);
             own.passed.insert(SeqRange {

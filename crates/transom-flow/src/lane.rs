@@ -64,6 +64,8 @@ pub(crate) struct Lane {
     pub(crate) last_sent: Option<Duration>,
     /// A byte sent into a closed window; it counts as data only once it is acknowledged.
     pub(crate) probe: Option<SeqRange>,
+    /// Acknowledged beyond what was captured: the capture lacks it, or has it out of order.
+    pub(crate) unseen: Option<SeqRange>,
     /// In the order of sending.
     recent: VecDeque<Sent>,
     /// Of `recent`, those from the front that are acknowledged.
@@ -178,6 +180,21 @@ impl Lane {
         }
     }
 
+    /// Data passes; returns how many of its bytes an acknowledgement had announced.
+    pub(crate) fn see(&mut self, data: SeqRange) -> u32 {
+        let Some(unseen) = self.unseen else { return 0 };
+        let Some(announced) = unseen.intersection(data) else {
+            return 0;
+        };
+        // What came first of it is seen; a gap before it stays what the capture lacks.
+        let rest = SeqRange {
+            start: announced.end,
+            end: unseen.end,
+        };
+        self.unseen = (!rest.is_empty()).then_some(rest);
+        announced.len()
+    }
+
     /// The remembered segments, newest first.
     pub(crate) fn newest(&self) -> impl Iterator<Item = &Sent> {
         self.recent.iter().rev()
@@ -211,6 +228,14 @@ impl Lane {
             return 0;
         }
         self.acked = ack;
+        let highest = self.passed.highest();
+        if ack.gt(highest) {
+            let start = match self.unseen {
+                Some(unseen) if unseen.end == highest => unseen.start,
+                _ => highest,
+            };
+            self.unseen = Some(SeqRange { start, end: ack });
+        }
         let probed = self.probe.take_if(|probe| probe.end.le(ack));
         let late = probed.map_or(0, |probe| self.passed.insert(probe));
         self.passed.acknowledge(ack);

@@ -134,6 +134,9 @@ impl Situation<'_> {
         if self.own.base.is_none() {
             return if is_fin { Meaning::Fin } else { Meaning::Data };
         }
+        if self.is_captured_late(range) {
+            return if is_fin { Meaning::Fin } else { Meaning::Data };
+        }
         match self.own.passed.novelty(range) {
             Novelty::Next if is_fin => Meaning::Fin,
             Novelty::AfterGap if is_fin => Meaning::Fin,
@@ -142,6 +145,17 @@ impl Situation<'_> {
             Novelty::Seen | Novelty::Partly => self.retransmission(),
             Novelty::FillsGap => self.gap_filled(),
         }
+    }
+
+    /// Whether the capture holds the segment just behind its acknowledgement, as those of fast networks
+    /// do: it had not passed before.
+    fn is_captured_late(&self, range: SeqRange) -> bool {
+        let is_announced = self
+            .own
+            .unseen
+            .is_some_and(|unseen| unseen.contains(range.start));
+        let announced = self.own.advanced_at;
+        is_announced && announced.is_some_and(|at| self.time.saturating_sub(at) <= REORDERING_MAX)
     }
 
     /// The shortest round trip of the whole path, if both halves are known.

@@ -266,6 +266,38 @@ fn the_same_identification_in_different_packets_says_nothing() {
 }
 
 #[test]
+fn an_acknowledgement_captured_before_the_data_makes_that_no_retransmission() {
+    let scene = play(
+        "
+        0      > S
+        1      < SA
+        1.1    > A
+        2      > PA len=1000
+        2.1    < A ack=2001
+        2.11   > PA len=2000
+        2.2    < A ack=3001
+        ",
+    );
+    let totals = scene.connection().totals().client;
+    assert_eq!((totals.retransmitted, totals.bytes), (0, 3000));
+}
+
+#[test]
+fn a_sender_that_repeats_its_identification_still_retransmits() {
+    let scene = play(
+        "
+        0      > S id=1
+        10     < SA
+        10.1   > A id=2
+        20     > PA len=1000 id=3
+        330    > PA len=1000 seq=1 id=3
+        ",
+    );
+    let totals = scene.connection().totals().client;
+    assert_eq!((totals.retransmitted, totals.duplicate_frames), (1, 0));
+}
+
+#[test]
 fn needless_retransmissions_are_shown_by_dsack_and_by_echoes() {
     let by_dsack = play(
         "

@@ -170,7 +170,7 @@ fn retransmission_by_timeout_and_a_needless_one() {
         > PSH,ACK data 1000 lost                    ESTABLISHED   ESTABLISHED
         > PSH,ACK retransmission 1000 timeout of 4  ESTABLISHED   ESTABLISHED
         < ACK ack                                   ESTABLISHED   ESTABLISHED
-        > PSH,ACK retransmission 1000 already_acknowledged of 4ESTABLISHED   ESTABLISHED
+        > PSH,ACK retransmission 1000 already_acknowledged of 4 needlessESTABLISHED   ESTABLISHED
         < ACK ack                                   ESTABLISHED   ESTABLISHED
         still_open: still_open, lost, retransmissions, spurious_retransmissions
         Still open at the end: neither end has closed. 1 segment of the client was lost on the

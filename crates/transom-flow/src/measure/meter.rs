@@ -174,6 +174,11 @@ impl Meter {
         self.gauge.mean()
     }
 
+    /// The mean and the shortest round trip of the end's half, in nanoseconds.
+    pub(crate) fn mean_and_min(&self) -> Option<(u64, u64)> {
+        Some((self.gauge.mean()?, self.gauge.min))
+    }
+
     /// Round trips of the end's half of the path.
     pub(crate) fn half_rtt(&self) -> HalfRtt {
         HalfRtt {

@@ -175,7 +175,7 @@ fn options_and_filters_choose_what_they_choose_in_ss() {
         "-tan dev != lo",
         "-tan fwmark = 7",
         "-tan fwmark = 0x1/0x3 and not dport = :7001",
-        "-tan dst [2001:db8:2::]/32",
+        "-tan dst [2001:db8:2::/32]",
         "-tan dst 198.51.100.66:80",
     ] {
         assert_equal(&place, options);

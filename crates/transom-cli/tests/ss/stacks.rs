@@ -1,15 +1,12 @@
 //! The connections of a running `transom run`, asked over its control socket.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use harness::{NOBODY, as_user, is_root, modes, python, transom, until};
+use crate::harness::{NOBODY, as_user, is_root, modes, python, transom, until};
 
 /// Connects to the host's port and says so; then closes half, and then ends.
 const PROGRAM: &str = "

@@ -7,11 +7,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::harness::until;
 use crate::place::Place;
 
 #[test]
 fn states_that_deserve_it_are_explained_and_others_are_not() {
     let place = Place::with(300);
+    // The kernel first tries again, and then probes.
+    until("a full window is probed", || {
+        place.ss("-Htno state established").contains("(persist")
+    });
     let text = place.transom("-tan --explain");
     let of = |state: &str| -> Vec<&str> {
         text.lines()

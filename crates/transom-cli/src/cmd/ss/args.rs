@@ -1,5 +1,7 @@
 //! What was typed after `transom ss`.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::args::ColorChoice;
@@ -124,7 +126,7 @@ pub(crate) struct SsArgs {
     /// Stay and show what changes; looks every INTERVAL seconds
     #[arg(long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = interval)]
-    pub(crate) watch: Option<std::time::Duration>,
+    pub(crate) watch: Option<Duration>,
 
     /// Colours
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
@@ -178,6 +180,20 @@ pub(crate) struct Others {
     filter_file: Option<String>,
 }
 
+impl SsArgs {
+    /// What a filter consists of, and how often to look. A filter never begins with a number, so the
+    /// number behind `--watch` may stand without a `=`.
+    pub(crate) fn filter_and_watch(&self) -> Result<(&[String], Option<Duration>), String> {
+        let number = self.filter.split_first().filter(|(first, _)| {
+            self.watch.is_some() && first.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        });
+        Ok(match number {
+            Some((first, rest)) => (rest, Some(interval(first)?)),
+            None => (&self.filter, self.watch),
+        })
+    }
+}
+
 impl Others {
     /// What to say when one of them was typed.
     pub(crate) fn refusal(&self) -> Option<String> {
@@ -214,14 +230,14 @@ impl Others {
     }
 }
 
-fn interval(text: &str) -> Result<std::time::Duration, String> {
+fn interval(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "write a number of seconds".to_owned())?;
     if !(0.05..=86_400.0).contains(&seconds) {
         return Err("write a number of seconds between 0.05 and 86400".to_owned());
     }
-    Ok(std::time::Duration::from_secs_f64(seconds))
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 const HELP: &str = "\

@@ -29,12 +29,21 @@ const PROBE: u8 = 4;
 
 /// Explains, and remembers what it has said already.
 #[derive(Default)]
-pub(crate) struct Explainer {
-    holders: OnceCell<Holders>,
+pub(crate) struct Explainer<'a> {
+    given: Option<&'a Holders>,
+    read: OnceCell<Holders>,
     said_time_wait: bool,
 }
 
-impl Explainer {
+impl<'a> Explainer<'a> {
+    /// With the processes, if they were looked at already; else they are when they are needed.
+    pub(crate) fn new(given: Option<&'a Holders>) -> Self {
+        Self {
+            given,
+            ..Self::default()
+        }
+    }
+
     /// A sentence, if the socket deserves one.
     pub(crate) fn words(&mut self, socket: &Socket<'_>) -> Option<String> {
         if socket.protocol == Protocol::Udp {
@@ -67,7 +76,9 @@ impl Explainer {
 
     /// "curl (pid 4242)", or what is known instead.
     fn holder(&self, socket: &Socket<'_>) -> String {
-        let holders = self.holders.get_or_init(Holders::read);
+        let holders = self
+            .given
+            .unwrap_or_else(|| self.read.get_or_init(Holders::read));
         let mut all = holders.of(socket.inode);
         match all.next() {
             Some((name, holder)) => {

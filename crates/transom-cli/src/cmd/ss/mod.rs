@@ -55,7 +55,7 @@ pub(crate) fn ss(args: &SsArgs) -> Result<Outcome, Failure> {
     // As ss in a pipe, and with everything where somebody looks.
     let explain = args.explain || is_terminal && !args.no_explain;
     let stacks = args.stacks || (is_terminal || args.json) && !args.no_stacks;
-    if let Some(interval) = args.watch {
+    if let Some(interval) = plan.watch {
         let manner = Manner {
             interval,
             processes: args.processes,
@@ -109,7 +109,7 @@ struct Listing<'a> {
 impl Listing<'_> {
     fn table<W: Write>(&self, diag: &mut Diag, mut table: Table<W>) -> Result<(), Failure> {
         let mut line = Line::default();
-        let mut explainer = self.explain.then(Explainer::default);
+        let mut explainer = self.explainer();
         let more = if self.explain {
             Extensions::INFO_ONLY
         } else {
@@ -136,7 +136,7 @@ impl Listing<'_> {
     }
 
     fn json<W: Write>(&self, diag: &mut Diag, mut array: Array<W>) -> Result<(), Failure> {
-        let mut explainer = self.explain.then(Explainer::default);
+        let mut explainer = self.explainer();
         let everything = Extensions::INFO.and(Extensions::MEMORY);
         let listed = self.each(diag, everything, |socket| {
             let words = explainer.as_mut().and_then(|it| it.words(socket));
@@ -152,12 +152,22 @@ impl Listing<'_> {
         written(array.finish())
     }
 
+    fn explainer(&self) -> Option<Explainer<'_>> {
+        self.explain.then(|| Explainer::new(self.writer.holders))
+    }
+
     fn ends(&self) -> Vec<End> {
-        if self.stacks {
-            stacks::ends(self.plan, self.plan.states)
-        } else {
-            Vec::new()
+        if !self.stacks {
+            return Vec::new();
         }
+        let (ends, left_out) = stacks::ends(self.plan, self.plan.states);
+        if left_out > 0 {
+            let _ = writeln!(
+                io::stderr(),
+                "transom: {left_out} more connections of transom runs are not listed"
+            );
+        }
+        ends
     }
 
     /// Hands over every socket of the kernel; false if nobody reads any more.

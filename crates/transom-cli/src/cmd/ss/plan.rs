@@ -1,5 +1,7 @@
 //! From what was typed to what will be listed.
 
+use std::time::Duration;
+
 use super::args::SsArgs;
 use super::filter::{self, Filter, Names};
 use super::line::Wish;
@@ -17,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) filter: Option<Filter>,
     bytecode: Vec<u8>,
     pub(crate) wish: Wish,
+    /// With `--watch`: how often to look.
+    pub(crate) watch: Option<Duration>,
 }
 
 impl Plan {
@@ -27,7 +31,8 @@ impl Plan {
         if let Some(refusal) = args.others.refusal() {
             return Err(Failure::new(refusal));
         }
-        let wanted = filter::wanted(&args.filter, names).map_err(Failure::new)?;
+        let (words, watch) = args.filter_and_watch().map_err(Failure::new)?;
+        let wanted = filter::wanted(words, names).map_err(Failure::new)?;
         let protocols = protocols(args)?;
         let usual = if args.all {
             States::ALL
@@ -51,6 +56,7 @@ impl Plan {
             states,
             filter: wanted.filter,
             bytecode,
+            watch,
             wish: Wish {
                 numeric: args.numeric && !args.resolve,
                 resolve: args.resolve,

@@ -63,21 +63,25 @@ pub(crate) struct End {
     pub(crate) since: Option<Duration>,
 }
 
-/// Asks every run that may be asked, and keeps what the plan wants, in these states.
-pub(crate) fn ends(plan: &Plan, states: States) -> Vec<End> {
+/// Asks every run that may be asked, and keeps what the plan wants, in these states. Also says how many
+/// connections were too many for the answers.
+pub(crate) fn ends(plan: &Plan, states: States) -> (Vec<End>, u64) {
+    let mut left_out: u64 = 0;
     if !plan.protocols.contains(&Protocol::Tcp) {
-        return Vec::new();
+        return (Vec::new(), left_out);
     }
     let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let mut ends = Vec::new();
     for name in names(&table).into_iter().take(MAX_RUNS) {
         // One that has just ended, or is another user's, has nothing to say.
-        if let Ok(answer) = ask(&name) {
-            ends.extend(read(&answer));
+        if let Ok((pid, answer)) = ask(&name) {
+            let (more, fewer) = read(pid, &answer);
+            ends.extend(more);
+            left_out = left_out.saturating_add(fewer);
         }
     }
     ends.retain(|end| wanted(end, plan, states));
-    ends
+    (ends, left_out)
 }
 
 fn wanted(end: &End, plan: &Plan, states: States) -> bool {
@@ -107,14 +111,15 @@ fn names(table: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn ask(name: &str) -> io::Result<String> {
+/// Who answered (the kernel says so, not the answer), and what.
+fn ask(name: &str) -> io::Result<(u32, String)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
     // Anybody may take such a name: one whose queue is full must not hold us up.
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(format!("\0{name}"))?)?;
     let user = nix::unistd::geteuid().as_raw();
-    let owner = getsockopt(&socket, sockopt::PeerCredentials)?.uid();
-    if user != 0 && owner != user {
+    let owner = getsockopt(&socket, sockopt::PeerCredentials)?;
+    if user != 0 && owner.uid() != user {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     socket.set_nonblocking(false)?;
@@ -132,24 +137,28 @@ fn ask(name: &str) -> io::Result<String> {
             length => answer.extend(piece.get(..length).unwrap_or_default()),
         }
     }
-    String::from_utf8(answer).map_err(io::Error::other)
+    let pid = owner.pid().unsigned_abs();
+    let answer = String::from_utf8(answer).map_err(io::Error::other)?;
+    Ok((pid, answer))
 }
 
-/// Reads an answer; lines that are not understood are passed over.
-fn read(answer: &str) -> Vec<End> {
+/// Reads the answer of a run: its ends, and how many connections it left out. Lines that are not
+/// understood are passed over.
+fn read(run: u32, answer: &str) -> (Vec<End>, u64) {
     let mut lines = answer
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let Some(head) = lines.next() else {
-        return Vec::new();
+    let head = lines
+        .next()
+        .filter(|head| number(head, "version") == Some(control::VERSION));
+    let Some(head) = head else {
+        return (Vec::new(), 0);
     };
-    if number(&head, "version") != Some(control::VERSION) {
-        return Vec::new();
-    }
-    let run = word(&head, "pid");
+    let mut left_out = 0;
     let command = clean(head.get("command"));
     let mut ends = Vec::new();
     for line in lines {
+        left_out += number(&line, "left_out").unwrap_or(0);
         let process = line.get("process").map(|process| {
             let name = clean(process.get("name"));
             (name, word(process, "pid"))
@@ -175,7 +184,7 @@ fn read(answer: &str) -> Vec<End> {
             }));
         }
     }
-    ends
+    (ends, left_out)
 }
 
 fn number(value: &Value, name: &str) -> Option<u64> {
@@ -245,19 +254,41 @@ impl End {
         );
     }
 
-    /// What it is, in words.
+    /// What it is, in words; and what its state means, where it deserves that.
     pub(crate) fn words(&self) -> String {
         let command = self.command.split(' ').next().unwrap_or_default();
+        let name = match &self.process {
+            Some((name, pid)) if self.whose == Whose::Program => format!("{name} (pid {pid})"),
+            _ => command.to_owned(),
+        };
+        let means = match (self.whose, self.state) {
+            (Whose::Program, KernelState::SYN_SENT) => {
+                "; our SYN,ACK waits until the real server answers"
+            }
+            (Whose::Program, KernelState::CLOSE_WAIT) => {
+                "; the other end has closed, it has not (RFC 9293 §3.6)"
+            }
+            (Whose::Program, KernelState::FIN_WAIT_2) => {
+                "; it has closed, the other end has not (RFC 9293 §3.6)"
+            }
+            (Whose::Stack, KernelState::CLOSE_WAIT) => {
+                "; the program has closed, the real server has not (RFC 9293 §3.6)"
+            }
+            (Whose::Stack, KernelState::FIN_WAIT_2) => {
+                "; the real server has closed, the program has not (RFC 9293 §3.6)"
+            }
+            _ => "",
+        };
         match self.whose {
             Whose::Program => format!(
-                "{command} inside transom run (pid {}): the program's own end, in its namespace",
+                "{name} inside transom run (pid {}): the program's own end{means}",
                 self.run
             ),
             Whose::Stack => {
                 let since = self.since.map_or_else(String::new, |since| {
-                    format!(" for {}", super::explain::age(since))
+                    format!(", in this state for {}", super::explain::age(since))
                 });
-                format!("our own TCP plays the peer of {command}; in this state{since}")
+                format!("the peer of {name}, played by our own TCP{since}{means}")
             }
         }
     }
@@ -287,8 +318,9 @@ mod tests {
 {"program":{"state":"SYN-RECEIVED","local":"10.0.2.100:5","peer":"192.0.2.1:80","recv_queue":3,"new":1},"stack":{"state":"ESTABLISHED","local":"192.0.2.1:80","peer":"10.0.2.100:5","state_ms":1500},"process":{"name":"curl","pid":9}}
 not json
 {"program":{"state":"OPEN","local":"10.0.2.100:5","peer":"192.0.2.1:80"}}
-{"end":true,"left_out":0}"#;
-        let ends = read(answer);
+{"end":true,"left_out":12}"#;
+        let (ends, left_out) = read(7, answer);
+        assert_eq!(left_out, 12);
         assert_eq!(ends.len(), 2);
         assert_eq!(ends[0].state, KernelState::SYN_RECV);
         assert_eq!(ends[0].process, Some(("curl".to_owned(), 9)));
@@ -301,7 +333,8 @@ not json
             line.behind,
             " users:((\"curl\",pid=9)) transom:(program,run=7)"
         );
-        assert!(read(&answer.replace("\"version\":1", "\"version\":2")).is_empty());
-        assert!(read("").is_empty());
+        let newer = answer.replace("\"version\":1", "\"version\":2");
+        assert!(read(7, &newer).0.is_empty());
+        assert!(read(7, "").0.is_empty());
     }
 }

@@ -114,7 +114,10 @@ impl Watch<'_> {
             names: self.names,
             holders: holders.as_ref(),
         };
-        let mut explainer = self.manner.explain.then(Explainer::default);
+        let mut explainer = self
+            .manner
+            .explain
+            .then(|| Explainer::new(holders.as_ref()));
         let at = self.started.elapsed();
         let (mut changes, mut line) = (Vec::new(), Line::default());
         self.sockets.begin();
@@ -132,7 +135,7 @@ impl Watch<'_> {
             .map_err(|error| super::refused(&query, &error))?;
         }
         if self.manner.stacks {
-            for end in stacks::ends(self.plan, States::ALL) {
+            for end in stacks::ends(self.plan, States::ALL).0 {
                 end.write(self.manner.processes, &mut line);
                 let key = Key {
                     protocol: crate::kernel::inet_diag::Protocol::Tcp,

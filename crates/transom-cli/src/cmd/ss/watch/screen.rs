@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use unicode_width::UnicodeWidthChar;
+
 use super::changes::{Change, Row, Sockets};
 use crate::cmd::ss::line::CELLS;
 use crate::cmd::ss::plan::Plan;
@@ -178,6 +180,25 @@ fn row_text(row: &Row, widths: &[usize; CELLS], now: Duration) -> String {
     text
 }
 
+/// As much as fits into so many columns.
 fn cut(text: &str, columns: usize) -> String {
-    text.chars().take(columns).collect()
+    let mut used = 0;
+    text.chars()
+        .take_while(|&c| {
+            used += c.width().unwrap_or(0);
+            used <= columns
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(cut("ab", 5), "ab");
+        assert_eq!(cut("日本語", 5), "日本");
+        assert_eq!(cut("a日", 2), "a");
+    }
 }

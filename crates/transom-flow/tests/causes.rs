@@ -98,7 +98,7 @@ fn compare(peers: &[Peer; 2], at: usize, table: &mut Table) {
             continue;
         }
         if let Some(truth) = truth(kind_of(peers, seen)) {
-            let concluded = conclusion(segment.meaning).unwrap_or(segment.meaning.id());
+            let concluded = conclusion(segment.meaning).unwrap_or_else(|| segment.meaning.id());
             *table.entry((truth, concluded)).or_default() += 1;
         }
     }

@@ -327,8 +327,8 @@ fn a_wide_screen() {
            9.300 ms                ──── PSH,ACK 50 B GET /a/long/path/that/does/not/fit/eighty HTTP… ─▶
           18.000 ms  CLOSED        ◀─── RST,ACK ───────────────────────────────────────────────────────  CLOSED
          Reset by the server after 18 ms, in the middle of the conversation, in ESTABLISHED.
-         Probably its application closed, or ended, without reading the last 50 B that the client had sent; a close
-         with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
+         Probably its application closed without reading the last 50 B that the client had sent, or aborted because of
+         them; a close with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
          States are inferred from the packets.
         ",
     );
@@ -359,9 +359,9 @@ fn colour_is_drawn_only_when_asked_for() {
         \x1b[2m 310.000 ms  \x1b[0mCLOSED        \x1b[1;35m◀─── RST,ACK ─────────────────────────\x1b[0m  CLOSED
         \x1b[1;35m Reset by the server after 310 ms, in the middle of the conversation, in\x1b[0m
         \x1b[1;35m ESTABLISHED.\x1b[0m
-        \x1b[1;35m Probably its application closed, or ended, without reading the last 100 B that\x1b[0m
-        \x1b[1;35m the client had sent; a close with unread data must reset (RFC 9293 §3.6.1, RFC\x1b[0m
-        \x1b[1;35m 2525 §2.17).\x1b[0m
+        \x1b[1;35m Probably its application closed without reading the last 100 B that the client\x1b[0m
+        \x1b[1;35m had sent, or aborted because of them; a close with unread data must reset (RFC\x1b[0m
+        \x1b[1;35m 9293 §3.6.1, RFC 2525 §2.17).\x1b[0m
          1 segment of the client was lost on the way.
          The client sent 1 of 4 segments again, after a timeout (RFC 6298, RFC 5681).
         \x1b[2m States are inferred from the packets.\x1b[0m

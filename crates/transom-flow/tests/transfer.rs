@@ -27,8 +27,9 @@ fn reset_by_the_client_in_mid_stream() {
         > RST,ACK reset                             CLOSED        CLOSED
         client_reset: reset_by_client, reset_unread_data
         Reset by the client after 3.1 ms, in the middle of the conversation, in ESTABLISHED.
-        Probably its application closed, or ended, without reading the last 1000 B that the
-        server had sent; a close with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
+        Probably its application closed without reading the last 1000 B that the server had sent,
+        or aborted because of them; a close with unread data must reset (RFC 9293 §3.6.1, RFC
+        2525 §2.17).
         ",
     );
 }

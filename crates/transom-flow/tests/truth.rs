@@ -281,8 +281,9 @@ fn an_abort_right_after_data_came_belongs_to_the_reset() {
         < RST,ACK reset                             CLOSED        CLOSED*
         server_reset: reset_by_server, reset_unread_data
         Reset by the server after 10 ms, in the middle of the conversation, in ESTABLISHED.
-        Probably its application closed, or ended, without reading the last 100 B that the client
-        had sent; a close with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
+        Probably its application closed without reading the last 100 B that the client had sent,
+        or aborted because of them; a close with unread data must reset (RFC 9293 §3.6.1, RFC
+        2525 §2.17).
         ",
     );
 }

@@ -55,7 +55,7 @@ impl<'a> Terms<'a> {
                 }
             }
             Id::ConnState => visit(Datum::Text(connection.conn_state())),
-            Id::History => visit(Datum::Text(&connection.history())),
+            Id::History => visit(Datum::Text(connection.history())),
             Id::App => {
                 if let Some(application) = connection.application() {
                     visit(Datum::Text(application.id()));

@@ -290,7 +290,14 @@ impl Connection {
             .zip(self.lanes[End::Server].base)
             .is_some_and(|(ack, base)| ack.gt(base));
         if is_answer && from == End::Server {
-            if is_acknowledged && self.milestones.syns.server == 0 && base == Some(segment.seq) {
+            // A server that had taken the acknowledgement would have sent more than its SYN,ACK.
+            let m = &self.milestones;
+            let is_all = m.heard.server <= u64::from(m.syn_acks.server) + 1;
+            if is_acknowledged
+                && is_all
+                && self.milestones.syns.server == 0
+                && base == Some(segment.seq)
+            {
                 let rare = self.milestones.rare();
                 if rare.late_syn_acks == 0 {
                     rare.late_syn_ack_frame = seen.frame;
@@ -302,7 +309,7 @@ impl Connection {
                 (segment.ack, client, self.milestones.rare.as_mut())
                 && let Some(data) = rare.syn_data.as_mut()
             {
-                data.is_taken.get_or_insert(ack.gt(base + 1));
+                data.is_taken.get_or_insert_with(|| ack.gt(base + 1));
             }
         }
         if !is_answer {

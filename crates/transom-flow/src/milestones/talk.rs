@@ -46,6 +46,8 @@ pub(crate) struct Talk {
     pub(crate) timestamps: Option<bool>,
     /// Its first data was an HTTP request.
     pub(crate) asks_http: bool,
+    /// It was a TLS handshake.
+    pub(crate) asks_tls: bool,
     /// A segment smaller than could be, sent while nothing else was under way.
     small: Option<Duration>,
     /// Such a segment was acknowledged late: when, and how late.
@@ -150,6 +152,7 @@ impl Connection {
         let talk = &mut self.milestones.talk[from];
         let before = talk.last_data.replace(seen.time);
         if before.is_none() {
+            talk.asks_tls = matches!(segment.data, [22, 3, ..]);
             talk.asks_http = matches!(
                 segment.data,
                 [b'G', b'E', b'T', b' ', ..]

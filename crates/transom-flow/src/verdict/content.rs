@@ -116,8 +116,8 @@ fn hops(connection: &Connection, end: End) -> Option<Finding> {
     let (least, most) = connection.measures()[end].hop_limit?;
     (most - least >= HOPS_DIFFER).then(|| {
         let text = format!(
-            "Segments of {} arrived with hop limits from {least} to {most}: their way changed, or \
-             several machines speak for it (a SYN proxy, a load balancer, a middlebox).",
+            "Segments of {} arrived with hop limits from {least} to {most}: their way changed, \
+             several machines speak for it (a SYN proxy, a middlebox), or it set another one itself.",
             name(connection, end)
         );
         Finding::new("hop_limit_changed", Vec::new(), text)

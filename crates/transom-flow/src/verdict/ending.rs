@@ -81,6 +81,15 @@ fn unanswered(connection: &Connection) -> Finding {
         }
         _ => String::new(),
     };
+    if m.heard.server > 0 {
+        let text = format!(
+            "No answer that fits: {} sent its SYN {}{over}, and what came back does not acknowledge it \
+             (RFC 9293 §3.10.7.3).",
+            name(connection, End::Client),
+            times(tries)
+        );
+        return finding("unanswered", frames, text);
+    }
     let text = format!(
         "No answer: {client} sent its SYN {}{over} and nothing came back. Either no host is \
          there, or a filter drops the segments (RFC 9293 §3.8.3).",

@@ -101,9 +101,13 @@ impl Verdict {
             .findings
             .iter()
             .filter(|finding| finding.severity > Severity::Fine);
-        for finding in telling.take(TOLD_MAX) {
-            text.push(' ');
-            text.push_str(&finding.text);
+        let mut told = Vec::new();
+        for finding in telling {
+            if told.len() < TOLD_MAX && !told.contains(&finding.id) {
+                told.push(finding.id);
+                text.push(' ');
+                text.push_str(&finding.text);
+            }
         }
         text
     }
@@ -205,7 +209,7 @@ fn only_heard(connection: &Connection) -> Option<End> {
     let is_answered =
         lane.last_ack.is_some() && m.heard[alone] > openings + u64::from(m.syn_acks[alone]);
     let is_answer = m.syn_acks[alone] > 0 && m.first_syn.is_none();
-    (is_answered && m.heard[alone] > 1 || is_answer && m.heard[alone] > 1).then_some(alone)
+    ((is_answered || is_answer) && m.heard[alone] > 1).then_some(alone)
 }
 
 /// Whether the server's SYN was never seen, nor anything that needs it.

@@ -11,10 +11,13 @@ use transom_tcp::State;
 
 /// A round trip that a user feels.
 const FAR: Duration = Duration::from_millis(200);
+/// No way is as long as this: somebody waited.
+const TOO_FAR: Duration = Duration::from_secs(3);
 /// The same two sockets are not used again within this time but under pressure (2 MSL).
 const REUSED_SOON: Duration = Duration::from_secs(120);
 /// The largest segment of plain Ethernet: 1500 bytes less both headers.
-const ETHERNET_MSS: [u16; 2] = [1460, 1440];
+const ETHERNET_MSS_V4: u16 = 1460;
+const ETHERNET_MSS_V6: u16 = 1440;
 
 pub(super) fn findings(connection: &Connection, found: &mut Vec<Finding>) {
     found.extend(simultaneous_open(connection));
@@ -106,7 +109,8 @@ fn reuse(connection: &Connection) -> Option<Finding> {
     let rare = m.rare.as_ref()?;
     let (_, frame) = m.first_syn?;
     let client = name(connection, End::Client);
-    if let Some(stale) = rare.stale_ack {
+    let has_recovered = m.resets.client.is_some() || m.syn_ack.is_some();
+    if let Some(stale) = rare.stale_ack.filter(|_| has_recovered) {
         let text = format!(
             "{client} used a port again whose old connection the server still holds: the server \
              answered the SYN with an ACK of the old one, so {client} had to reset that and try \
@@ -226,7 +230,11 @@ fn options_missing(connection: &Connection) -> Option<Finding> {
 fn mss_clamped(connection: &Connection) -> Option<Finding> {
     let m = &connection.milestones;
     let is_v6 = connection.endpoints.client.addr.is_ipv6();
-    let ethernet = ETHERNET_MSS[usize::from(is_v6)];
+    let ethernet = if is_v6 {
+        ETHERNET_MSS_V6
+    } else {
+        ETHERNET_MSS_V4
+    };
     let (least, end) = End::BOTH
         .into_iter()
         .filter_map(|end| Some((m.talk[end].mss?, end)))
@@ -256,7 +264,7 @@ fn far_away(connection: &Connection) -> Option<Finding> {
     }
     let to_server = handshake.syn_ack.saturating_sub(handshake.syn);
     let to_client = handshake.ack.saturating_sub(handshake.syn_ack);
-    if to_server + to_client < FAR {
+    if !(FAR..TOO_FAR).contains(&(to_server + to_client)) {
         return None;
     }
     let (side, most) = if to_server >= to_client {

@@ -199,8 +199,8 @@ impl Overview {
             return None;
         }
         let text = format!(
-            "{} of {} were cut by the capture's snap length: lengths come from the headers, contents \
-             are partly unknown.",
+            "The capture's snap length cut {} of {}: lengths come from the headers, contents are partly \
+             unknown.",
             thousands(self.truncated),
             count(self.frames, "frame"),
         );

@@ -14,6 +14,9 @@ const TRANSFER_MIN: u64 = 100_000;
 const HELD_MIN: Duration = Duration::from_millis(200);
 /// A round trip has grown by a queue, if it grew by this much at least.
 const QUEUE_MIN: Duration = Duration::from_millis(100);
+const QUEUE_MAX: Duration = Duration::from_secs(10);
+/// Fewer bytes than this under way fill no queue.
+const QUEUED_MIN: f64 = 12_000.0;
 const SAMPLES_MIN: u64 = 10;
 
 pub(super) fn findings(connection: &Connection, found: &mut Vec<Finding>) {
@@ -74,7 +77,15 @@ fn bufferbloat(connection: &Connection, sender: End) -> Option<Finding> {
     let rtt = connection.measures()[sender.other()].path_rtt;
     let has_grown = rtt.max >= rtt.min.saturating_mul(3).saturating_add(QUEUE_MIN)
         && rtt.mean >= rtt.min.saturating_mul(2).saturating_add(QUEUE_MIN / 2);
-    if rtt.samples < SAMPLES_MIN || !has_grown {
+    let measures = &connection.measures()[sender];
+    // Where an application waits on either side, a late acknowledgement is no sign of a queue.
+    // Little's law: rate times round trip is what was under way on average.
+    let under_way = measures.throughput().unwrap_or(0.0) * rtt.mean.as_secs_f64();
+    let is_waiting = measures.limit() == Some(Limit::Application)
+        || under_way < QUEUED_MIN
+        || connection.milestones.windows[sender.other()].episodes > 0
+        || rtt.max > QUEUE_MAX;
+    if rtt.samples < SAMPLES_MIN || !has_grown || is_waiting {
         return None;
     }
     let text = format!(

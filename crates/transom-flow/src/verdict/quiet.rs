@@ -9,6 +9,10 @@ use core::time::Duration;
 
 /// An answer that takes longer is slow, whoever makes it.
 const SLOW_ANSWER: Duration = Duration::from_secs(1);
+/// So long a client waits for an answer, not for the end of a conversation.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Turns of a conversation after which what the server says need not be an answer.
+const ANSWERS_MAX: u32 = 10;
 /// Windows smaller than a segment are a stall when they last this long in all.
 const SMALL_WINDOW_MIN: Duration = Duration::from_millis(500);
 /// Pieces cut to fit a small window.
@@ -60,7 +64,6 @@ fn request_unanswered(connection: &Connection, asker: End) -> Option<Finding> {
     let answerer = asker.other();
     let asked = m.talk[asker].last_data?;
     let is_request = asker == End::Client
-        && (m.talk[asker].asks_http || m.talk[answerer].turns > 0)
         && m.talk[answerer]
             .last_data
             .is_none_or(|answered| answered < asked);
@@ -84,7 +87,14 @@ fn request_unanswered(connection: &Connection, asker: End) -> Option<Finding> {
         .min();
     let until = ended.unwrap_or_else(|| connection.quiet_until());
     let waited = until.saturating_sub(asked);
-    if waited < SLOW_ANSWER {
+    // Outside HTTP the last word of a conversation may need no answer, unless the client waited for one
+    // and left.
+    let has_left = matches!(
+        connection.closed_by(),
+        ClosedBy::Fin(End::Client) | ClosedBy::Reset(End::Client)
+    );
+    let has_waited = has_left && m.talk[answerer].turns > 0 && waited >= PATIENCE;
+    if waited < SLOW_ANSWER || !(m.talk[asker].asks_http || has_waited) {
         return None;
     }
     let text = format!(
@@ -108,6 +118,11 @@ fn slow_answer(connection: &Connection, end: End) -> Option<Finding> {
         .map_or(0, |rare| rare.stuck[end.other()].worst.count);
     let repeats =
         connection.totals[End::Client].retransmitted + connection.totals[End::Server].retransmitted;
+    let asker = &m.talk[end.other()];
+    let is_asked = asker.asks_http || asker.asks_tls && m.talk[end].turns <= ANSWERS_MAX;
+    if !is_asked {
+        return None;
+    }
     if end == End::Client || wait < SLOW_ANSWER.max(trip.saturating_mul(4)) {
         return None;
     }
@@ -115,8 +130,8 @@ fn slow_answer(connection: &Connection, end: End) -> Option<Finding> {
         return None;
     }
     let text = format!(
-        "{} took {} to answer, of which the network needs {}: the time went into its application, not \
-         into TCP.",
+        "{} took {} to answer, of which the network needs {}: the time probably went into its \
+         application, not into TCP.",
         start(connection, end),
         duration(wait),
         duration(trip),

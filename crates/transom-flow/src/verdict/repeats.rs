@@ -139,8 +139,7 @@ fn retransmissions(connection: &Connection, end: End) -> Option<Finding> {
         End::Server => m.syn_acks.server.saturating_sub(1),
     };
     let fins = m.fins[end].map_or(0, |fin| fin.repeats);
-    let needless = causes(connection, end).needless;
-    let told = u64::from(openings) + u64::from(fins) + u64::from(needless);
+    let told = u64::from(openings) + u64::from(fins) + needless_count(connection, end);
     let again = totals.retransmitted.saturating_sub(told);
     let is_told = matches!(
         connection.closed_by(),
@@ -178,17 +177,22 @@ fn retransmissions(connection: &Connection, end: End) -> Option<Finding> {
     Some(Finding::new("retransmissions", frames, text))
 }
 
+/// Segments that were sent again for nothing, as it showed at once or later.
+fn needless_count(connection: &Connection, end: End) -> u64 {
+    u64::from(causes(connection, end).needless).max(connection.measures()[end].needless)
+}
+
 /// Sent again though it had arrived.
 fn needless(connection: &Connection, end: End) -> Option<Finding> {
-    let needless = causes(connection, end).needless;
+    let needless = needless_count(connection, end);
     if needless == 0 {
         return None;
     }
     let text = format!(
-        "{} sent {} again that had been acknowledged already: its timer is too quick for the path, or \
+        "{} sent {} again that had arrived already: its timer is too quick for the path, or \
          acknowledgements were lost (RFC 2883, RFC 3522).",
         start(connection, end),
-        count(u64::from(needless), "segment"),
+        count(needless, "segment"),
     );
     let frames = connection.milestones.first_retransmission;
     Some(Finding::new(
@@ -201,7 +205,9 @@ fn needless(connection: &Connection, end: End) -> Option<Finding> {
 /// A FIN that did not arrive, or whose acknowledgement did not.
 fn fin_again(connection: &Connection, end: End) -> Option<Finding> {
     let fin = connection.milestones.fins[end]?;
-    if fin.repeats == 0 {
+    // In a simultaneous close BSD's descendants send the FIN again with the acknowledgement.
+    let is_answer = connection.closed_by() == ClosedBy::BothFin && fin.repeats == 1;
+    if fin.repeats == 0 || is_answer {
         return None;
     }
     let tries = times(u64::from(fin.repeats) + 1);

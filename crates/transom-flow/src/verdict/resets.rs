@@ -263,8 +263,8 @@ impl Case<'_> {
             return None;
         }
         let text = format!(
-            "Probably its application closed, or ended, without reading the last {} that {} had \
-             sent; a close with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).",
+            "Probably its application closed without reading the last {} that {} had sent, or aborted \
+             because of them; a close with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).",
             bytes(u64::from(unanswered)),
             self.other()
         );

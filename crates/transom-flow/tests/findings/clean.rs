@@ -106,4 +106,62 @@ cases! {
         30.1 > A
         40 < RA
     ";
+    a_conversation_in_which_the_last_word_needs_no_answer: "still_open", [], "
+        open
+        20 > PA len=30
+        30 < PA len=30
+        30.1 > A
+        100 > PA len=19
+        110 < A
+        30000 end
+    ";
+    lines_that_a_server_says_of_its_own_accord_are_no_slow_answers: "still_open", [], "
+        open
+        20 > PA len=30
+        30 < PA len=30
+        30.1 > A
+        9000 < PA len=30
+        9000.1 > A
+    ";
+    a_simultaneous_close_as_bsd_answers_it: "simultaneous_close", [], "
+        open
+        20 > PA len=10
+        30 < A
+        40 > FA
+        41 < FA ack=11
+        42 > FA seq=11 ack=2
+        51 < A
+    ";
+    a_late_acknowledgement_by_a_waiting_application_is_no_bufferbloat: "still_open", [], "
+        open
+        20 < PA len=1000 x101 every=0.01
+        22 > A
+        3000 < PA len=1000
+        6000 > PA len=10
+        6001 < PA len=1000
+        9000 > PA len=10
+        9001 < PA len=1000
+        12000 > PA len=10
+        12001 < PA len=1000
+        15000 > PA len=10
+        15001 < PA len=1000
+        18000 > PA len=10
+        18001 < PA len=1000
+        21000 > PA len=10
+        21001 < PA len=1000
+        24000 > PA len=10
+        24001 < PA len=1000
+        27000 > PA len=10
+        27001 < PA len=1000
+        30000 > PA len=10
+        30001 < PA len=1000
+    ";
+    a_syn_ack_that_strays_in_later: "still_open", [], "
+        open
+        20 > PA len=10
+        30 < PA len=10
+        30.1 > A
+        3000 < SA seq=0 ack=1
+        3000.1 > A
+    ";
 }

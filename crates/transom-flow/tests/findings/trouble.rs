@@ -90,7 +90,7 @@ cases! {
         320 > PA seq=1 len=1000
         330 < A
     ";
-    spurious: "still_open spurious_retransmissions", ["sent 2 segments again that had been acknowledged already"], "
+    spurious: "still_open spurious_retransmissions", ["sent 2 segments again that had arrived already"], "
         open
         20 > PA len=1000
         25 > PA len=1000

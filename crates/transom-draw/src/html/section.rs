@@ -184,10 +184,13 @@ fn numbers(out: &mut String, connection: &Connection) {
     let _ = write!(out, "<p class=\"facts\">{}</p>", Text(&facts.join(" ")));
 }
 
+/// A measure by its name; `None` where it is not known.
+type Measure = (&'static str, fn(&Measures) -> Option<String>);
+
 /// What was measured of each end; rows of which nothing is known are left out.
 fn measured(connection: &Connection) -> Vec<(&'static str, Ends<String>)> {
     let measures = connection.measures();
-    let rows: [(&str, fn(&Measures) -> Option<String>); 8] = [
+    let rows: [Measure; 8] = [
         ("round trip to it: least", |of| {
             round_trip(&of.path_rtt, of.path_rtt.min)
         }),

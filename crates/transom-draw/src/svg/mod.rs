@@ -3,7 +3,7 @@
 //! A picture is one file without anything from elsewhere: system fonts, no script, no link. Text is
 //! measured with the widths of a wide font before it is placed, so that labels do not overlap in
 //! narrower ones. Colours can be told apart by colour-blind people, and nothing is told by colour
-//! alone. All text that comes from outside goes through [`markup::Text`], which lets nothing through
+//! alone. All text that comes from outside goes through `markup::Text`, which lets nothing through
 //! that XML or a reader could take for anything but text.
 
 pub(crate) mod font;

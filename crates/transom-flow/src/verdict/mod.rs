@@ -126,6 +126,8 @@ const EXPLAINED: &[(&str, &[&str])] = &[
             "retransmission_storm",
             "packet_too_big",
             "request_unanswered",
+            "backlog_overflow",
+            "handshake_ack_lost",
         ],
     ),
     (

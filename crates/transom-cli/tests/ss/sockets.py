@@ -10,9 +10,11 @@ Needs root in a namespace of its own whose loopback is up. What is sent through 
 
 import os
 import resource
+import select
 import socket
 import subprocess
 import sys
+import time
 
 COUNT = int(sys.argv[1])
 held = []  # sockets stay open while somebody refers to them
@@ -20,6 +22,21 @@ held = []  # sockets stay open while somebody refers to them
 
 def run(command):
     subprocess.run(command, shell=True, check=True)
+
+
+def wait_for_address(*address):
+    """The kernel makes a new IPv6 address its own a moment later: then it refuses what nobody takes."""
+    deadline = time.monotonic() + 30
+    while True:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(address)
+            except ConnectionRefusedError:
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+        select.select([], [], [], 0.005)
 
 
 def write(path, value):
@@ -36,6 +53,9 @@ def network():
     run("ip -6 address add 2001:db8:2::1/64 dev void0 nodad")
     run("ip -6 address add fe80::7/64 dev void0 nodad")
     run("ip -6 address add fe80::8/64 dev lo nodad")
+    wait_for_address("::1", 1)
+    wait_for_address("2001:db8:2::1", 1)
+    wait_for_address("fe80::8", 1, 0, socket.if_nametoindex("lo"))
     for family in "rmem", "wmem":
         write(f"/proc/sys/net/ipv4/tcp_{family}", "4096 16384 16384")
     write("/proc/sys/net/ipv4/tcp_max_syn_backlog", "4096")

@@ -4,6 +4,10 @@
 //! - `tun [--rounds N] [--only NAME]`, `memory [--rounds N] [--only NAME] [--mib N]`: one comparison, printed;
 //!   `valgrind --tool=callgrind bench memory --rounds 1 --only transom --mib 16` counts instructions
 //!
+//! - `explain [--rounds N]`: `transom explain` beside tshark, tcptrace and tcpdump on captures made for it; writes its
+//!   part of `bench/RESULTS.md`. Build the command first: `cargo build --release -p transom-cli`.
+//!   `explain make short|bulk FILE` makes a capture, `explain drive FILE [--cores N]` analyses one without the command
+//!
 //! Needs root (network namespaces, TUN).
 #![expect(
     clippy::indexing_slicing,
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
         Some("pair") => pair(&arguments),
         Some("node") => node(&arguments),
         _ => Err(io::Error::other(
-            "usage: bench all|tun|memory [--rounds N] [--only NAME]",
+            "usage: bench all|tun|memory|explain [--rounds N] [--only NAME]",
         )),
     };
     match result {

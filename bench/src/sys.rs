@@ -100,3 +100,14 @@ pub(crate) fn die_with_parent() {
     // SAFETY: no pointers.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
+
+/// Waits for a child; whether it succeeded, and the most memory that it had resident, in KiB.
+pub(crate) fn wait_with_peak(child: std::process::Child) -> io::Result<(bool, i64)> {
+    let pid = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
+    let mut status = 0;
+    // SAFETY: an rusage of zeros is a value of its type.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values; the child is ours and was not waited for.
+    check(unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) })?;
+    Ok((status == 0, usage.ru_maxrss))
+}

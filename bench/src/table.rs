@@ -1,5 +1,6 @@
 //! Medians, spreads and the results file.
 
+use crate::explain::compare::HEADING;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -85,6 +86,14 @@ pub(crate) fn write(path: &Path, rounds: usize, sections: &[Section]) -> io::Res
     for section in sections {
         text.push('\n');
         text.push_str(&section.markdown());
+    }
+    // The results of `explain` stay.
+    if let Ok(old) = std::fs::read_to_string(path)
+        && let Some(at) = old.find(HEADING)
+        && let Some(rest) = old.get(at..)
+    {
+        text.push('\n');
+        text.push_str(rest);
     }
     std::fs::write(path, text)
 }

@@ -1,5 +1,6 @@
 //! Explaining captures: Transom beside tshark, tcptrace and tcpdump.
 
+pub(crate) mod compare;
 mod drive;
 mod generate;
 
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use crate::option;
 
-/// One part of the comparison alone: `make short|bulk FILE [--count N] [--mib N]`, `drive FILE`.
+/// The comparison (`[--rounds N [--count N] [--mib N]]`), or one part of it alone: `make short|bulk FILE [--count N] [--mib N]`, `drive FILE`.
 pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
     let number = |name: &str, default: u64| {
         option(arguments, name)
@@ -37,6 +38,14 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             };
             let cores = usize::try_from(number("--cores", 0)).unwrap_or(0);
             report(&drive::analyse(Path::new(file), cores, depth)?.to_string());
+        }
+        ["explain"] | ["explain", "--rounds", ..] => {
+            let rounds = usize::try_from(number("--rounds", 5)).unwrap_or(5);
+            let (connections, mib) = (number("--count", 100_000), number("--mib", 2048));
+            let text = compare::compare(rounds, connections, mib)?;
+            report(&text);
+            let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
+            compare::write(&results, &text)?;
         }
         _ => {
             return Err(io::Error::other(

@@ -34,7 +34,7 @@ use transom_wire::Medium;
 /// Frames of one round: enough that it holds several of each of thousands of connections.
 const ROUND_FRAMES: usize = 32_768;
 /// Bytes of one round.
-const ROUND_BYTES: usize = 8 << 20;
+const ROUND_BYTES: usize = 4 << 20;
 /// Rounds that may wait for a worker while it is busy with another.
 const ROUNDS_AHEAD: usize = 1;
 /// Into so many heaps a worker sorts the frames of a round.

@@ -1,5 +1,7 @@
 //! The fields that a filter may name: those of Wireshark, and our own terms for connections.
 
+use crate::verdict::CATALOGUE;
+
 /// What a field belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -117,6 +119,29 @@ macro_rules! fields {
     };
 }
 
+/// The identifiers of all findings.
+const FINDINGS: [&str; CATALOGUE.len()] = {
+    let mut ids = [""; CATALOGUE.len()];
+    let mut at = 0;
+    while at < ids.len() {
+        ids[at] = CATALOGUE[at].id;
+        at += 1;
+    }
+    ids
+};
+
+const CONN_STATES: &[&str] = &[
+    "S0", "S1", "S2", "S3", "SF", "REJ", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH",
+];
+const LIMITS: &[&str] = &["application", "receiver_window", "loss", "network"];
+const CAUSES: &[&str] = &[
+    "timeout",
+    "fast_retransmit",
+    "tail_loss_probe",
+    "already_acknowledged",
+    "unknown",
+];
+
 const CLOSED_BY: &[&str] = &[
     "client",
     "server",
@@ -213,7 +238,7 @@ fields! {
         AnalysisKeepAlive "tcp.analysis.keep_alive" Kind::Presence, "a probe of an idle connection";
         AnalysisKeepAliveAck "tcp.analysis.keep_alive_ack" Kind::Presence, "the answer to a keep-alive";
         Meaning "meaning" Kind::Text, "what the segment is for, as in the JSON";
-        Cause "cause" Kind::Text, "why it was sent again, as in the JSON";
+        Cause "cause" Kind::Word(CAUSES), "why it was sent again, as in the JSON";
     }
     Connection {
         State "state" Kind::State, "of either end at the end, and the one in the list";
@@ -237,12 +262,12 @@ fields! {
         Resets "resets" Kind::Number, "resets";
         Gaps "gaps" Kind::Number, "times that segments are missing from the capture";
         Severity "severity" Kind::Severity, "of the gravest finding";
-        Finding "finding" Kind::Text, "identifiers of all findings, see --findings";
+        Finding "finding" Kind::Word(&FINDINGS), "identifiers of all findings, see --findings";
         Rtt "rtt" Kind::Duration, "mean round trip from the capture point to either end";
         ClientRtt "client.rtt" Kind::Duration, "mean round trip from the capture point to the client";
         ServerRtt "server.rtt" Kind::Duration, "mean round trip from the capture point to the server";
-        Limit "limited_by" Kind::Text, "what chiefly held a sender back";
-        ConnState "conn_state" Kind::Text, "as in Zeek's conn.log: SF, S0, REJ, …";
+        Limit "limited_by" Kind::Word(LIMITS), "what chiefly held a sender back";
+        ConnState "conn_state" Kind::Word(CONN_STATES), "as in Zeek's conn.log: SF, S0, REJ, …";
         History "history" Kind::Text, "as in Zeek's conn.log";
         App "app" Kind::Text, "what the first bytes look like: http, tls, … and in words";
         Host "host" Kind::Text, "names of both ends, where the capture has them";

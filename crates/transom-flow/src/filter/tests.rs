@@ -87,6 +87,8 @@ fn errors_say_where_and_what_was_expected() {
         ("state == TIME-WIAT", "did you mean TIME-WAIT?"),
         ("state > CLOSED", "has no order"),
         ("closed_by == nobody", "it knows client, server"),
+        ("finding == refuesd", "did you mean refused?"),
+        ("conn_state == SFF", "did you mean SF?"),
         ("tcp.port contains \"8\"", "tcp.port is no text"),
         ("tcp.analysis.keep_alive == 1", "it has no value"),
         (

@@ -195,13 +195,18 @@ pub(super) fn read(kind: Kind, word: &str) -> Result<Value, Option<String>> {
                 Ok(Value::Text(word.into()))
             } else {
                 let near = nearest(word, words.iter().copied());
-                Err(meant(near).or_else(|| Some(format!("it knows {}", words.join(", ")))))
+                Err(meant(near).or_else(|| {
+                    (words.len() <= WORDS_SHOWN).then(|| format!("it knows {}", words.join(", ")))
+                }))
             };
         }
         Kind::Text | Kind::Octets => return Ok(Value::Text(word.into())),
     };
     simple.map(Value::Simple).ok_or(None)
 }
+
+/// Words that an error lists at most.
+const WORDS_SHOWN: usize = 24;
 
 fn meant(near: Option<&str>) -> Option<String> {
     near.map(|near| format!("did you mean {near}?"))

@@ -298,6 +298,7 @@ impl Tracker {
             place.relative_seq = Some(segment.relative_seq);
             place.relative_ack = segment.relative_ack;
             place.window = Some(segment.window);
+            place.fills_window = segment.fills_window;
         }
         Some(place)
     }

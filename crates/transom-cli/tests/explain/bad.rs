@@ -8,7 +8,10 @@ fn what_is_no_capture_is_refused_in_one_sentence() {
     let place = Place::new("none");
     let text = place.file("notes.txt", b"These are notes, not packets.\n");
     let errors = refused(&run(&text, &[]), 125);
-    assert!(errors.contains("notes.txt: not a capture"), "{errors}");
+    assert!(
+        errors.contains("notes.txt: not a capture") && errors.contains("like text"),
+        "{errors}"
+    );
     let empty = place.file("empty.pcap", b"");
     let errors = refused(&run(&empty, &[]), 125);
     assert!(errors.contains("empty"), "{errors}");

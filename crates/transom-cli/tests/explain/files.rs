@@ -11,8 +11,14 @@ fn pictures_are_written_for_what_is_drawn() {
     let file = place.file("mixed.pcapng", &mixed().pcapng());
     let directory = place.path("pictures/of/it");
     explained(&file, &["--svg", directory.to_str().unwrap()]);
-    for n in 0..3 {
-        let picture = std::fs::read_to_string(directory.join(format!("connection-{n}.svg")));
+    let graphs = [
+        "0-sequence-client",
+        "0-sequence-server",
+        "0-window-client",
+        "0-round-trips",
+    ];
+    for name in ["0", "1", "2"].iter().chain(&graphs) {
+        let picture = std::fs::read_to_string(directory.join(format!("connection-{name}.svg")));
         let picture = picture.unwrap();
         assert!(
             picture.starts_with("<svg") || picture.starts_with("<?xml"),

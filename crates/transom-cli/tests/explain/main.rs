@@ -8,6 +8,7 @@
 
 mod bad;
 mod capture;
+mod docs;
 mod files;
 mod filter;
 mod report;

@@ -270,5 +270,10 @@ fn guess(bytes: &[u8]) -> &'static str {
         (b"#!", "it is a script"),
     ];
     let known = KNOWN.iter().find(|(start, _)| bytes.starts_with(start));
-    known.map_or("the first bytes are not those of one", |(_, what)| what)
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+    match known {
+        Some((_, what)) => what,
+        None if bytes.len() >= 4 && bytes.iter().take(64).all(is_text) => "it looks like text",
+        None => "the first bytes are not those of one",
+    }
 }

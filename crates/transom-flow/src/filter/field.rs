@@ -230,10 +230,11 @@ fields! {
         AnalysisOutOfOrder "tcp.analysis.out_of_order" Kind::Presence, "behind segments sent after it";
         AnalysisLost "tcp.analysis.lost_segment" Kind::Presence, "after a gap";
         AnalysisDuplicateAck "tcp.analysis.duplicate_ack" Kind::Presence, "a duplicate acknowledgement";
-        AnalysisDuplicateAckNum "tcp.analysis.duplicate_ack_num" Kind::Number, "the how-manieth in a row";
+        AnalysisDuplicateAckNum "tcp.analysis.duplicate_ack_num" Kind::Number, "its position in a row of such";
         AnalysisZeroWindow "tcp.analysis.zero_window" Kind::Presence, "the window is closed";
         AnalysisZeroWindowProbe "tcp.analysis.zero_window_probe" Kind::Presence, "a probe of a closed window";
         AnalysisZeroWindowProbeAck "tcp.analysis.zero_window_probe_ack" Kind::Presence, "the answer to such a probe";
+        AnalysisWindowFull "tcp.analysis.window_full" Kind::Presence, "data that fills the window";
         AnalysisWindowUpdate "tcp.analysis.window_update" Kind::Presence, "the window opened further";
         AnalysisKeepAlive "tcp.analysis.keep_alive" Kind::Presence, "a probe of an idle connection";
         AnalysisKeepAliveAck "tcp.analysis.keep_alive_ack" Kind::Presence, "the answer to a keep-alive";

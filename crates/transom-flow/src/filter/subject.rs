@@ -44,6 +44,8 @@ pub struct Place {
     pub relative_ack: Option<u32>,
     /// The window in bytes.
     pub window: Option<u32>,
+    /// Whether its data fills the other end's window.
+    pub fills_window: bool,
 }
 
 impl Place {
@@ -56,6 +58,7 @@ impl Place {
             relative_seq: None,
             relative_ack: None,
             window: None,
+            fills_window: false,
         }
     }
 }
@@ -289,7 +292,8 @@ fn in_stream(place: &Place, id: Id, visit: &mut dyn FnMut(Datum<'_>)) {
         return;
     };
     let is_so = match id {
-        Id::AnalysisFlags => is_unusual(meaning),
+        Id::AnalysisFlags => is_unusual(meaning) || place.fills_window,
+        Id::AnalysisWindowFull => place.fills_window,
         Id::AnalysisRetransmission => matches!(meaning, Meaning::Retransmission { .. }),
         Id::AnalysisFast => has_cause(meaning, Cause::FastRetransmit),
         Id::AnalysisSpurious => has_cause(meaning, Cause::AlreadyAcknowledged),

@@ -112,7 +112,7 @@ pub(crate) fn gather(
     for (addr, name) in sources.names() {
         reading.follower.label(addr, &name);
     }
-    let counters = reading.follower.finish();
+    let counters = reading.follower.finish(reading.capture.last);
     reading.hand_over(sink)?;
     progress.done();
     Ok(reading.finish(&sources, counters))
@@ -168,13 +168,17 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn finish(&mut self) -> Counters {
+    /// The captures end, the latest frame of all having passed then.
+    fn finish(&mut self, last: Option<Duration>) -> Counters {
         match self {
             Self::Crew(crew) => {
                 crew.finish();
                 crew.counters()
             }
             Self::Filtering(filtering) => {
+                if let Some(last) = last {
+                    filtering.tracker.advance(last);
+                }
                 filtering.tracker.finish();
                 let left: Vec<Connection> = filtering.tracker.take_all().collect();
                 filtering.judge(left);

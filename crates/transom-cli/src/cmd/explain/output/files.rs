@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use transom_draw::{html, svg};
-use transom_flow::{Connection, Summary};
+use transom_flow::{Connection, End, Summary};
 
 use super::annotations::Annotations;
 use super::whole;
@@ -74,14 +74,29 @@ pub(super) fn write(
     Ok(())
 }
 
-/// `connection-7.svg` and its graphs.
+/// `connection-7.svg` and its graphs, such as `connection-7-round-trips.svg`.
 fn pictures(
     directory: &Path,
     connection: &Connection,
     options: &svg::Options,
 ) -> Result<(), Failure> {
-    let name = |what: &str| directory.join(format!("connection-{}{what}.svg", connection.number()));
-    whole::write(&name(""), &svg::diagram(connection, options))
+    let write = |what: &str, picture: Option<String>| match picture {
+        Some(picture) => {
+            let name = format!("connection-{}{what}.svg", connection.number());
+            whole::write(&directory.join(name), &picture)
+        }
+        // There is nothing to draw, such as round trips of what was never answered.
+        None => Ok(()),
+    };
+    write("", Some(svg::diagram(connection, options)))?;
+    for from in End::BOTH {
+        let sequence = svg::sequence_graph(connection, from, options);
+        write(&format!("-sequence-{from}"), sequence)?;
+        let window = svg::window_graph(connection, from, options);
+        write(&format!("-window-{from}"), window)?;
+    }
+    write("-round-trips", svg::rtt_graph(connection, options))?;
+    write("-throughput", svg::throughput_graph(connection, options))
 }
 
 fn page(explained: &Explained, drawn: &[&Connection]) -> String {

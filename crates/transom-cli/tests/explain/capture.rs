@@ -123,6 +123,18 @@ impl Capture {
         segment(40, DOWN, "A", b"");
     }
 
+    /// Forty segments from the server, each acknowledged.
+    pub(crate) fn bulk(&mut self, ms: u64, client_port: u16, port: u16) {
+        let mut talk = Talk::new(client_port, port);
+        self.segment(ms, &mut talk, UP, "S", b"");
+        self.segment(ms + 10, &mut talk, DOWN, "SA", b"");
+        self.segment(ms + 11, &mut talk, UP, "A", b"");
+        for n in 0..40 {
+            self.segment(ms + 20 + 10 * n, &mut talk, DOWN, "A", &[b'z'; 1000]);
+            self.segment(ms + 21 + 10 * n, &mut talk, UP, "A", b"");
+        }
+    }
+
     /// A SYN and the reset that refuses it.
     pub(crate) fn refused(&mut self, ms: u64, client_port: u16, port: u16) {
         let mut talk = Talk::new(client_port, port);

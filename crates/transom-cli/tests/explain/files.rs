@@ -8,9 +8,14 @@ use crate::{Place, command, explained, refused, run};
 #[test]
 fn pictures_are_written_for_what_is_drawn() {
     let place = Place::new("svg");
-    let file = place.file("mixed.pcapng", &mixed().pcapng());
+    let mut capture = mixed();
+    capture.bulk(5000, 40_009, 443);
+    let file = place.file("mixed.pcapng", &capture.pcapng());
     let directory = place.path("pictures/of/it");
-    explained(&file, &["--svg", directory.to_str().unwrap()]);
+    explained(
+        &file,
+        &["--diagram", "all", "--svg", directory.to_str().unwrap()],
+    );
     let graphs = [
         "0-sequence-client",
         "0-sequence-server",
@@ -19,7 +24,7 @@ fn pictures_are_written_for_what_is_drawn() {
     ];
     for name in ["0", "1", "2"].iter().chain(&graphs) {
         let picture = std::fs::read_to_string(directory.join(format!("connection-{name}.svg")));
-        let picture = picture.unwrap();
+        let picture = picture.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
             picture.starts_with("<svg") || picture.starts_with("<?xml"),
             "{picture:.60}"

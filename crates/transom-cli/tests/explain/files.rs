@@ -17,12 +17,12 @@ fn pictures_are_written_for_what_is_drawn() {
         &["--diagram", "all", "--svg", directory.to_str().unwrap()],
     );
     let graphs = [
-        "0-sequence-client",
-        "0-sequence-server",
-        "0-window-client",
-        "0-round-trips",
+        "3-sequence-server",
+        "3-window-server",
+        "3-round-trips",
+        "3-throughput",
     ];
-    for name in ["0", "1", "2"].iter().chain(&graphs) {
+    for name in ["0", "1", "2", "3"].iter().chain(&graphs) {
         let picture = std::fs::read_to_string(directory.join(format!("connection-{name}.svg")));
         let picture = picture.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(

@@ -177,7 +177,7 @@ impl<'a> Follower<'a> {
             }
             Self::Filtering(filtering) => {
                 if let Some(last) = last {
-                    filtering.tracker.advance(last);
+                    filtering.tracker.pass_time(last);
                 }
                 filtering.tracker.finish();
                 let left: Vec<Connection> = filtering.tracker.take_all().collect();
@@ -287,7 +287,7 @@ impl Reading<'_> {
         self.capture.links = self.decapsulator.counters();
         self.capture.counters = counters;
         self.capture.breaks = sources.breaks().to_vec();
-        self.gathering.finish(self.capture, Vec::new())
+        self.gathering.finish(self.capture)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use transom_flow::capture::{self, Format};
-use transom_flow::{Connection, Counters, Finding, Severity, Summary, Weight};
+use transom_flow::{Connection, Counters, Finding, Overview, Severity, Summary, Weight};
 
 use super::gather::Over;
 use super::source::Break;
@@ -74,6 +74,7 @@ pub(crate) struct Capture {
 #[derive(Debug)]
 pub(crate) struct Gathering {
     counts: Counts,
+    overview: Overview,
     listed: Worst<Summary>,
     whole: Worst<Box<Connection>>,
 }
@@ -82,6 +83,7 @@ impl Gathering {
     pub(crate) fn new(keep: Keep) -> Self {
         Self {
             counts: Counts::default(),
+            overview: Overview::new(),
             listed: Worst::new(keep.listed),
             whole: Worst::new(keep.whole),
         }
@@ -101,6 +103,7 @@ impl Gathering {
             Severity::Note => self.counts.notes += 1,
             Severity::Fine => {}
         }
+        self.overview.add(&over.connection);
         let totals = over.connection.totals();
         self.counts.gaps += totals.client.gaps + totals.server.gaps;
         let weight = over.summary.weight;
@@ -113,13 +116,13 @@ impl Gathering {
     }
 
     /// Everything, in order.
-    pub(crate) fn finish(self, capture: Capture, overview: Vec<Finding>) -> Explained {
+    pub(crate) fn finish(self, capture: Capture) -> Explained {
         Explained {
             counts: self.counts,
             listed: self.listed.finish(),
             whole: self.whole.finish(),
             capture,
-            overview,
+            overview: self.overview.findings(),
         }
     }
 }

@@ -120,7 +120,7 @@ pub(crate) fn gather(
 
 /// Follows connections: with several threads, unless each frame has to be looked at by the filter, too.
 enum Follower<'a> {
-    Crew(Crew<Over>),
+    Crew(Box<Crew<Over>>),
     Filtering(Box<Filtering<'a>>),
 }
 
@@ -151,14 +151,11 @@ impl<'a> Follower<'a> {
             (Arc::new(filter.clone()), hits)
         });
         let workers = thread::available_parallelism().map_or(1, NonZero::get);
-        Self::Crew(Crew::new(
-            limits,
-            workers.min(WORKERS_MAX),
-            move |connection| {
-                let filter = filter.as_ref().map(|(filter, hits)| (&**filter, *hits));
-                Over::new(connection, filter)
-            },
-        ))
+        let crew = Crew::new(limits, workers.min(WORKERS_MAX), move |connection| {
+            let filter = filter.as_ref().map(|(filter, hits)| (&**filter, *hits));
+            Over::new(connection, filter)
+        });
+        Self::Crew(Box::new(crew))
     }
 
     fn label(&mut self, addr: std::net::IpAddr, name: &str) {

@@ -25,7 +25,7 @@ pub(crate) struct Explained {
     /// The list, the worst first.
     pub(crate) listed: Vec<Summary>,
     /// The worst connections in full, the worst first.
-    pub(crate) whole: Vec<Box<Connection>>,
+    pub(crate) whole: Vec<Connection>,
     /// The captures as such.
     pub(crate) capture: Capture,
     /// What many connections show together.
@@ -76,7 +76,7 @@ pub(crate) struct Gathering {
     counts: Counts,
     overview: Overview,
     listed: Worst<Summary>,
-    whole: Worst<Box<Connection>>,
+    whole: Worst<Connection>,
 }
 
 impl Gathering {
@@ -108,7 +108,7 @@ impl Gathering {
         self.counts.gaps += totals.client.gaps + totals.server.gaps;
         let weight = over.summary.weight;
         if self.whole.wants(&weight) {
-            self.whole.push(weight, over.connection);
+            self.whole.push(weight, *over.connection);
         }
         if self.listed.wants(&weight) {
             self.listed.push(weight, over.summary);

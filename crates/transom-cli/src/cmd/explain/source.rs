@@ -277,7 +277,7 @@ fn open(path: &Path) -> Result<(Input, Option<u64>), Failure> {
             path.display()
         )));
     }
-    let len = metadata.is_file().then(|| metadata.len());
+    let len = metadata.is_file().then_some(metadata.len());
     Ok((Input::File(file), len))
 }
 

@@ -90,7 +90,7 @@ impl<'a> Outputs<'a> {
     /// The connections to draw, of those that were kept in full.
     fn drawn<'e>(&self, explained: &'e Explained) -> Vec<&'e Connection> {
         let most = self.keep().whole;
-        let all = explained.whole.iter().map(|connection| &**connection);
+        let all = explained.whole.iter();
         let is_few = explained.counts.chosen <= DRAWN_ANYWAY as u64;
         let is_named = !self.args.stream.is_empty();
         match self.args.diagram {

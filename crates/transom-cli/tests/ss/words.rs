@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -85,7 +86,7 @@ fn json_has_every_socket_with_stable_names() {
 const STEPS: &str = "
 import socket, sys
 a = socket.socket(); a.bind(('127.0.0.9', 0)); a.connect(('127.0.0.1', 7000))
-print('open', flush=True); sys.stdin.readline()
+print(a.getsockname()[1], flush=True); sys.stdin.readline()
 a.shutdown(socket.SHUT_WR)
 print('half', flush=True); sys.stdin.readline()
 a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\\1\\0\\0\\0\\0\\0\\0\\0'); a.close()
@@ -102,49 +103,66 @@ fn a_watch_in_a_pipe_prints_each_change_and_ends_at_ctrl_c() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut changes = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let mut steps = place
-        .command("python3")
-        .args(["-c", STEPS])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = steps.stdin.take().unwrap();
-    let mut said = BufReader::new(steps.stdout.take().unwrap()).lines();
-    // Should the connection be there before the first look, its closing is still a change.
-    for (step, change) in [
-        ("open", None),
-        ("half", Some("→ FIN-WAIT-2")),
-        ("closed", Some("→ gone")),
-    ] {
-        assert_eq!(said.next().unwrap().unwrap(), step);
-        while let Some(expected) = change {
-            let line = changes.next().unwrap().unwrap();
-            assert!(line.contains("127.0.0.9:"), "{line}");
-            if line.contains(expected) {
-                break;
+    let changes = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let (heard, changes) = {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            for line in changes {
+                let _ = sender.send(line.unwrap());
             }
-            assert!(line.contains("→ ESTAB"), "{line}");
-        }
-        if change.is_none() {
-            // The first look is over when the socket of a second connection is seen.
-            let mut other = place
-                .command("python3")
-                .args(["-c", STEPS])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            other.wait().unwrap();
-        }
-        input.write_all(b"\n").unwrap();
-    }
+        });
+        (reader, receiver)
+    };
+    let steps = || {
+        place
+            .command("python3")
+            .args(["-c", STEPS])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    // What is there at the first look is no change: it is over when something is.
+    let mut others = Vec::new();
+    until("the first look is over", || {
+        let mut other = steps();
+        let mut line = String::new();
+        let said = other.stdout.as_mut().unwrap();
+        BufReader::new(said).read_line(&mut line).unwrap();
+        others.push(other);
+        changes.recv_timeout(Duration::from_secs(1)).is_ok()
+    });
+    let mut program = steps();
+    let mut input = program.stdin.take().unwrap();
+    let mut said = BufReader::new(program.stdout.take().unwrap()).lines();
+    let port = said.next().unwrap().unwrap();
+    let socket = format!(" 127.0.0.9:{port} ");
+    let changes_to = |state: &str| {
+        let deadline = Duration::from_secs(60);
+        let mut lines = std::iter::from_fn(|| changes.recv_timeout(deadline).ok());
+        assert!(
+            lines.any(|line| line.contains(&socket) && line.contains(state)),
+            "{state}"
+        );
+    };
+    changes_to("→ ESTAB");
+    input.write_all(b"\n").unwrap();
+    assert_eq!(said.next().unwrap().unwrap(), "half");
+    changes_to("→ FIN-WAIT-2");
+    input.write_all(b"\n").unwrap();
+    assert_eq!(said.next().unwrap().unwrap(), "closed");
+    changes_to("→ gone");
     // nsenter has become transom's parent: the signal goes to the process group's leader below it.
     let children = format!("/proc/{0}/task/{0}/children", watch.id());
     let child = std::fs::read_to_string(children).unwrap();
     let pid: i32 = child.split_whitespace().next().unwrap().parse().unwrap();
     kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
     assert_eq!(watch.wait().unwrap().code(), Some(0));
-    steps.wait().unwrap();
+    heard.join().unwrap();
+    drop(input);
+    assert!(program.wait().unwrap().success());
+    for mut other in others {
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    }
 }

@@ -7,6 +7,7 @@
 //! - [`memory::pair`]: two devices joined by memory, for tests and for stacks in one process;
 //! - [`Tun`]: IP packets to and from the kernel of a network namespace (Linux);
 //! - [`PacketSocket`]: Ethernet frames of an interface, usually one end of a veth pair (Linux);
+//! - [`Monitor`]: hears what an interface carries, and sends nothing (Linux); no device;
 //! - [`Tap`]: shows each frame of another device to a recorder;
 //! - [`Impaired`]: puts a bad link in front of another device.
 //!
@@ -25,6 +26,8 @@ pub mod memory;
 #[cfg(target_os = "linux")]
 mod channel;
 #[cfg(target_os = "linux")]
+mod monitor;
+#[cfg(target_os = "linux")]
 mod packet;
 #[cfg(target_os = "linux")]
 #[expect(
@@ -40,6 +43,8 @@ mod vnet;
 pub use complete::complete;
 pub use device::{Device, DeviceCounters, Notify, Readiness};
 pub use impaired::Impaired;
+#[cfg(target_os = "linux")]
+pub use monitor::{Heard, Monitor, Start};
 #[cfg(target_os = "linux")]
 pub use packet::{Overflows, PacketSocket};
 pub use tap::{Direction, Tap, TappedFrame};

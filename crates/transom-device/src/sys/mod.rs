@@ -6,6 +6,7 @@ use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd};
 
 pub(crate) mod interface;
+pub(crate) mod monitor;
 pub(crate) mod packet;
 pub(crate) mod ring;
 pub(crate) mod tun;

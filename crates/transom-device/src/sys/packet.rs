@@ -145,7 +145,7 @@ pub(crate) fn has_full_buffer(fd: impl AsFd) -> bool {
         .is_ok_and(|size| size >= 2 * RECEIVE_BUFFER)
 }
 
-fn be_promiscuous(fd: &OwnedFd, index: i32) -> io::Result<()> {
+pub(super) fn be_promiscuous(fd: &OwnedFd, index: i32) -> io::Result<()> {
     let membership = libc::packet_mreq {
         mr_ifindex: index,
         mr_type: libc::PACKET_MR_PROMISC as libc::c_ushort,
@@ -160,7 +160,7 @@ fn be_promiscuous(fd: &OwnedFd, index: i32) -> io::Result<()> {
     )
 }
 
-fn bind(fd: &OwnedFd, index: i32) -> io::Result<()> {
+pub(super) fn bind(fd: &OwnedFd, index: i32) -> io::Result<()> {
     let address = link_address(index);
     let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
     // SAFETY: the pointer and the size describe `address`, which is alive during the call; the kernel

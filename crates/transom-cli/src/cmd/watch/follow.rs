@@ -1,0 +1,205 @@
+//! From frames to events: a connection is opened, something goes wrong, it is over.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use transom_device::{Heard, Start};
+use transom_flow::capture::{Decapsulator, LinkType, Record};
+use transom_flow::filter::{Filter, Hits, Subject};
+use transom_flow::{Connection, Limits, Severity, Tracked, Tracker};
+
+use crate::cmd::explain::gather::Over;
+use crate::cmd::explain::model::Capture;
+
+/// How long after its end a connection is followed for segments that come late.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The handshake is done, or data passes of a connection whose start was not seen.
+    Opened,
+    /// Something went wrong, and the connection goes on.
+    Trouble,
+    /// Neither end holds it any more.
+    Over,
+}
+
+impl Event {
+    /// A stable identifier.
+    pub(super) const fn id(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Trouble => "trouble",
+            Self::Over => "over",
+        }
+    }
+}
+
+/// What was told of a connection.
+#[derive(Debug, Default)]
+struct Told {
+    hits: Hits,
+    opened: bool,
+    over: bool,
+    /// The gravest finding that was told.
+    finding: Option<&'static str>,
+    /// Frames since its findings were last looked at.
+    unlooked: u32,
+}
+
+/// Frames of a connection between two looks at its findings while it goes on.
+const LOOK_EVERY: u32 = 64;
+
+/// Follows what is heard.
+pub(super) struct Follower {
+    decapsulator: Decapsulator,
+    tracker: Tracker,
+    filter: Option<Filter>,
+    told: HashMap<u64, Told>,
+    capture: Capture,
+    previous: Option<Duration>,
+}
+
+impl Follower {
+    pub(super) fn new(filter: Option<Filter>) -> Self {
+        let mut limits = Limits::default();
+        limits.linger = LINGER;
+        Self {
+            decapsulator: Decapsulator::new(),
+            tracker: Tracker::new(limits),
+            filter,
+            told: HashMap::new(),
+            capture: Capture::default(),
+            previous: None,
+        }
+    }
+
+    /// Takes a frame; tells its connection, if the frame is an event of it that is asked for.
+    pub(super) fn frame(&mut self, heard: &Heard<'_>) -> Option<(Event, &Connection)> {
+        let capture = &mut self.capture;
+        capture.frames += 1;
+        capture.bytes += heard.original_len as u64;
+        let origin = *capture.first.get_or_insert(heard.time);
+        capture.last = capture.last.max(Some(heard.time));
+        let previous = self.previous.replace(heard.time).unwrap_or(heard.time);
+        let link = match heard.start {
+            Start::Ethernet => LinkType::ETHERNET,
+            Start::Ip => LinkType::RAW,
+            // Counted as a link that is not known.
+            _ => LinkType(u16::MAX),
+        };
+        let mut record = Record::new(capture.frames, heard.time, link, heard.data);
+        record.orig_len = u32::try_from(heard.original_len).unwrap_or(u32::MAX);
+        record.snaplen = u32::try_from(heard.data.len()).unwrap_or(u32::MAX);
+        let frame = self.decapsulator.frame(&record).ok()?;
+        let tracked = self.tracker.frame(&frame).ok()?;
+        let told = self.told.entry(tracked.connection).or_default();
+        if let Some(filter) = &self.filter
+            && !told.hits.is_always()
+            && let Some(place) = self.tracker.place(&tracked)
+        {
+            let mut subject = Subject::default();
+            subject.number = record.number;
+            subject.time = heard.time;
+            subject.origin = origin;
+            subject.previous = previous;
+            subject.len = record.orig_len;
+            subject.frame = heard.data;
+            subject.packet = frame.data;
+            subject.place = Some(place);
+            told.hits.add(filter.frame(&subject));
+        }
+        self.event(&tracked)
+    }
+
+    fn event(&mut self, tracked: &Tracked) -> Option<(Event, &Connection)> {
+        let connection = self.tracker.followed(tracked)?;
+        let told = self.told.get_mut(&tracked.connection)?;
+        let passes = |hits| {
+            self.filter
+                .as_ref()
+                .is_none_or(|filter| filter.connection(hits, connection))
+        };
+        let event = if connection.is_closed() {
+            if told.over || !passes(told.hits) {
+                return None;
+            }
+            told.over = true;
+            Event::Over
+        } else if !told.opened && is_open(connection) {
+            if !passes(told.hits) {
+                return None;
+            }
+            told.opened = true;
+            Event::Opened
+        } else {
+            told.unlooked += 1;
+            if told.unlooked < LOOK_EVERY {
+                return None;
+            }
+            told.unlooked = 0;
+            let finding = gravest(connection)?;
+            if told.finding == Some(finding) || !passes(told.hits) {
+                return None;
+            }
+            told.finding = Some(finding);
+            Event::Trouble
+        };
+        Some((event, connection))
+    }
+
+    /// Connections that are over for good, in the order in which they were let go.
+    pub(super) fn take_over(&mut self, now: Duration) -> Vec<Over> {
+        self.tracker.pass_time(now);
+        let over: Vec<Connection> = self.tracker.take_closed().collect();
+        self.judge(over)
+    }
+
+    /// Nothing more will be heard.
+    pub(super) fn finish(&mut self, now: Duration) -> Vec<Over> {
+        self.tracker.advance(now);
+        self.tracker.finish();
+        let left: Vec<Connection> = self.tracker.take_all().collect();
+        self.judge(left)
+    }
+
+    fn judge(&mut self, over: Vec<Connection>) -> Vec<Over> {
+        let mut judged = Vec::with_capacity(over.len());
+        for connection in over {
+            let told = self.told.remove(&connection.number()).unwrap_or_default();
+            let number = connection.number().saturating_sub(1);
+            let filter = self.filter.as_ref().map(|filter| (filter, told.hits));
+            let mut over = Over::new(connection, filter);
+            over.renumber(number);
+            judged.push(over);
+        }
+        judged
+    }
+
+    /// What is known of all that was heard.
+    pub(super) fn into_capture(mut self, source: String, format: &str) -> Capture {
+        let _ = format;
+        self.capture.sources = vec![source];
+        self.capture.links = self.decapsulator.counters();
+        self.capture.counters = *self.tracker.counters();
+        self.capture
+    }
+}
+
+/// Whether there is a connection, rather than an attempt.
+fn is_open(connection: &Connection) -> bool {
+    connection.handshake().is_some()
+        || (!connection.are_roles_known()
+            && connection.totals().client.bytes + connection.totals().server.bytes > 0)
+}
+
+/// The gravest thing that went wrong so far.
+fn gravest(connection: &Connection) -> Option<&'static str> {
+    let verdict = connection.verdict();
+    let findings = verdict.findings.iter().chain([&verdict.ending]);
+    findings
+        .filter(|finding| finding.severity == Severity::Problem)
+        .map(|finding| finding.id)
+        .next()
+}

@@ -8,6 +8,7 @@ use transom_sim::Impairment;
 
 use crate::cmd::explain::args::ExplainArgs;
 use crate::cmd::ss::args::SsArgs;
+use crate::cmd::watch::args::WatchArgs;
 
 /// TCP in user space that you can see through.
 #[derive(Debug, Parser)]
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Say what happened on the connections of a capture: who closed, why it was reset, slow or stuck
     Explain(Box<ExplainArgs>),
+    /// Say what happens on the connections of an interface, while it happens
+    Watch(Box<WatchArgs>),
     /// Play a textbook case with two of our own stacks in virtual time, and draw it
     Demo(DemoArgs),
     /// List sockets and their states, as ss does

@@ -284,14 +284,19 @@ impl Tracker {
         })
     }
 
+    /// The connection of the frame that was given last, if it is followed.
+    #[must_use]
+    pub fn followed(&self, tracked: &Tracked) -> Option<&Connection> {
+        self.followed
+            .get(tracked.slot)
+            .filter(|connection| connection.number == tracked.connection)
+    }
+
     /// What a filter may ask of the frame that was given last, besides its bytes: where it belongs,
     /// and what it is for. `None` if it belongs to no connection that is followed.
     #[must_use]
     pub fn place(&self, tracked: &Tracked) -> Option<Place> {
-        let connection = self.followed.get(tracked.slot)?;
-        if connection.number != tracked.connection {
-            return None;
-        }
+        let connection = self.followed(tracked)?;
         let mut place = Place::new(tracked.connection.saturating_sub(1));
         if let Some(segment) = connection.steps.recent(tracked.frame) {
             place.meaning = Some(segment.meaning);

@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod run;
 pub(crate) mod ss;
+pub(crate) mod watch;
 
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
@@ -14,6 +15,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
         Command::Run(args) => run::run(*args),
         Command::Explain(args) => explain::explain(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Watch(args) => watch::watch(&args),
         Command::Ss(args) => ss::ss(&args),
     }
 }

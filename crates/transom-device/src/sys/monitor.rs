@@ -150,7 +150,11 @@ fn read_control(header: &libc::msghdr, meta: &mut Meta) {
         // SAFETY: not null, so it lies inside the control buffer, aligned as a header.
         let (level, kind, len) = unsafe {
             let header = &*control;
-            (header.cmsg_level, header.cmsg_type, header.cmsg_len as usize)
+            (
+                header.cmsg_level,
+                header.cmsg_type,
+                header.cmsg_len as usize,
+            )
         };
         // SAFETY: CMSG_LEN only computes; CMSG_DATA points behind the header.
         let (data, holds) = unsafe {
@@ -160,7 +164,8 @@ fn read_control(header: &libc::msghdr, meta: &mut Meta) {
         match (level, kind) {
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) if holds(size_of::<libc::timespec>()) => {
                 // SAFETY: the message is long enough to hold a timespec; it need not be aligned.
-                let time: libc::timespec = unsafe { data.cast::<libc::timespec>().read_unaligned() };
+                let time: libc::timespec =
+                    unsafe { data.cast::<libc::timespec>().read_unaligned() };
                 let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
                 let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
                 meta.time = Some(Duration::new(seconds, nanos));

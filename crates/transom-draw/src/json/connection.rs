@@ -115,6 +115,15 @@ pub(super) struct Remark {
     frames: Vec<u64>,
 }
 
+impl Connection<'_> {
+    /// With another number, where connections are counted differently.
+    #[must_use]
+    pub const fn numbered(mut self, number: u64) -> Self {
+        self.number = number;
+        self
+    }
+}
+
 /// One connection, to be put into a larger document.
 #[must_use]
 pub fn connection(connection: &transom_flow::Connection) -> Connection<'_> {

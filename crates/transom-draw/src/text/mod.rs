@@ -12,6 +12,12 @@ mod table;
 pub use diagram::diagram;
 pub use table::{list, table};
 
+/// Text from outside as a drawing shows it: what could harm a terminal is escaped.
+#[must_use]
+pub fn visible(text: &str, options: &Options) -> String {
+    cell::escaped(text, !options.unicode).into_owned()
+}
+
 /// How to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

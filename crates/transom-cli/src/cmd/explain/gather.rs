@@ -39,7 +39,7 @@ pub(crate) struct Over {
 }
 
 impl Over {
-    fn new(connection: Connection, filter: Option<(&Filter, Hits)>) -> Self {
+    pub(crate) fn new(connection: Connection, filter: Option<(&Filter, Hits)>) -> Self {
         let verdict = connection.verdict();
         Self {
             passes: filter.is_none_or(|(filter, hits)| filter.judged(hits, &connection, &verdict)),
@@ -47,6 +47,13 @@ impl Over {
             connection: Box::new(connection),
             verdict,
         }
+    }
+}
+
+impl Over {
+    /// Whether the filter lets it pass.
+    pub(crate) const fn passes(&self) -> bool {
+        self.passes
     }
 }
 

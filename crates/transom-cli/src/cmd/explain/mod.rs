@@ -6,9 +6,9 @@
 
 pub(crate) mod args;
 mod catalogue;
-mod gather;
+pub(crate) mod gather;
 pub(crate) mod model;
-mod output;
+pub(crate) mod output;
 mod progress;
 mod source;
 
@@ -47,7 +47,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Outcome, Failure> {
 }
 
 /// Reads the filter, and says what may be meant otherwise.
-fn filter(source: &str) -> Result<Filter, Failure> {
+pub(crate) fn filter(source: &str) -> Result<Filter, Failure> {
     let filter = Filter::parse(source).map_err(|error| {
         Failure::new(format!(
             "cannot understand the filter\n{}",

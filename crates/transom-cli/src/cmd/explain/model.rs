@@ -94,6 +94,15 @@ impl Gathering {
         self.counts.connections += 1;
     }
 
+    /// Takes a connection, and counts it only if it was not asked for.
+    pub(crate) fn take_judged(&mut self, over: Over) {
+        if over.passes() {
+            self.take(over);
+        } else {
+            self.pass_over();
+        }
+    }
+
     /// Takes a connection that was asked for.
     pub(crate) fn take(&mut self, over: Over) {
         self.counts.connections += 1;

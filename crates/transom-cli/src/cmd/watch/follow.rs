@@ -6,6 +6,7 @@ use std::time::Duration;
 use transom_device::{Heard, Start};
 use transom_flow::capture::{Decapsulator, LinkType, Record};
 use transom_flow::filter::{Filter, Hits, Subject};
+use transom_flow::parallel::Numbered;
 use transom_flow::{Connection, Limits, Severity, Tracked, Tracker};
 
 use crate::cmd::explain::gather::Over;
@@ -158,7 +159,7 @@ impl Follower {
 
     /// Nothing more will be heard.
     pub(super) fn finish(&mut self, now: Duration) -> Vec<Over> {
-        self.tracker.advance(now);
+        self.tracker.pass_time(now);
         self.tracker.finish();
         let left: Vec<Connection> = self.tracker.take_all().collect();
         self.judge(left)
@@ -168,18 +169,17 @@ impl Follower {
         let mut judged = Vec::with_capacity(over.len());
         for connection in over {
             let told = self.told.remove(&connection.number()).unwrap_or_default();
-            let number = connection.number().saturating_sub(1);
+            let number = connection.number();
             let filter = self.filter.as_ref().map(|filter| (filter, told.hits));
             let mut over = Over::new(connection, filter);
-            over.renumber(number);
+            over.set_number(number);
             judged.push(over);
         }
         judged
     }
 
     /// What is known of all that was heard.
-    pub(super) fn into_capture(mut self, source: String, format: &str) -> Capture {
-        let _ = format;
+    pub(super) fn into_capture(mut self, source: String) -> Capture {
         self.capture.sources = vec![source];
         self.capture.links = self.decapsulator.counters();
         self.capture.counters = *self.tracker.counters();

@@ -14,6 +14,7 @@ use transom_draw::{conn_log, mermaid};
 use transom_flow::Connection;
 
 use self::annotations::Annotations;
+pub(crate) use self::text::report;
 use super::args::{DrawChoice, ExplainArgs};
 use super::gather::{Over, Sink};
 use super::model::{Explained, Keep};
@@ -113,7 +114,7 @@ impl<'a> Outputs<'a> {
         let drawn = self.drawn(explained);
         match &mut self.printed {
             Printed::Text => {
-                let text = text::report(explained, &drawn, &self.options);
+                let text = report(explained, &drawn, &self.options);
                 terminal::print(&text)?;
             }
             Printed::Mermaid => {

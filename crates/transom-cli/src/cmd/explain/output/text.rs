@@ -9,7 +9,7 @@ use crate::cmd::explain::model::{Counts, Explained};
 use crate::terminal;
 
 /// The list, the diagrams, and what is said of the whole.
-pub(super) fn report(explained: &Explained, drawn: &[&Connection], options: &Options) -> String {
+pub(crate) fn report(explained: &Explained, drawn: &[&Connection], options: &Options) -> String {
     let mut out = String::from("\n");
     let counts = &explained.counts;
     if counts.chosen > 0 {

@@ -1,0 +1,238 @@
+//! `transom watch`: what happens on the connections of an interface, while it happens.
+//!
+//! The way through: a [`Monitor`] hears frames; [`follow`] makes events of them, which [`tell`] writes as they
+//! come; [`store`] keeps the frames; what is over goes to the model of `explain`, which makes the report at the
+//! end.
+
+pub(crate) mod args;
+mod follow;
+mod store;
+mod tell;
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use transom_device::Monitor;
+use transom_draw::text::Options;
+use transom_flow::filter::{Filter, Subject};
+use transom_flow::{Connection, Severity};
+
+use self::args::{DrawAtEnd, WatchArgs};
+use self::follow::{Event, Follower};
+use self::store::Store;
+use self::tell::Teller;
+use super::explain;
+use super::explain::model::{Gathering, Keep};
+use crate::failure::{Failure, Outcome};
+use crate::{sys, terminal};
+
+/// Lines of the list at the end.
+const LISTED: usize = 50;
+/// Connections drawn without being asked for.
+const DRAWN: usize = 3;
+/// Bytes of a frame that hold all headers, and the first of its data.
+const SNAPLEN: u32 = 512;
+/// Bytes of any frame.
+const WHOLE: u32 = 262_144;
+/// Between two looks at the clock while nothing is heard.
+const TICK: Duration = Duration::from_secs(1);
+/// Batches of frames taken between two looks at signals and the clock.
+const BATCHES: usize = 16;
+
+/// Carries out what was typed.
+pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome, Failure> {
+    let filter = args.filter.as_deref().map(explain::filter).transpose()?;
+    let until = args.until.as_deref().map(until).transpose()?;
+    let snaplen = match (args.snaplen, &args.write) {
+        (Some(snaplen), _) => snaplen,
+        (None, Some(_)) => WHOLE,
+        (None, None) => SNAPLEN,
+    };
+    let monitor = Monitor::open(&args.interface, snaplen as usize)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let store = args
+        .write
+        .as_deref()
+        .map(|path| {
+            let ring = args
+                .ring
+                .map(|mib| usize::try_from(mib << 20).unwrap_or(usize::MAX));
+            Store::create(path, &args.interface, snaplen, ring)
+        })
+        .transpose()?;
+    // From here on Ctrl-C ends the watch, not the process.
+    let (signals, _mask) = sys::block_and_watch(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP])
+        .map_err(|error| Failure::doing("watch for Ctrl-C", error))?;
+    let options = terminal::options(Some(&io::stdout()), args.color);
+    let options = if args.ascii {
+        options.ascii(true)
+    } else {
+        options
+    };
+    let mut watch = Watch {
+        monitor,
+        signals: signals.into(),
+        store,
+        follower: Follower::new(filter),
+        gathering: Gathering::new(Keep {
+            listed: LISTED,
+            whole: match args.diagram {
+                DrawAtEnd::None => 0,
+                DrawAtEnd::Auto => DRAWN,
+                DrawAtEnd::All => LISTED,
+            },
+        }),
+        teller: Teller::new(args.json, options),
+        until,
+    };
+    watch.teller.start(&args.interface)?;
+    let deadline = args.lasting.map(|lasting| Instant::now() + lasting);
+    watch.listen(deadline)?;
+    watch.finish(args, &options)
+}
+
+/// A filter that can be asked of a connection that is over.
+fn until(source: &str) -> Result<Filter, Failure> {
+    let filter = explain::filter(source)?;
+    if filter.needs_frames() {
+        return Err(Failure::new(
+            "--until asks about connections that are over: use terms of connections, such as severity, finding, \
+             closed_by, retrans; terms of frames belong to --filter",
+        ));
+    }
+    Ok(filter)
+}
+
+struct Watch {
+    monitor: Monitor,
+    signals: std::fs::File,
+    store: Option<Store>,
+    follower: Follower,
+    gathering: Gathering,
+    teller: Teller,
+    until: Option<Filter>,
+}
+
+impl Watch {
+    /// Hears frames until a signal, the deadline, or what was waited for.
+    fn listen(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) || self.teller.is_unheard() {
+                return Ok(());
+            }
+            if self.wait(left.unwrap_or(TICK).min(TICK))? {
+                return Ok(());
+            }
+            for _ in 0..BATCHES {
+                let mut is_done = false;
+                let Self {
+                    monitor,
+                    store,
+                    follower,
+                    teller,
+                    until,
+                    ..
+                } = self;
+                let mut failed = None;
+                let heard = monitor.hear(|heard| {
+                    if failed.is_some() {
+                        return;
+                    }
+                    let mut take = || -> Result<(), Failure> {
+                        if let Some(store) = store {
+                            store.frame(heard)?;
+                        }
+                        if let Some((event, connection)) = follower.frame(heard) {
+                            teller.event(event, connection, heard.time)?;
+                            is_done |= event == Event::Over && fits(until.as_ref(), connection);
+                        }
+                        Ok(())
+                    };
+                    failed = take().err();
+                });
+                if let Some(failure) = failed {
+                    return Err(failure);
+                }
+                let heard = heard.map_err(|error| Failure::doing("go on listening", error))?;
+                if is_done {
+                    return Ok(());
+                }
+                if heard == 0 {
+                    break;
+                }
+            }
+            for over in self.follower.take_over(now()) {
+                self.gathering.take_judged(over);
+            }
+        }
+    }
+
+    /// Waits for frames; tells whether a signal came instead.
+    fn wait(&mut self, at_most: Duration) -> Result<bool, Failure> {
+        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
+        let mut fds = [
+            PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(Failure::doing("wait for frames", io::Error::from(error))),
+        }
+        let mut info = [0; size_of::<libc::signalfd_siginfo>()];
+        Ok(self.signals.read(&mut info).is_ok_and(|read| read > 0))
+    }
+
+    /// The report at the end.
+    fn finish(mut self, args: &WatchArgs, options: &Options) -> Result<Outcome, Failure> {
+        let lost = self.monitor.take_drops().unwrap_or(0);
+        for over in self.follower.finish(now()) {
+            if !args.json || over.passes() {
+                self.teller.last(&over)?;
+            }
+            self.gathering.take_judged(over);
+        }
+        let capture = self.follower.into_capture(args.interface.clone());
+        let explained = self.gathering.finish(capture, Vec::new());
+        if !args.json {
+            let drawn: Vec<&Connection> = explained
+                .whole
+                .iter()
+                .map(|connection| &**connection)
+                .filter(|connection| {
+                    args.diagram == DrawAtEnd::All
+                        || connection.verdict().severity() == Severity::Problem
+                })
+                .collect();
+            terminal::print(&explain::output::report(&explained, &drawn, options))?;
+        }
+        if lost > 0 {
+            terminal::remark(&format!(
+                "{lost} frames came faster than they could be looked at and are missing above"
+            ));
+        }
+        if let Some(store) = self.store {
+            if store.left_out > 0 {
+                terminal::remark(&format!(
+                    "{} frames of interfaces that are neither Ethernet nor IP are not in the file",
+                    store.left_out
+                ));
+            }
+            store.finish()?;
+        }
+        Ok(Outcome::Exited(0))
+    }
+}
+
+fn fits(until: Option<&Filter>, connection: &Connection) -> bool {
+    // Every frame says the same of a filter that does not look at it.
+    until.is_some_and(|until| until.connection(until.frame(&Subject::default()), connection))
+}
+
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}

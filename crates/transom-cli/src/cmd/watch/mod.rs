@@ -195,12 +195,11 @@ impl Watch {
             self.gathering.take_judged(over);
         }
         let capture = self.follower.into_capture(args.interface.clone());
-        let explained = self.gathering.finish(capture, Vec::new());
+        let explained = self.gathering.finish(capture);
         if !args.json {
             let drawn: Vec<&Connection> = explained
                 .whole
                 .iter()
-                .map(|connection| &**connection)
                 .filter(|connection| {
                     args.diagram == DrawAtEnd::All
                         || connection.verdict().severity() == Severity::Problem

@@ -1,10 +1,6 @@
 //! `transom watch` on the loopback interface of a network namespace of its own, with real connections.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "this is how a test fails"
-)]
+#![expect(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

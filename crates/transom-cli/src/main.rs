@@ -13,6 +13,7 @@
 //! | 127 | the program was not found |
 
 mod args;
+mod browse;
 mod cmd;
 mod failure;
 mod kernel;

@@ -9,13 +9,15 @@ pub(crate) fn char_width(c: char) -> usize {
 }
 
 /// Columns that a text takes, each character counted for itself, as terminals do.
-pub(crate) fn width(text: &str) -> usize {
+#[must_use]
+pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
 /// Makes text from outside safe to print: control characters, direction overrides and invisible
 /// characters as escapes; with `ascii`, everything outside ASCII too.
-pub(crate) fn escaped(text: &str, ascii: bool) -> Cow<'_, str> {
+#[must_use]
+pub fn escaped(text: &str, ascii: bool) -> Cow<'_, str> {
     let is_plain =
         |c: char| (' '..='~').contains(&c) || (!ascii && !c.is_control() && !is_invisible(c));
     if text.chars().all(is_plain) {
@@ -44,7 +46,8 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Cuts to at most `columns`, with `more` at the end if something is cut.
-pub(crate) fn cut<'a>(text: &'a str, columns: usize, more: &str) -> Cow<'a, str> {
+#[must_use]
+pub fn cut<'a>(text: &'a str, columns: usize, more: &str) -> Cow<'a, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);
     }
@@ -111,7 +114,8 @@ pub(super) fn pad(cell: &mut String, columns: usize) {
 }
 
 /// Breaks text at spaces into lines of at most `columns`; a longer word is cut where it must be.
-pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+#[must_use]
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace() {

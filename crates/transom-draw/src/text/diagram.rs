@@ -4,7 +4,7 @@ use super::Options;
 use super::cell::{cut, escaped, left, right, width, wrapped};
 use super::label::{self, Label, Telling};
 use super::layout::{Layout, STATE};
-use super::paint::{Glyphs, Ink};
+use super::paint::{Glyphs, Ink, Piece};
 use super::plan::{Item, Path, Plan, doubtful};
 use super::span::{Arrow, Head, Span};
 use core::time::Duration;
@@ -24,6 +24,20 @@ use transom_flow::{
 /// that is known and tells something: openings, closes, resets, requests.
 #[must_use]
 pub fn diagram(connection: &Connection, options: &Options) -> String {
+    let mut out = String::new();
+    for line in diagram_lines(connection, options) {
+        for piece in &line {
+            piece.ink.write(&mut out, &piece.text, options);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The lines of a [`diagram`], for those who have colours of their own: what `options.color` says does
+/// not matter here. All of it is safe to print.
+#[must_use]
+pub fn diagram_lines(connection: &Connection, options: &Options) -> Vec<Vec<Piece>> {
     let mut drawing = Drawing::new(connection, options);
     drawing.title();
     drawing.head();
@@ -122,7 +136,7 @@ struct Drawing<'a> {
     glyphs: Glyphs,
     layout: Layout,
     survey: Survey,
-    out: String,
+    out: Vec<Vec<Piece>>,
     /// The states that were drawn last.
     shown: Ends<EndState>,
     /// States that an end enters when what is under way to it arrives.
@@ -143,7 +157,7 @@ impl<'a> Drawing<'a> {
             glyphs: Glyphs::of(options),
             layout: Layout::new(options, survey.last_frame),
             survey,
-            out: String::new(),
+            out: Vec::new(),
             shown: Ends::default(),
             awaited: Ends::default(),
             paths: Vec::new(),
@@ -218,15 +232,16 @@ impl<'a> Drawing<'a> {
             .iter()
             .rposition(|piece| !is_blank(piece))
             .map_or(0, |last| last + 1);
-        for (at, (text, ink)) in pieces.iter().take(kept).enumerate() {
+        let pieces = pieces.iter().take(kept).enumerate().map(|(at, piece)| {
+            let (text, ink) = *piece;
             let text = if at + 1 == kept {
                 text.trim_end()
             } else {
                 text
             };
-            ink.write(&mut self.out, text, self.options);
-        }
-        self.out.push('\n');
+            Piece::new(text, ink)
+        });
+        self.out.push(pieces.collect());
     }
 
     fn state(&self, state: EndState) -> (String, Ink) {

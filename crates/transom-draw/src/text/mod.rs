@@ -9,13 +9,15 @@ mod plan;
 mod span;
 mod table;
 
-pub use diagram::diagram;
+pub use cell::{cut, escaped, width, wrapped};
+pub use diagram::{diagram, diagram_lines};
+pub use paint::{Ink, Piece};
 pub use table::{list, table};
 
 /// Text from outside as a drawing shows it: what could harm a terminal is escaped.
 #[must_use]
 pub fn visible(text: &str, options: &Options) -> String {
-    cell::escaped(text, !options.unicode).into_owned()
+    escaped(text, !options.unicode).into_owned()
 }
 
 /// How to draw.

@@ -85,9 +85,13 @@ impl Glyphs {
 /// blue-yellow axis, so that people who cannot tell red from green can tell them apart; and nothing
 /// is told by colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+#[non_exhaustive]
+pub enum Ink {
+    /// Nothing special.
     Plain,
+    /// The name of what follows (bold).
     Title,
+    /// Less important than the rest.
     Faint,
     /// Opens or closes the connection.
     Control,
@@ -95,6 +99,27 @@ pub(super) enum Ink {
     Again,
     /// Lost, reset, or gone wrong.
     Bad,
+}
+
+/// Text in one ink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Piece {
+    /// What it says.
+    pub text: String,
+    /// What it is.
+    pub ink: Ink,
+}
+
+impl Piece {
+    /// A text in an ink.
+    #[must_use]
+    pub fn new(text: impl Into<String>, ink: Ink) -> Self {
+        Self {
+            text: text.into(),
+            ink,
+        }
+    }
 }
 
 impl Ink {

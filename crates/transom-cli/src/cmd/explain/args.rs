@@ -23,6 +23,10 @@ pub(crate) struct ExplainArgs {
     #[arg(short, long, value_name = "N")]
     pub(crate) stream: Vec<u64>,
 
+    /// Browse on the terminal: the list, diagrams and details, with the keys of less and vim
+    #[arg(long, group = "printed", conflicts_with_all = ["svg", "html", "annotate", "findings"])]
+    pub(crate) browse: bool,
+
     /// Which connections to draw
     #[arg(long, value_enum, default_value_t = DrawChoice::Auto, value_name = "WHICH")]
     pub(crate) diagram: DrawChoice,

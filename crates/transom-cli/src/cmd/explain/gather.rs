@@ -76,6 +76,21 @@ pub(crate) trait Sink {
     fn steps(&self) -> Option<usize>;
     /// A connection that was asked for is over.
     fn take(&mut self, over: &Over) -> Result<(), Failure>;
+    /// Told now and then how many frames were read, and how many bytes of how many.
+    fn progress(&mut self, _frames: u64, _read: (u64, Option<u64>)) -> Watched {
+        Watched::Not
+    }
+}
+
+/// Whether a sink follows how far the work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// It does not: the work tells it on stderr.
+    Not,
+    /// It does.
+    GoOn,
+    /// It does, and wants no more: the captures end here.
+    Stop,
 }
 
 /// Frames between two looks whether connections are over.
@@ -112,7 +127,11 @@ pub(crate) fn gather(
                 reading.follower.label(addr, &name);
             }
             reading.hand_over(sink)?;
-            progress.frame(frames, || sources.progress());
+            match sink.progress(frames, sources.progress()) {
+                Watched::Not => progress.frame(frames, || sources.progress()),
+                Watched::GoOn => {}
+                Watched::Stop => break,
+            }
         }
     }
     sources.finish()?;

@@ -9,8 +9,8 @@ mod catalogue;
 pub(crate) mod gather;
 pub(crate) mod model;
 pub(crate) mod output;
-mod progress;
-mod source;
+pub(crate) mod progress;
+pub(crate) mod source;
 
 use transom_flow::filter::Filter;
 
@@ -18,6 +18,7 @@ use self::args::ExplainArgs;
 use self::gather::Chosen;
 use self::output::Outputs;
 use self::source::Sources;
+use crate::browse;
 use crate::failure::{Failure, Outcome};
 use crate::terminal;
 
@@ -34,6 +35,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Outcome, Failure> {
         filter: args.filter.as_deref().map(filter).transpose()?,
         streams: args.stream.clone(),
     };
+    if args.browse {
+        return browse(args, chosen);
+    }
     let sources = Sources::open(&args.files)?;
     let mut outputs = Outputs::open(args)?;
     let explained = gather::gather(sources, &chosen, &mut outputs)?;
@@ -44,6 +48,19 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Outcome, Failure> {
         EXIT_BROKEN
     };
     Ok(Outcome::Exited(exit))
+}
+
+/// Shows it on the terminal instead of writing it.
+fn browse(args: &ExplainArgs, chosen: Chosen) -> Result<Outcome, Failure> {
+    let seen = browse::browse(args, chosen)?;
+    for broken in &seen.breaks {
+        terminal::remark(&format!("{}: {}", broken.source, broken.what));
+    }
+    Ok(match seen.signal {
+        Some(signal) => Outcome::Signaled(signal),
+        None if seen.breaks.is_empty() => Outcome::Exited(0),
+        None => Outcome::Exited(EXIT_BROKEN),
+    })
 }
 
 /// Reads the filter, and says what may be meant otherwise.

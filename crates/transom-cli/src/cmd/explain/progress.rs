@@ -49,7 +49,7 @@ impl Progress {
         self.has_written = true;
         let line = line(frames, read, total, now - self.start);
         // Erases what was there, so that a shorter line leaves no rest of a longer one.
-        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        let _ = write!(io::stderr(), "\r\x1b[Ktransom: {line}");
     }
 
     /// Takes the line away.
@@ -66,19 +66,26 @@ impl Drop for Progress {
     }
 }
 
-fn line(frames: u64, read: u64, total: Option<u64>, spent: Duration) -> String {
+/// How much is done, in words.
+pub(crate) fn share(frames: u64, read: u64, total: Option<u64>) -> String {
     let frames = count(frames, "frame");
     match total {
         Some(total) if total > 0 && read <= total => {
             let percent = u128::from(read) * 100 / u128::from(total);
-            let left = left(spent, read, total);
-            format!(
-                "transom: {percent} % of {}, {frames}, {} left",
-                bytes(total),
-                duration(left)
-            )
+            format!("{percent} % of {}, {frames}", bytes(total))
         }
-        _ => format!("transom: {}, {frames}", bytes(read)),
+        _ => format!("{}, {frames}", bytes(read)),
+    }
+}
+
+/// How far it is, and how long it takes.
+fn line(frames: u64, read: u64, total: Option<u64>, spent: Duration) -> String {
+    let share = share(frames, read, total);
+    match total {
+        Some(total) if total > 0 && read <= total => {
+            format!("{share}, {} left", duration(left(spent, read, total)))
+        }
+        _ => share,
     }
 }
 
@@ -97,11 +104,11 @@ mod tests {
     fn the_line_says_what_is_left() {
         assert_eq!(
             line(1_000, 1 << 20, Some(4 << 20), Duration::from_secs(2)),
-            "transom: 25 % of 4.0 MiB, 1,000 frames, 7.0 s left"
+            "25 % of 4.0 MiB, 1,000 frames, 7.0 s left"
         );
         assert_eq!(
             line(1_000, 1 << 20, None, Duration::from_secs(2)),
-            "transom: 1.0 MiB, 1,000 frames"
+            "1.0 MiB, 1,000 frames"
         );
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn json<'a>(explained: &'a Explained, source: &'a str) -> json::Captu
 }
 
 /// The last lines of a report: what was read, and what was left out.
-pub(super) fn sentences(explained: &Explained) -> Vec<String> {
+pub(crate) fn sentences(explained: &Explained) -> Vec<String> {
     let capture = &explained.capture;
     let mut sentences = vec![what_was_read(capture)];
     sentences.extend(left_out(capture));

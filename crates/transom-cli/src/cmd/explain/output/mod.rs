@@ -1,9 +1,9 @@
 //! What is written: one thing on standard output, and files beside it.
 
 mod annotations;
-mod capture;
+pub(crate) mod capture;
 mod files;
-mod text;
+pub(crate) mod text;
 mod whole;
 
 use std::io::{self, BufWriter, Stdout, Write};

@@ -45,7 +45,8 @@ pub(crate) fn report(explained: &Explained, drawn: &[&Connection], options: &Opt
     out
 }
 
-fn tally(counts: &Counts) -> String {
+/// How many connections there are, and of what kinds.
+pub(crate) fn tally(counts: &Counts) -> String {
     let connections = count(counts.connections, "TCP connection");
     if counts.connections == 0 {
         return "No TCP connection.".into();

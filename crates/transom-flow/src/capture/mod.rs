@@ -3,7 +3,7 @@
 //! A [`Reader`] takes the bytes of a capture (pcap in all its variants, pcapng, either of them
 //! gzipped) and gives [`Record`]s; a [`Decapsulator`] takes the link header, tags, tunnels and
 //! fragments off a record and gives a [`Frame`](crate::Frame) for the
-//! [`Tracker`](crate::Tracker). [`copy`] writes a capture again with comments added to packets.
+//! [`Tracker`](crate::Tracker). [`copy()`] writes a capture again with comments added to packets.
 //!
 //! ```
 //! use transom_flow::capture::{Decapsulator, Error, Reader};

@@ -1,7 +1,7 @@
 //! How the two ends talk with each other: turns, pauses, small writes that wait, data in flight.
 //!
 //! A few words are kept for each end and brought up to date with each segment; what only unusual
-//! connections show is kept apart, in [`Rare`], which the others do not have.
+//! connections show is kept apart, in [`Rare`](super::Rare), which the others do not have.
 
 use super::rare::{Episode, Restart, Stuck};
 use crate::connection::Connection;

@@ -136,7 +136,7 @@ pub(crate) struct SsArgs {
     #[command(flatten)]
     pub(crate) others: Others,
 
-    /// Which sockets: [state STATE…] [exclude STATE…] [EXPRESSION]
+    /// Which sockets, as for ss: state STATE…, exclude STATE…, and an expression such as 'sport = :22'
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! `transom ss`: the sockets of this machine's kernel, as `ss` lists them, and what their states mean.
 //!
 //! [`args`] is what was typed, [`plan`] what it means ([`filter`] reads the free-form tail). The
-//! kernel's answers become [`line`]s, which a [`table`] writes.
+//! kernel's answers become [`mod@line`]s, which a [`table`] writes.
 
 pub(crate) mod args;
 mod explain;

@@ -37,6 +37,8 @@ pub struct Counters {
     pub vxlan: u64,
     /// IP headers taken off in front of other IP headers.
     pub ip_in_ip: u64,
+    /// GTP-U, Teredo and AYIYA headers taken off.
+    pub udp_tunnels: u64,
     /// Fragments of IP packets.
     pub fragments: u64,
     /// Packets put together from fragments.
@@ -197,6 +199,7 @@ impl Layers {
                         Tunnel::Gre => self.counters.gre += 1,
                         Tunnel::Vxlan => self.counters.vxlan += 1,
                         Tunnel::Ip => self.counters.ip_in_ip += 1,
+                        Tunnel::Udp => self.counters.udp_tunnels += 1,
                     }
                     packet = inner;
                 }

@@ -36,6 +36,10 @@ mod ether {
     pub(super) const QINQ: u16 = 0x88a8;
     /// Outer tags from before 802.1ad.
     pub(super) const QINQ_OLD: [u16; 2] = [0x9100, 0x9200];
+    /// A provider's backbone: IEEE 802.1Q §9.7, of old 802.1ah.
+    pub(super) const BACKBONE: u16 = 0x88e7;
+    pub(super) const VN_TAG: u16 = 0x8926;
+    pub(super) const FABRIC_PATH: u16 = 0x8903;
     /// Below this the field is a length (IEEE 802.3).
     pub(super) const MIN: u16 = 0x0600;
     /// Cooked captures: 802.2 without a length field in front.
@@ -140,9 +144,16 @@ fn behind_tags(mut kind: u16, mut data: &[u8]) -> Stripped<'_> {
             // Version, type, code, session, length: RFC 2516 §4.
             ether::PPPOE_SESSION => return ppp(skip(data, 6)?),
             ether::PPP => return ppp(data),
-            ether::TEB => {
-                kind = u16_at(data, 12)?;
-                data = skip(data, 14)?;
+            // A tag, addresses, and the next type.
+            ether::TEB | ether::BACKBONE | ether::FABRIC_PATH | ether::VN_TAG => {
+                let before_type = match kind {
+                    ether::TEB => 12,
+                    ether::BACKBONE => 4 + 12,
+                    ether::FABRIC_PATH => 2 + 12,
+                    _ => 4,
+                };
+                kind = u16_at(data, before_type)?;
+                data = skip(data, before_type + 2)?;
                 continue;
             }
             ether::LINUX_LLC => return llc(data),

@@ -1,5 +1,6 @@
-//! Packets within packets: IP in IP (RFC 2003, RFC 4213, RFC 2473), GRE (RFC 2784, RFC 2890), VXLAN
-//! (RFC 7348), Geneve (RFC 8926).
+//! Packets within packets: IP in IP (RFC 2003, RFC 4213, RFC 2473), GRE (RFC 2784, RFC 2890, in UDP
+//! RFC 8086), VXLAN (RFC 7348), Geneve (RFC 8926), Teredo (RFC 4380), what mobile networks carry
+//! (GTP-U, 3GPP TS 29.281), AYIYA.
 //!
 //! As with links, what is found is always the end of what was given.
 
@@ -12,6 +13,8 @@ pub(super) enum Tunnel {
     Gre,
     Vxlan,
     Ip,
+    /// GTP-U, Teredo, AYIYA.
+    Udp,
 }
 
 /// What an IP packet holds.
@@ -50,7 +53,7 @@ pub(super) fn look(packet: &[u8]) -> Inner<'_> {
     let found = match ip.protocol() {
         Protocol::IPV4 | Protocol::IPV6 => inner_ip(payload).map(|inner| (Tunnel::Ip, inner)),
         Protocol(GRE) => gre(payload).map(|inner| (Tunnel::Gre, inner)),
-        Protocol::UDP => udp(payload).map(|inner| (Tunnel::Vxlan, inner)),
+        Protocol::UDP => udp(payload),
         _ => None,
     };
     found.map_or(Inner::None, |(tunnel, inner)| Inner::Packet(tunnel, inner))
@@ -101,26 +104,101 @@ fn gre(payload: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn udp(payload: &[u8]) -> Option<&[u8]> {
+fn udp(payload: &[u8]) -> Option<(Tunnel, &[u8])> {
     // The second is Linux's default of old.
     const VXLAN: [u16; 2] = [4789, 8472];
     const GENEVE: u16 = 6081;
-    let (&[_, _, d0, d1, _, _, _, _], rest) = payload.split_first_chunk()?;
-    match u16::from_be_bytes([d0, d1]) {
-        port if VXLAN.contains(&port) => match rest {
-            // The flag that says that the network identifier counts; the other bits are reserved.
-            [flags, _, _, _, _, _, _, _, frame @ ..] if flags & 0x08 != 0 => {
-                link::ethernet(frame).ok()
-            }
-            _ => None,
-        },
-        GENEVE => match rest {
-            [version, _, k0, k1, _, _, _, _, rest @ ..] if version >> 6 == 0 => {
-                let options = usize::from(version & 0x3f) * 4;
-                link::ether_type(u16::from_be_bytes([*k0, *k1]), rest.get(options..)?).ok()
-            }
-            _ => None,
-        },
+    const GRE_IN_UDP: u16 = 4754;
+    const GTP_U: u16 = 2152;
+    const TEREDO: u16 = 3544;
+    const AYIYA: u16 = 5072;
+    let (&[s0, s1, d0, d1, _, _, _, _], rest) = payload.split_first_chunk()?;
+    let port = u16::from_be_bytes([d0, d1]);
+    match port {
+        port if VXLAN.contains(&port) => return Some((Tunnel::Vxlan, vxlan(rest)?)),
+        GENEVE => return Some((Tunnel::Vxlan, geneve(rest)?)),
+        GRE_IN_UDP => return Some((Tunnel::Gre, gre(rest)?)),
+        _ => {}
+    }
+    // The well-known port may be either end's: the other end's is its own, or what a NAT made of it.
+    let ports = [port, u16::from_be_bytes([s0, s1])];
+    let inner = match () {
+        () if ports.contains(&GTP_U) => gtp_u(rest)?,
+        () if ports.contains(&TEREDO) => teredo(rest)?,
+        () if ports.contains(&AYIYA) => ayiya(rest)?,
+        () => return None,
+    };
+    Some((Tunnel::Udp, inner))
+}
+
+fn vxlan(rest: &[u8]) -> Option<&[u8]> {
+    match rest {
+        // The flag that says that the network identifier counts; the other bits are reserved.
+        [flags, _, _, _, _, _, _, _, frame @ ..] if flags & 0x08 != 0 => link::ethernet(frame).ok(),
         _ => None,
     }
+}
+
+fn geneve(rest: &[u8]) -> Option<&[u8]> {
+    match rest {
+        [version, _, k0, k1, _, _, _, _, rest @ ..] if version >> 6 == 0 => {
+            let options = usize::from(version & 0x3f) * 4;
+            link::ether_type(u16::from_be_bytes([*k0, *k1]), rest.get(options..)?).ok()
+        }
+        _ => None,
+    }
+}
+
+fn gtp_u(rest: &[u8]) -> Option<&[u8]> {
+    const VERSION_1: u8 = 0b001_1;
+    /// Any of these brings all three fields.
+    const EXTENSION_SEQUENCE_NUMBER: u8 = 0b111;
+    const PACKET: u8 = 0xff;
+    const EXTENSIONS_MAX: usize = 8;
+    let [flags, PACKET, _, _, _, _, _, _, mut rest @ ..] = rest else {
+        return None;
+    };
+    if flags >> 4 != VERSION_1 {
+        return None;
+    }
+    if flags & EXTENSION_SEQUENCE_NUMBER == 0 {
+        return inner_ip(rest);
+    }
+    let mut next = *rest.get(3)?;
+    rest = rest.get(4..)?;
+    for _ in 0..EXTENSIONS_MAX {
+        if next == 0 {
+            return inner_ip(rest);
+        }
+        // In units of four bytes, of which the last is the next type.
+        let len = usize::from(*rest.first()?) * 4;
+        next = *rest.get(len.checked_sub(1)?)?;
+        rest = rest.get(len..)?;
+    }
+    None
+}
+
+/// RFC 4380 §5.1.1: an authentication, an origin, both or none of them in front.
+fn teredo(mut rest: &[u8]) -> Option<&[u8]> {
+    if let [0, 1, id_len, auth_len, after @ ..] = rest {
+        // Behind the two, a nonce of eight bytes, and the confirmation.
+        rest = after.get(usize::from(*id_len) + usize::from(*auth_len) + 9..)?;
+    }
+    if let [0, 0, _, _, _, _, _, _, after @ ..] = rest {
+        rest = after;
+    }
+    (rest.first()? >> 4 == 6).then_some(rest)
+}
+
+fn ayiya(rest: &[u8]) -> Option<&[u8]> {
+    const FORWARD: u8 = 1;
+    let [identity, signature, operation, next, _, _, _, _, rest @ ..] = rest else {
+        return None;
+    };
+    let is_ip = [Protocol::IPV4, Protocol::IPV6].contains(&Protocol(*next));
+    if operation & 0x0f != FORWARD || !is_ip {
+        return None;
+    }
+    let len = (1_usize << (identity >> 4)) + usize::from(signature >> 4) * 4;
+    inner_ip(rest.get(len..)?)
 }

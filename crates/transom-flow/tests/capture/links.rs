@@ -27,8 +27,75 @@ fn wireless(flags: u8, kind: u8, more_header: &[u8], packet: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Name, link type, frame. Each holds the segment of `tcp4` or `tcp6`.
-fn table() -> Vec<(&'static str, u16, Vec<u8>)> {
+/// Name, link type, frame.
+type Row = (&'static str, u16, Vec<u8>);
+
+/// What is tunnelled in UDP beside VXLAN and Geneve.
+fn tunnels_in_udp() -> Vec<Row> {
+    let (v4, v6) = (tcp4(), tcp6());
+    let row = |name, port, prefix: &[u8], inner: &[u8]| {
+        let datagram = udp(port, &prefixed(prefix, inner));
+        (name, 101, ip(client(), server(), 17, &datagram))
+    };
+    let gtp = |flags: u8, more: &[u8], packet: &[u8]| {
+        let len = (more.len() + packet.len()) as u16;
+        let header = [&[flags, 0xff][..], &len.to_be_bytes(), &[0, 0, 0, 7]].concat();
+        prefixed(&header, more)
+    };
+    // The other way round: the well-known port is the sender's.
+    let mut answer = udp(40_000, &prefixed(&gtp(0x30, &[], &v4), &v4));
+    answer[..2].copy_from_slice(&2152_u16.to_be_bytes());
+    let authentication = [0, 1, 2, 3, 1, 2, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0];
+    let origin = [0, 0, 0x12, 0x34, 1, 2, 3, 4];
+    let both = [&authentication[..], &origin].concat();
+    let ayiya = [&[0x42, 0x52, 0x11, 41, 0, 0, 0, 0][..], &[3; 16 + 20]].concat();
+    vec![
+        row("gre-in-udp", 4754, &[0, 0, 8, 0], &v4),
+        row("gtp-u", 2152, &gtp(0x30, &[], &v4), &v4),
+        row("gtp-u-sequence", 2152, &gtp(0x32, &[0, 9, 0, 0], &v6), &v6),
+        row(
+            "gtp-u-extension",
+            2152,
+            &gtp(0x34, &[0, 0, 0, 0x85, 1, 0x10, 9, 0], &v4),
+            &v4,
+        ),
+        ("gtp-u-answer", 101, ip(client(), server(), 17, &answer)),
+        row("teredo", 3544, &[], &v6),
+        row("teredo-origin", 3544, &origin, &v6),
+        row("teredo-authentication", 3544, &both, &v6),
+        row("ayiya", 5072, &ayiya, &v6),
+    ]
+}
+
+/// Tags in front of another Ethernet type, some with addresses.
+fn tags() -> Vec<Row> {
+    let v4 = tcp4();
+    let eth4 = ethernet(0x0800, &v4);
+    vec![
+        (
+            "backbone",
+            1,
+            ethernet(0x88e7, &prefixed(&[0, 0, 0, 5], &eth4)),
+        ),
+        (
+            "vn-tag",
+            1,
+            ethernet(0x8926, &prefixed(&[0, 0, 0, 5, 8, 0], &v4)),
+        ),
+        (
+            "fabric-path",
+            1,
+            ethernet(0x8903, &prefixed(&[0, 0x60], &eth4)),
+        ),
+    ]
+}
+
+/// Each holds the segment of `tcp4` or `tcp6`.
+fn table() -> Vec<Row> {
+    [links(), tunnels_in_udp(), tags()].concat()
+}
+
+fn links() -> Vec<Row> {
     let (v4, v6) = (tcp4(), tcp6());
     let (long4, long6): (&[u8], &[u8]) = (&v4, &v6);
     let eth4 = ethernet(0x0800, long4);

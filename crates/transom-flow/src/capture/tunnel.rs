@@ -155,7 +155,7 @@ fn gtp_u(rest: &[u8]) -> Option<&[u8]> {
     const EXTENSION_SEQUENCE_NUMBER: u8 = 0b111;
     const PACKET: u8 = 0xff;
     const EXTENSIONS_MAX: usize = 8;
-    let [flags, PACKET, _, _, _, _, _, _, mut rest @ ..] = rest else {
+    let (&[flags, PACKET, _, _, _, _, _, _], mut rest) = rest.split_first_chunk()? else {
         return None;
     };
     if flags >> 4 != VERSION_1 {

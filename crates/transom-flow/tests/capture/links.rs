@@ -85,7 +85,8 @@ fn tags() -> Vec<Row> {
         (
             "fabric-path",
             1,
-            ethernet(0x8903, &prefixed(&[0, 0x60], &eth4)),
+            // Wireshark takes the last four bytes for a check sequence.
+            ethernet(0x8903, &[&[0, 0x60][..], &eth4, &[0; 4]].concat()),
         ),
     ]
 }

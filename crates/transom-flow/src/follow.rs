@@ -525,10 +525,11 @@ impl Connection {
             Meaning::DuplicateAck(_) => totals.duplicate_acks += 1,
             Meaning::WindowProbe => totals.window_probes += 1,
             Meaning::KeepAlive => totals.keep_alives += 1,
-            Meaning::Reset | Meaning::ResetAgain => totals.resets += 1,
             _ => {}
         }
         let is_reset = segment.flags.contains(Flags::RST);
+        // Whatever it comes to: one in answer to nothing, or one that is to be ignored, was sent, too.
+        totals.resets += u64::from(is_reset);
         if segment.window == 0 && !is_reset {
             totals.zero_windows += 1;
         }

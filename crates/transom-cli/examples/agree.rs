@@ -9,6 +9,12 @@
 //! up. The exit code is 1 if anything differs: `docs/EXPLAIN.md` says which differences are meant.
 //! `TRANSOM` names another program than the one that was built beside this one.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "that is what it is for"
+)]
+
 #[path = "../tests/agree/compare.rs"]
 mod compare;
 

@@ -150,7 +150,8 @@ fn geneve(rest: &[u8]) -> Option<&[u8]> {
 }
 
 fn gtp_u(rest: &[u8]) -> Option<&[u8]> {
-    const VERSION_1: u8 = 0b001_1;
+    /// With the bit that tells it from the charging protocol.
+    const VERSION_1: u8 = 0b0011;
     /// Any of these brings all three fields.
     const EXTENSION_SEQUENCE_NUMBER: u8 = 0b111;
     const PACKET: u8 = 0xff;

@@ -429,10 +429,14 @@ fn an_error_of_the_system_is_told_and_reading_goes_on() {
 
 #[test]
 fn what_is_no_capture_is_named() {
-    let cases: [(&[u8], &str); 6] = [
+    let cases: [(&[u8], &str); 7] = [
         (b"", "the file is empty"),
         (b"abc", "3 bytes are too few"),
-        (b"hello, world", "the first bytes are not those of one"),
+        (b"hello, world", "it looks like text"),
+        (
+            b"\x01\x02\x03\x04\x05",
+            "the first bytes are not those of one",
+        ),
         (b"\x28\xb5\x2f\xfd....", "compressed with zstd"),
         (b"#!/bin/sh", "a script"),
         (

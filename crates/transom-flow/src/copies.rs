@@ -114,6 +114,17 @@ impl Identity {
 }
 
 impl Lane {
+    /// Whether a segment is seen at once to be no copy of another, as nearly all are: it goes beyond
+    /// what passed, or is bare and not like the newest few.
+    fn is_surely_original(&self, segment: &Dissected<'_>) -> bool {
+        let range = meaning::range(segment);
+        if range.is_empty() {
+            !self.identity.says(segment.ip_id) || self.identity.find(segment).is_none()
+        } else {
+            !range.end.le(self.passed.highest())
+        }
+    }
+
     /// The packet that this segment is a copy of. `rtt` is the round trip of the path, within which a
     /// sender cannot know of a loss, if that is known; `quick` is the time within which a copy without
     /// identification comes.
@@ -157,6 +168,10 @@ impl Connection {
     /// Takes a segment that is a copy of one before; tells whether it was one.
     pub(crate) fn take_copy(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) -> bool {
         let (own, peer) = (&self.lanes[from], &self.lanes[from.other()]);
+        if own.is_surely_original(segment) {
+            self.lanes[from].identity.remember(segment, seen.frame);
+            return false;
+        }
         // Where the other end reports a loss, data that comes again was sent again.
         let is_loss_reported = peer.duplicate_acks > 0 || peer.sacked_above;
         let meters = &self.survey.meters;

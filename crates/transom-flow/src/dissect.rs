@@ -119,7 +119,7 @@ pub(crate) fn dissect<'a>(frame: &Frame<'a>) -> Result<Content<'a>, Ignored> {
         return Err(Ignored::Fragment);
     }
     match ip.protocol() {
-        Protocol::TCP => tcp(&ip, missing(frame)).map(Content::Tcp),
+        Protocol::TCP => tcp(&ip, missing(frame)),
         Protocol::ICMP => icmpv4(&ip).map(Content::Icmp),
         Protocol::ICMPV6 => icmpv6(&ip).map(Content::Icmp),
         _ => Err(Ignored::NotTcp),
@@ -147,7 +147,8 @@ fn claimed_payload_len(ip: &Packet<'_>, missing: usize) -> usize {
     }
 }
 
-fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Dissected<'a>, Ignored> {
+#[inline]
+fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Content<'a>, Ignored> {
     let segment = ip.payload();
     let ip_payload_len = claimed_payload_len(ip, missing);
     // What the capture cut off is no fault of the segment.
@@ -165,7 +166,7 @@ fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Dissected<'a>, Ignored> {
         .checked_sub(header_len)
         .ok_or(Malformed::new(Layer::Tcp, Reason::HeaderLength, 12))?;
     let ip_len = ip_payload_len.saturating_add(ip.header_len());
-    Ok(Dissected {
+    Ok(Content::Tcp(Dissected {
         src: SocketAddr::new(ip.src(), view.src_port()),
         dst: SocketAddr::new(ip.dst(), view.dst_port()),
         seq: view.seq(),
@@ -181,7 +182,7 @@ fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Dissected<'a>, Ignored> {
             Packet::V4(view) => view.id(),
             Packet::V6(..) => 0,
         },
-    })
+    }))
 }
 
 /// The sockets of a TCP segment in a whole IPv4 packet; what is less common is left to [`dissect`].

@@ -187,8 +187,8 @@ impl Connection {
             owed: self.owed[from],
             has_reset: self.milestones.resets[from].is_some(),
             has_sent_syn_ack: self.milestones.syn_acks[from] > 0,
-            sender_rtt: self.survey.meters[from].half_rtt(),
-            receiver_rtt: self.survey.meters[peer].half_rtt(),
+            sender: &self.survey.meters[from],
+            receiver: &self.survey.meters[peer],
         }
         .meaning()
     }

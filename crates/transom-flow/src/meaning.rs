@@ -3,6 +3,7 @@
 use crate::dissect::Dissected;
 use crate::facts::Facts;
 use crate::lane::{Episode, Lane};
+use crate::measure::Meter;
 use crate::ranges::Novelty;
 use crate::step::{Cause, Meaning};
 use core::time::Duration;
@@ -53,8 +54,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) has_reset: bool,
     pub(crate) has_sent_syn_ack: bool,
     /// The path from the capture point to the sender and back, and to the receiver and back.
-    pub(crate) sender_rtt: HalfRtt,
-    pub(crate) receiver_rtt: HalfRtt,
+    pub(crate) sender: &'a Meter,
+    pub(crate) receiver: &'a Meter,
 }
 
 impl Situation<'_> {
@@ -160,12 +161,17 @@ impl Situation<'_> {
 
     /// The shortest round trip of the whole path, if both halves are known.
     fn shortest_rtt(&self) -> Option<Duration> {
-        Some(self.sender_rtt.min?.saturating_add(self.receiver_rtt.min?))
+        Some(
+            self.sender
+                .half_rtt()
+                .min?
+                .saturating_add(self.receiver.half_rtt().min?),
+        )
     }
 
     /// Whether the segment may be the sender's answer to the receiver's last segment.
     fn is_prompt(&self) -> bool {
-        let half = self.sender_rtt.mean.unwrap_or_default();
+        let half = self.sender.half_rtt().mean.unwrap_or_default();
         let allowed = half.saturating_add(half / 2).saturating_add(PROMPT);
         let heard = self.peer.last_sent;
         heard.is_some_and(|heard| self.time.saturating_sub(heard) <= allowed)
@@ -181,8 +187,8 @@ impl Situation<'_> {
             return !self.is_prompt();
         }
         let mean = |rtt: HalfRtt| rtt.mean.unwrap_or_default();
-        let rtt = mean(self.sender_rtt).saturating_add(mean(self.receiver_rtt));
-        let allowed = mean(self.sender_rtt)
+        let rtt = mean(self.sender.half_rtt()).saturating_add(mean(self.receiver.half_rtt()));
+        let allowed = mean(self.sender.half_rtt())
             .saturating_add(rtt / 2)
             .saturating_add(PROMPT);
         self.time.saturating_sub(heard) > allowed

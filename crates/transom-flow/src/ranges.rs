@@ -97,6 +97,12 @@ impl Ranges {
         if range.end.le(range.start) {
             return 0;
         }
+        if range.start == self.contiguous && self.islands.is_empty() {
+            // Nearly all data comes in order.
+            self.contiguous = range.end;
+            self.highest = self.highest.max(range.end);
+            return fresh;
+        }
         if range.start.lt(self.contiguous) {
             fresh = fresh.saturating_sub(self.contiguous.min(range.end).since(range.start));
         }

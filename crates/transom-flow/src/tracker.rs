@@ -264,18 +264,22 @@ impl Tracker {
         self.newest = self.newest.max(frame.time);
         let number = frame.number.unwrap_or(self.counters.frames);
         self.let_go(frame.time);
-        let content = dissect(frame).inspect_err(|ignored| self.counters.ignore(*ignored))?;
-        let (connection, slot) = match content {
-            Content::Tcp(segment) => {
+        // By reference: a segment is large to be moved.
+        let (connection, slot) = match &dissect(frame) {
+            Ok(Content::Tcp(segment)) => {
                 let seen = Seen {
                     time: frame.time,
                     frame: number,
                     gso_size: frame.gso_size,
                     fate: frame.fate,
                 };
-                self.segment(seen, &segment)
+                self.segment(seen, segment)
             }
-            Content::Icmp(quoted) => self.icmp(frame.time, number, &quoted),
+            Ok(Content::Icmp(quoted)) => self.icmp(frame.time, number, quoted),
+            Err(ignored) => {
+                self.counters.ignore(*ignored);
+                return Err(*ignored);
+            }
         };
         Ok(Tracked {
             frame: number,

@@ -30,6 +30,8 @@ struct Gauge {
     min: u64,
     max: u64,
     sum: u64,
+    /// Kept, as it is asked for much more often than a sample comes.
+    mean: u64,
     first: u64,
 }
 
@@ -40,6 +42,7 @@ impl Default for Gauge {
             min: NEVER,
             max: 0,
             sum: 0,
+            mean: 0,
             first: NEVER,
         }
     }
@@ -54,10 +57,11 @@ impl Gauge {
         self.min = self.min.min(sample);
         self.max = self.max.max(sample);
         self.sum = self.sum.saturating_add(sample);
+        self.mean = self.sum / u64::from(self.samples);
     }
 
     fn mean(&self) -> Option<u64> {
-        self.sum.checked_div(u64::from(self.samples))
+        (self.samples > 0).then_some(self.mean)
     }
 
     fn rtt(&self) -> Rtt {

@@ -212,7 +212,9 @@ impl Connection {
                 .held
                 .note_end(nanos(seen.time), highest, full, half_rtt);
         }
-        self.update_room(from);
+        let room = self.room(from);
+        let ack = self.lanes[from.other()].last_ack;
+        self.survey.meters[from].held.set_room(ack, room, full);
         if let Some(series) = &mut self.survey.series {
             let (time, frame) = (seen.time, seen.frame);
             series.in_flight(
@@ -277,7 +279,10 @@ impl Connection {
                     .note_edge(now, edge, half_rtt);
             }
         }
-        self.update_room(sender);
+        let full = self.full_segment(sender);
+        self.survey.meters[sender]
+            .held
+            .set_room(last_ack, room, full);
     }
 
     /// Bytes that the other end's window allows beyond what an end has sent; `None` if that cannot be
@@ -290,13 +295,6 @@ impl Connection {
         }
         let used = self.lanes[from].passed.highest().offset_from(ack);
         Some(window.saturating_sub(u32::try_from(used).unwrap_or(0)))
-    }
-
-    fn update_room(&mut self, from: End) {
-        let full = self.full_segment(from);
-        let room = self.room(from);
-        let ack = self.lanes[from.other()].last_ack;
-        self.survey.meters[from].held.set_room(ack, room, full);
     }
 
     /// Keeps points for graphs.

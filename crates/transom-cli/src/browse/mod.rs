@@ -64,7 +64,7 @@ pub(crate) fn browse(args: &ExplainArgs, chosen: Chosen) -> Result<Seen, Failure
     let mut name = args
         .files
         .first()
-        .map_or_else(String::new, |path| source::named(path));
+        .map_or_else(String::new, |path| named(path));
     if args.files.len() > 1 {
         name.push_str(&format!(" and {} more", args.files.len() - 1));
     }
@@ -90,6 +90,14 @@ pub(crate) fn browse(args: &ExplainArgs, chosen: Chosen) -> Result<Seen, Failure
     };
     browser.read(Wanted::Many(chosen));
     browser.run(&from)
+}
+
+/// A capture's name without its folder, which would take the room of everything else.
+fn named(path: &std::path::Path) -> String {
+    match path.file_name() {
+        Some(name) if !source::is_stdin(path) => name.to_string_lossy().into_owned(),
+        _ => source::named(path),
+    }
 }
 
 fn is_file(path: &std::path::Path) -> bool {

@@ -7,6 +7,7 @@
 )]
 
 mod bad;
+mod browse;
 mod capture;
 mod docs;
 mod files;

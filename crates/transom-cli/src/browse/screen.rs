@@ -45,13 +45,15 @@ impl Screen {
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         down();
         sys::stop_by(libc::SIGTSTP);
-        self.resume()
+        up()?;
+        self.forget()
     }
 
     /// Takes the terminal again: whoever had it meanwhile may have changed its modes.
     pub(super) fn resume(&mut self) -> io::Result<()> {
-        // Raw mode that is believed to be on would not be set again.
-        let _ = disable_raw_mode();
+        // Raw mode that is believed to be on would not be set again, and a screen of our own that is
+        // entered twice would forget where the cursor was.
+        down();
         up()?;
         self.forget()
     }

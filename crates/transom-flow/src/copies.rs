@@ -42,6 +42,8 @@ struct Mark {
     key: u64,
     frame: u64,
     hop_limit: u8,
+    /// A reset that some attackers and scanners send has all else of the SYN before it.
+    flags: Flags,
 }
 
 /// The identifications of one direction.
@@ -86,7 +88,8 @@ impl Identity {
 
     fn find(&self, segment: &Dissected<'_>) -> Option<Original> {
         let key = Self::key(segment);
-        let mark = self.marks.iter().find(|mark| mark.key == key)?;
+        let is_same = |mark: &&Mark| mark.key == key && mark.flags == segment.flags;
+        let mark = self.marks.iter().find(is_same)?;
         Some(Original {
             frame: mark.frame,
             hop_limit: mark.hop_limit,
@@ -107,6 +110,7 @@ impl Identity {
                 key: Self::key(segment),
                 frame,
                 hop_limit: segment.hop_limit,
+                flags: segment.flags,
             };
         }
         self.next = (self.next + 1) % MARKS as u8;

@@ -239,6 +239,19 @@ fn a_capture_before_and_behind_a_router_has_copies_with_other_hop_limits() {
 }
 
 #[test]
+fn a_reset_with_the_identification_and_number_of_the_syn_is_no_copy_of_it() {
+    // As scanners send them; the window is the SYN's, too.
+    let scene = play(
+        "
+        0      > S id=1 win=8192
+        0.3    > R seq=0 id=1 win=8192
+        ",
+    );
+    let totals = scene.connection().totals().client;
+    assert_eq!((totals.resets, totals.duplicate_frames), (1, 0));
+}
+
+#[test]
 fn without_identification_only_a_copy_too_quick_for_any_sender_counts_as_one() {
     let script = |at: f64| {
         format!("0 > S\n 10 < SA\n 10.1 > A\n 20 > PA len=100\n {at} > PA len=100 seq=1\n")

@@ -354,6 +354,7 @@ impl Connection {
     }
 
     /// Adds a step with the states as they are now.
+    #[inline]
     pub(crate) fn push_step(&mut self, time: Duration, what: What) {
         let index = self.steps.next_index();
         let step = Step {

@@ -98,6 +98,7 @@ impl Connection {
     }
 
     /// A segment as its step holds it.
+    #[inline]
     pub(crate) fn described(
         &self,
         from: End,

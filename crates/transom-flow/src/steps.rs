@@ -49,6 +49,7 @@ impl Steps {
     }
 
     /// Adds a step; its index is set here.
+    #[inline]
     pub(crate) fn push(&mut self, mut step: Step, first_max: usize, last_max: usize) {
         step.index = self.next;
         self.next += 1;
@@ -68,6 +69,7 @@ impl Steps {
     }
 
     /// Makes room for more of the first steps: for an attempt that fails, for a short conversation, for all.
+    #[cold]
     fn grow(&mut self, first_max: usize) {
         let room = match self.first.len() {
             0 => FAILED_ATTEMPT,

@@ -116,6 +116,8 @@ pub(crate) struct Table {
     /// Slots with the numbers of their connections, in the order of numbers; those that were removed
     /// since stay in it for a while.
     order: VecDeque<(u64, u32)>,
+    /// What was found last, as frames of one connection often follow each other.
+    last: Option<(Pair, u32)>,
 }
 
 impl Table {
@@ -126,6 +128,7 @@ impl Table {
             slots: Vec::new(),
             free: Vec::new(),
             order: VecDeque::new(),
+            last: None,
         }
     }
 
@@ -139,6 +142,18 @@ impl Table {
             .places
             .find(pair.hash(self.key), |place| place.pair.is(pair));
         place.map(|place| place.slot)
+    }
+
+    /// The same, for one frame after the other.
+    pub(crate) fn find_next(&mut self, pair: &Pair) -> Option<u32> {
+        if let Some((last, slot)) = &self.last
+            && last.is(pair)
+        {
+            return Some(*slot);
+        }
+        let slot = self.find(pair)?;
+        self.last = Some((*pair, slot));
+        Some(slot)
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Connection> {
@@ -181,6 +196,7 @@ impl Table {
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Connection>> {
         let connection = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
+        self.last = None;
         let ends = &connection.endpoints;
         let pair = Pair::new(ends.client.addr, ends.server.addr);
         if let Ok(place) = self
@@ -217,6 +233,7 @@ impl Table {
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Box<Connection>> {
         self.places.clear();
+        self.last = None;
         self.free.clear();
         self.order.clear();
         core::mem::take(&mut self.slots).into_iter().flatten()

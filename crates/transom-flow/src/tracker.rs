@@ -216,6 +216,8 @@ pub struct Tracker {
     early: VecDeque<Truth>,
     /// The time of the newest frame.
     newest: Duration,
+    /// Before this no connection has to be let go for its age.
+    let_go_at: Duration,
 }
 
 /// A connection that closed, and is followed for segments that come late.
@@ -246,6 +248,7 @@ impl Tracker {
             name_order: VecDeque::new(),
             early: VecDeque::new(),
             newest: Duration::ZERO,
+            let_go_at: Duration::ZERO,
         }
     }
 
@@ -528,7 +531,7 @@ impl Tracker {
     /// The slot of the connection between two sockets, unless it closed longer ago than it is followed:
     /// that one is let go.
     fn find(&mut self, pair: &Pair, now: Duration) -> Option<u32> {
-        let slot = self.followed.find(pair)?;
+        let slot = self.followed.find_next(pair)?;
         let closed_at = self.followed.get(slot)?.closed_at;
         if closed_at.is_some_and(|at| now.saturating_sub(at) > self.limits.linger) {
             self.close(slot);
@@ -550,6 +553,7 @@ impl Tracker {
             return;
         }
         let number = connection.number;
+        self.let_go_at = self.let_go_at.min(since.saturating_add(self.limits.linger));
         self.lingering.push_back(Lingering {
             since,
             slot,
@@ -564,12 +568,20 @@ impl Tracker {
 
     /// Stops following connections that closed long enough ago.
     fn let_go(&mut self, now: Duration) {
+        // Asked with each frame.
+        if now < self.let_go_at {
+            return;
+        }
         while let Some(oldest) = self.lingering.front().copied()
             && now.saturating_sub(oldest.since) > self.limits.linger
         {
             self.lingering.pop_front();
             self.let_one_go(oldest);
         }
+        let next = self.lingering.front();
+        self.let_go_at = next.map_or(Duration::MAX, |oldest| {
+            oldest.since.saturating_add(self.limits.linger)
+        });
     }
 
     /// Stops following a connection, unless it is open again.

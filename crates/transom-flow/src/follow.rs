@@ -36,13 +36,15 @@ pub(crate) struct Seen {
 impl Connection {
     /// Whether a SYN starts another connection between the same sockets.
     pub(crate) fn is_reopened_by(&self, segment: &Dissected<'_>) -> bool {
+        let syn_only = segment.flags.contains(Flags::SYN) && segment.ack.is_none();
+        if !syn_only {
+            return false;
+        }
         let from = self.end_of(segment.src);
         let is_new_number = self.lanes[from]
             .base
             .is_some_and(|base| base != segment.seq);
-        let syn_only = segment.flags.contains(Flags::SYN) && segment.ack.is_none();
-        syn_only
-            && is_new_number
+        is_new_number
             && self.states()[from].is_any(&[
                 State::Closed,
                 State::TimeWait,

@@ -39,13 +39,29 @@ pub(crate) fn hint(data: &[u8], is_first: bool) -> Option<Box<str>> {
     tls(data).or_else(|| banner(data))
 }
 
+/// Where the first line ends; looked for in eight bytes at a time, as this is done for much of all data.
+pub(crate) fn line_end(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const CR: u64 = u64::from_le_bytes([b'\r'; 8]);
+    const LF: u64 = u64::from_le_bytes([b'\n'; 8]);
+    // The highest bit of each byte that is zero; of those above the lowest such byte, perhaps of others.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (word, at) in words.iter().zip((0..).step_by(8)) {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ CR) | zeros(word ^ LF);
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    let at = rest.iter().position(|b| matches!(b, b'\r' | b'\n'))?;
+    Some(bytes.len() - rest.len() + at)
+}
+
 /// The first line, as far as it goes.
 fn first_line(data: &[u8]) -> Option<Box<str>> {
     let head = data.get(..LINE_MAX).unwrap_or(data);
-    let end = head
-        .iter()
-        .position(|b| matches!(b, b'\r' | b'\n'))
-        .unwrap_or(head.len());
+    let end = line_end(head).unwrap_or(head.len());
     let line = head.get(..end)?;
     if line.is_empty() {
         return None;
@@ -59,7 +75,7 @@ fn first_line(data: &[u8]) -> Option<Box<str>> {
 /// A line of text that ends within the first bytes, such as `SSH-2.0-OpenSSH_9.2` or `220 mail ESMTP`.
 fn banner(data: &[u8]) -> Option<Box<str>> {
     let head = data.get(..LINE_MAX).unwrap_or(data);
-    let end = head.iter().position(|b| matches!(b, b'\r' | b'\n'));
+    let end = line_end(head);
     if end.is_none() && data.len() > LINE_MAX {
         // Text that goes on and on is a file, not a greeting.
         return None;
@@ -145,6 +161,27 @@ mod tests {
         assert_eq!(hint(b"\x00\x01binary", true), None);
         assert_eq!(hint(b"", true), None);
         assert_eq!(hint(&[b'x'; 200], true), None);
+    }
+
+    #[test]
+    fn a_line_ends_at_its_first_cr_or_lf_wherever_that_is() {
+        let plain = |bytes: &[u8]| bytes.iter().position(|b| matches!(b, b'\r' | b'\n'));
+        for filler in [b'a', 0, 0x0b, 0x0c, 0x0e, 0x8d, 0x8a, 0xff] {
+            for len in 0..40 {
+                let line = vec![filler; len];
+                assert_eq!(line_end(&line), None);
+                for at in 0..len {
+                    for behind in [b'\n', b'\r', 0x0b, 0x0c] {
+                        let mut line = line.clone();
+                        *line.get_mut(at).unwrap() = b'\r';
+                        line.extend([behind; 9]);
+                        assert_eq!(line_end(&line), plain(&line));
+                        *line.get_mut(at).unwrap() = b'\n';
+                        assert_eq!(line_end(&line), Some(at));
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::first::Outcome;
 use super::{Spoken, tls};
+use crate::hint::line_end;
 use crate::model::End;
 
 /// Characters of a line that are kept.
@@ -77,7 +78,7 @@ pub(super) fn read(
 /// Whether the first line, as far as it goes, is printable.
 fn is_text(bytes: &[u8]) -> bool {
     let head = bytes.get(..LINE_MAX).unwrap_or(bytes);
-    let end = head.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    let end = line_end(head);
     let line = head.get(..end.unwrap_or(head.len())).unwrap_or(&[]);
     let is_printable = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t');
     !line.is_empty() && line.iter().all(is_printable)
@@ -85,8 +86,7 @@ fn is_text(bytes: &[u8]) -> bool {
 
 /// The first line, once it is there; what there is of it, if no more will come.
 fn line(bytes: &[u8], is_last: bool) -> Option<Box<str>> {
-    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-    let end = match end {
+    let end = match line_end(bytes) {
         Some(end) => end,
         None if is_last => bytes.len(),
         None => return None,

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
+use std::hint::black_box;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use transom_flow::capture::{Decapsulator, Reader};
 use transom_flow::parallel::{Crew, Numbered};
-use transom_flow::{Connection, Limits, Severity, Tracker};
+use transom_flow::{Connection, Limits, Severity, Tracker, Weight};
 
 /// What an analysis found and took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,39 +18,35 @@ pub(crate) struct Analysis {
     bytes: u64,
     connections: u64,
     problems: u64,
-    words: u64,
     time: Duration,
 }
 
 /// What is kept of a connection.
 struct Brief {
-    number: u64,
-    is_problem: bool,
-    words: u64,
+    weight: Weight,
+    connection: Box<Connection>,
 }
 
 impl Numbered for Brief {
     fn set_number(&mut self, number: u64) {
-        self.number = number;
+        self.weight.set_number(number);
+        self.connection.set_number(number);
     }
 }
 
-impl From<Connection> for Brief {
-    fn from(connection: Connection) -> Self {
-        let verdict = connection.verdict();
+impl From<Box<Connection>> for Brief {
+    fn from(connection: Box<Connection>) -> Self {
         Self {
-            number: connection.number(),
-            is_problem: verdict.severity() == Severity::Problem,
-            words: verdict.text().len() as u64,
+            weight: Weight::of(&connection),
+            connection,
         }
     }
 }
 
 impl Analysis {
     fn take(&mut self, over: &Brief) {
-        self.connections = self.connections.max(over.number);
-        self.problems += u64::from(over.is_problem);
-        self.words += over.words;
+        self.connections = self.connections.max(over.connection.number());
+        self.problems += u64::from(over.weight.severity() == Severity::Problem);
     }
 }
 
@@ -58,14 +55,13 @@ impl fmt::Display for Analysis {
         let seconds = self.time.as_secs_f64();
         write!(
             f,
-            "{:.2} s, {:.2} M packets/s, {:.2} GiB/s; {} packets, {} connections, {} problems, {} characters",
+            "{:.2} s, {:.2} M packets/s, {:.2} GiB/s; {} packets, {} connections, {} problems",
             seconds,
             self.packets as f64 / seconds / 1e6,
             self.bytes as f64 / seconds / f64::from(1 << 30),
             self.packets,
             self.connections,
             self.problems,
-            self.words,
         )
     }
 }
@@ -85,6 +81,8 @@ pub(crate) enum Depth {
 pub(crate) fn analyse(path: &Path, cores: usize, depth: Depth) -> io::Result<Analysis> {
     let start = Instant::now();
     let mut analysis = Analysis::default();
+    let mut unwrapped = 0;
+    let mut over: Vec<Brief> = Vec::new();
     let mut reader = Reader::new(File::open(path)?).map_err(io::Error::other)?;
     let mut decapsulator = Decapsulator::new();
     let mut tracker = (cores == 0).then(Tracker::default);
@@ -98,7 +96,7 @@ pub(crate) fn analyse(path: &Path, cores: usize, depth: Depth) -> io::Result<Ana
             continue;
         };
         if depth == Depth::Unwrap {
-            analysis.words += frame.data.len() as u64;
+            unwrapped += frame.data.len();
             continue;
         }
         // What is no TCP is counted.
@@ -106,21 +104,24 @@ pub(crate) fn analyse(path: &Path, cores: usize, depth: Depth) -> io::Result<Ana
             let _ = tracker.frame(&frame);
             if tracker.has_closed() {
                 for over in tracker.take_closed() {
-                    analysis.take(&over.into());
+                    analysis.take(&Box::new(over).into());
                 }
             }
         } else if let Some(crew) = &mut crew {
             let _ = crew.frame(&frame);
-            for over in crew.take() {
+            over.extend(crew.take());
+            for over in over.drain(..) {
                 analysis.take(&over);
+                crew.recycle(over.connection);
             }
         }
     }
+    black_box(unwrapped);
     analysis.bytes = reader.offset();
     if let Some(mut tracker) = tracker {
         tracker.finish();
         for over in tracker.take_all() {
-            analysis.take(&over.into());
+            analysis.take(&Box::new(over).into());
         }
     }
     if let Some(mut crew) = crew {

@@ -117,6 +117,21 @@ impl Connection {
         }
     }
 
+    /// Becomes another connection, which has seen nothing, and keeps the memory of its steps.
+    pub(crate) fn renew(
+        &mut self,
+        number: u64,
+        client: SocketAddr,
+        server: SocketAddr,
+        start: Duration,
+        limits: &Limits,
+    ) {
+        let mut steps = core::mem::take(&mut self.steps);
+        steps.clear();
+        *self = Self::new(number, client, server, start, limits);
+        self.steps = steps;
+    }
+
     /// Number of the connection in the order of first segments, from 1.
     #[must_use]
     pub const fn number(&self) -> u64 {

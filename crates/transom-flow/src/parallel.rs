@@ -46,6 +46,12 @@ pub trait Numbered {
     fn set_number(&mut self, number: u64);
 }
 
+impl Numbered for Box<Connection> {
+    fn set_number(&mut self, number: u64) {
+        self.number = number;
+    }
+}
+
 impl Numbered for Connection {
     fn set_number(&mut self, number: u64) {
         self.number = number;
@@ -85,7 +91,7 @@ enum Way<T> {
     Threads(Threads<T>),
 }
 
-type Make<T> = Arc<dyn Fn(Connection) -> T + Send + Sync>;
+type Make<T> = Arc<dyn Fn(Box<Connection>) -> T + Send + Sync>;
 
 impl<T> fmt::Debug for Crew<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +107,7 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     pub fn new(
         limits: Limits,
         workers: usize,
-        make: impl Fn(Connection) -> T + Send + Sync + 'static,
+        make: impl Fn(Box<Connection>) -> T + Send + Sync + 'static,
     ) -> Self {
         let make: Make<T> = Arc::new(make);
         let way = if workers <= 1 {
@@ -163,6 +169,15 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     /// not taken is kept.
     pub fn take(&mut self) -> impl Iterator<Item = T> {
         self.ready.drain(..)
+    }
+
+    /// Gives back a connection that nobody wants any more: its memory is used again by the worker that had
+    /// it, which costs less than to free what another thread allocated.
+    pub fn recycle(&mut self, spent: Box<Connection>) {
+        match &mut self.way {
+            Way::Here(alone) => alone.tracker.recycle(spent),
+            Way::Threads(threads) => threads.recycle(spent),
+        }
     }
 
     /// Nothing more will come: all connections are over, and [`take`](Self::take) gives the rest. Waits
@@ -257,6 +272,8 @@ struct Share {
     /// The bytes of all frames.
     bytes: Vec<u8>,
     names: Vec<(IpAddr, Box<str>)>,
+    /// Connections whose memory may be used again.
+    spent: Vec<Box<Connection>>,
     /// The time at the end of the round, for all workers.
     now: Duration,
     is_last: bool,
@@ -310,6 +327,9 @@ impl Share {
         for (addr, name) in self.names.drain(..) {
             tracker.label(addr, &name);
         }
+        for spent in self.spent.drain(..) {
+            tracker.recycle(spent);
+        }
         self.sort();
         let mut begun = Vec::new();
         for at in &self.order {
@@ -325,11 +345,11 @@ impl Share {
             }
         }
         tracker.pass_time(self.now);
-        let number = |over: Connection| (over.number(), make(over));
-        let mut over: Vec<(u64, T)> = tracker.take_closed().map(number).collect();
+        let number = |over: Box<Connection>| (over.number(), make(over));
+        let mut over: Vec<(u64, T)> = tracker.take_closed_boxed().map(number).collect();
         if self.is_last {
             tracker.finish();
-            over.extend(tracker.take_all().map(number));
+            over.extend(tracker.take_all_boxed().map(number));
         }
         self.frames.clear();
         self.bytes.clear();
@@ -485,6 +505,17 @@ impl<T: Numbered + Send + 'static> Threads<T> {
         self.round_frames += 1;
         self.round_bytes += frame.data.len();
         self.round_frames >= ROUND_FRAMES || self.round_bytes >= ROUND_BYTES
+    }
+
+    /// Keeps the memory of a connection for the worker that had it.
+    fn recycle(&mut self, spent: Box<Connection>) {
+        let ends = &spent.endpoints;
+        let pair = Pair::new(ends.client.addr, ends.server.addr);
+        let worker = pair.hash(HashKey::FIXED) % self.workers.len().max(1) as u64;
+        let worker = usize::try_from(worker).ok();
+        if let Some(worker) = worker.and_then(|n| self.workers.get_mut(n)) {
+            worker.next.spent.push(spent);
+        }
     }
 
     /// Sends every worker its share of the round; waits if one is too far behind.

@@ -43,6 +43,16 @@ fn is_remarkable(step: &Step) -> bool {
 }
 
 impl Steps {
+    /// Forgets all, and keeps memory for a short conversation.
+    pub(crate) fn clear(&mut self) {
+        let mut first = core::mem::take(&mut self.first);
+        *self = Self::default();
+        if first.capacity() <= CONVERSATION {
+            first.clear();
+            self.first = first;
+        }
+    }
+
     /// The index that the next step will have.
     pub(crate) const fn next_index(&self) -> u64 {
         self.next

@@ -21,10 +21,21 @@ pub struct Weight {
 }
 
 impl Weight {
+    /// A connection's, without the words that a verdict has.
+    #[must_use]
+    pub fn of(connection: &Connection) -> Self {
+        weight(connection, &crate::verdict::judged(connection))
+    }
+
     /// The gravest finding's.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         self.severity
+    }
+
+    /// Gives it another number, as its connection has.
+    pub const fn set_number(&mut self, number: u64) {
+        self.number = number;
     }
 }
 
@@ -137,7 +148,7 @@ impl Summary {
     /// Gives it another number, as its connection has.
     pub const fn set_number(&mut self, number: u64) {
         self.number = number;
-        self.weight.number = number;
+        self.weight.set_number(number);
     }
 }
 

@@ -194,6 +194,9 @@ impl Counters {
 /// Truths that wait for the first frame of their connection.
 const EARLY_TRUTHS_MAX: usize = 1024;
 
+/// Connections whose memory waits to be used again.
+const SPENT_MAX: usize = 1024;
+
 /// Follows connections.
 ///
 /// Feed it with [`frame`](Self::frame) and [`truth`](Self::truth) in the order of time, name hosts
@@ -218,6 +221,8 @@ pub struct Tracker {
     newest: Duration,
     /// Before this no connection has to be let go for its age.
     let_go_at: Duration,
+    /// Memory of connections that nobody wants any more, to be used again.
+    spent: Vec<Box<Connection>>,
 }
 
 /// A connection that closed, and is followed for segments that come late.
@@ -249,6 +254,7 @@ impl Tracker {
             early: VecDeque::new(),
             newest: Duration::ZERO,
             let_go_at: Duration::ZERO,
+            spent: Vec::new(),
         }
     }
 
@@ -404,17 +410,34 @@ impl Tracker {
     ///
     /// To lose none, call it before more than [`Limits::closed`] have gathered.
     pub fn take_closed(&mut self) -> impl Iterator<Item = Connection> {
-        self.closed.drain(..).map(|connection| *connection)
+        self.take_closed_boxed().map(|connection| *connection)
+    }
+
+    /// The same without moving them in memory.
+    pub(crate) fn take_closed_boxed(&mut self) -> impl Iterator<Item = Box<Connection>> {
+        self.closed.drain(..)
+    }
+
+    /// Keeps the memory of a connection for one that begins later.
+    pub(crate) fn recycle(&mut self, spent: Box<Connection>) {
+        if self.spent.len() < SPENT_MAX {
+            self.spent.push(spent);
+        }
     }
 
     /// Takes out all connections, in the order of their first frames; after [`finish`](Self::finish) that
     /// is what is left.
     pub fn take_all(&mut self) -> impl Iterator<Item = Connection> {
+        self.take_all_boxed().map(|connection| *connection)
+    }
+
+    /// The same without moving them in memory.
+    pub(crate) fn take_all_boxed(&mut self) -> impl Iterator<Item = Box<Connection>> {
         self.lingering.clear();
         let mut all: Vec<Box<Connection>> = self.closed.drain(..).collect();
         all.extend(self.followed.drain());
         all.sort_unstable_by_key(|connection| connection.number);
-        all.into_iter().map(|connection| *connection)
+        all.into_iter()
     }
 
     /// The connection followed between two sockets, whichever is the client.
@@ -469,7 +492,13 @@ impl Tracker {
         } else {
             (segment.dst, segment.src)
         };
-        let mut connection = Box::new(Connection::new(number, client, server, time, &self.limits));
+        let mut connection = match self.spent.pop() {
+            Some(mut spent) => {
+                spent.renew(number, client, server, time, &self.limits);
+                spent
+            }
+            None => Box::new(Connection::new(number, client, server, time, &self.limits)),
+        };
         connection.are_roles_known = is_syn;
         if let Some(before) = &before {
             connection.note_before(before);

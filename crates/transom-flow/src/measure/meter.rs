@@ -169,6 +169,10 @@ impl Meter {
     }
 
     /// A retransmission of the end was not needed.
+    pub(crate) const fn needless(&self) -> u64 {
+        self.needless as u64
+    }
+
     pub(crate) const fn found_needless(&mut self) {
         self.needless = self.needless.saturating_add(1);
     }

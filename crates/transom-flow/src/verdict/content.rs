@@ -33,7 +33,7 @@ fn mid_stream(connection: &Connection, ending: &Finding) -> Option<Finding> {
 
 fn http(connection: &Connection) -> Option<Finding> {
     let (status, frame) = connection.milestones.rare.as_ref()?.http?;
-    let text = format!(
+    let text = phrase!(
         "The answer was HTTP {status}: that is the application's matter, TCP has delivered it \
          (RFC 9110 §15)."
     );
@@ -74,7 +74,7 @@ fn tls_alert(connection: &Connection, end: End) -> Option<Finding> {
     let alert = connection.milestones.rare.as_ref()?.alerts[end]?;
     // Encrypted alerts are nearly always the ordinary close_notify, as description 0 is.
     let (_, description) = alert.words.filter(|(_, description)| *description != 0)?;
-    let text = format!(
+    let text = phrase!(
         "TLS failed, not TCP: {} sent the alert {description} ({}) before the end (RFC 8446 §6.2).",
         name(connection, end),
         alert_name(description),
@@ -84,7 +84,7 @@ fn tls_alert(connection: &Connection, end: End) -> Option<Finding> {
 
 fn too_big(connection: &Connection) -> Option<Finding> {
     let told = connection.milestones.rare.as_ref()?.too_big?;
-    let text = format!(
+    let text = phrase!(
         "{} told {} {} that its packets are too big: the next link takes {} bytes; path MTU discovery \
          is at work (RFC 1191, RFC 8201).",
         told.reporter,
@@ -103,10 +103,11 @@ fn icmp(connection: &Connection) -> Option<Finding> {
     {
         return None;
     }
-    let text = format!(
+    let text = phrase!(
         "{} reported \"{}\", which TCP takes for a hint only and tries on (RFC 9293 §3.9.2.2, \
          RFC 5927 §5.2).",
-        icmp.reporter, icmp.kind
+        icmp.reporter,
+        icmp.kind
     );
     Some(Finding::new("icmp_error", vec![icmp.frame], text))
 }
@@ -115,7 +116,7 @@ fn icmp(connection: &Connection) -> Option<Finding> {
 fn hops(connection: &Connection, end: End) -> Option<Finding> {
     let (least, most) = connection.measures()[end].hop_limit?;
     (most - least >= HOPS_DIFFER).then(|| {
-        let text = format!(
+        let text = phrase!(
             "Segments of {} arrived with hop limits from {least} to {most}: their way changed, \
              several machines speak for it (a SYN proxy, a middlebox), or it set another one itself.",
             name(connection, end)

@@ -18,7 +18,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 pub(super) fn name(connection: &Connection, end: End) -> String {
     match &connection.endpoints[end].process {
         Some(process) => process.name.to_string(),
-        None => format!("the {end}"),
+        None => phrase!("the {end}"),
     }
 }
 
@@ -26,7 +26,7 @@ pub(super) fn name(connection: &Connection, end: End) -> String {
 pub(super) fn start(connection: &Connection, end: End) -> String {
     match &connection.endpoints[end].process {
         Some(process) => process.name.to_string(),
-        None => format!("The {end}"),
+        None => phrase!("The {end}"),
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn ending(connection: &Connection) -> Finding {
 fn refused(connection: &Connection) -> Finding {
     let reset = connection.milestones.resets.server;
     let server = connection.endpoints.server.addr;
-    let text = format!(
+    let text = phrase!(
         "Refused: nothing listens at {server}, so the reset that came back acknowledges the SYN, \
          and {}'s connect fails at once (RFC 9293 §3.10.7.1).",
         name(connection, End::Client)
@@ -67,7 +67,7 @@ fn unanswered(connection: &Connection) -> Finding {
     let tries = u64::from(m.syns.client.max(1));
     let frames = m.first_syn.iter().map(|(_, frame)| *frame).collect();
     if let Some(reset) = m.resets.server.filter(|reset| !reset.has_ack) {
-        let text = format!(
+        let text = phrase!(
             "Answered in vain: the reset that came back does not acknowledge the SYN, so the \
              client had to ignore it and sent its SYN {} (RFC 9293 §3.10.7.3). To refuse, a \
              reset must carry ACK (§3.10.7.1).",
@@ -77,12 +77,12 @@ fn unanswered(connection: &Connection) -> Finding {
     }
     let over = match (m.first_syn, m.last_syn) {
         (Some((first, _)), Some(last)) if last > first => {
-            format!(" over {}", duration(last.saturating_sub(first)))
+            phrase!(" over {}", duration(last.saturating_sub(first)))
         }
         _ => String::new(),
     };
     if m.heard.server > 0 {
-        let text = format!(
+        let text = phrase!(
             "No answer that fits: {} sent its SYN {}{over}, and what came back does not acknowledge it \
              (RFC 9293 §3.10.7.3).",
             name(connection, End::Client),
@@ -90,7 +90,7 @@ fn unanswered(connection: &Connection) -> Finding {
         );
         return finding("unanswered", frames, text);
     }
-    let text = format!(
+    let text = phrase!(
         "No answer: {client} sent its SYN {}{over} and nothing came back. Either no host is \
          there, or a filter drops the segments (RFC 9293 §3.8.3).",
         times(tries)
@@ -102,7 +102,7 @@ fn unreachable(connection: &Connection) -> Finding {
     let Some(icmp) = connection.milestones.icmp else {
         return still_open(connection);
     };
-    let text = format!(
+    let text = phrase!(
         "Unreachable: {} reported \"{}\", so {} gave up its attempt (RFC 1122 §4.2.3.9, RFC 5461).",
         icmp.reporter,
         icmp.kind,
@@ -132,7 +132,7 @@ fn stage(connection: &Connection, end: End, reset: &ResetSeen) -> String {
         _ => "before any data",
     };
     match own.state {
-        Some(state) => format!("{stage}, in {state}"),
+        Some(state) => phrase!("{stage}, in {state}"),
         None => stage.into(),
     }
 }
@@ -144,7 +144,7 @@ fn reset(connection: &Connection, end: End) -> Finding {
     if is_harmless(connection, end, &reset) {
         return closed_by_reset(connection, end, &reset);
     }
-    let text = format!(
+    let text = phrase!(
         "Reset by {} after {}, {}.",
         name(connection, end),
         duration(reset.time.saturating_sub(connection.start)),
@@ -174,7 +174,7 @@ fn is_harmless(connection: &Connection, end: End, reset: &ResetSeen) -> bool {
 fn closed_by_reset(connection: &Connection, end: End, reset: &ResetSeen) -> Finding {
     let first = connection.milestones.fins[end.other()];
     let later = first.map_or(Duration::ZERO, |fin| reset.time.saturating_sub(fin.time));
-    let text = format!(
+    let text = phrase!(
         "Closed by FIN and reset: {} finished first and sent FIN; {later} later {} sent a reset \
          instead of its own FIN; all data had been acknowledged, so nothing was lost \
          (RFC 9293 §3.6.1).",
@@ -188,20 +188,20 @@ fn closed_by_reset(connection: &Connection, end: End, reset: &ResetSeen) -> Find
 
 /// How the second closer answered the first one's FIN.
 fn answer(connection: &Connection, first: End, fin: &FinSeen, second: &FinSeen) -> String {
-    let later = duration(second.time.saturating_sub(fin.time));
+    let later = phrase!("{}", duration(second.time.saturating_sub(fin.time)));
     let other = name(connection, first.other());
     match fin.acknowledged {
         Some((_, frame)) if frame == second.frame => {
-            format!("{other} answered with ACK and its own FIN in one segment {later} later")
+            phrase!("{other} answered with ACK and its own FIN in one segment {later} later")
         }
         Some((time, _)) if time.saturating_sub(fin.time) <= AT_ONCE => {
-            format!("{other} acknowledged it and sent its own FIN {later} later")
+            phrase!("{other} acknowledged it and sent its own FIN {later} later")
         }
-        Some((time, _)) => format!(
+        Some((time, _)) => phrase!(
             "{other} acknowledged it after {} and sent its own FIN {later} later",
             duration(time.saturating_sub(fin.time))
         ),
-        None => format!("{other} sent its own FIN {later} later"),
+        None => phrase!("{other} sent its own FIN {later} later"),
     }
 }
 
@@ -210,7 +210,7 @@ fn finished(connection: &Connection, first: End) -> Finding {
     let who = name(connection, first);
     let (Some(fin), Some(second)) = (m.fins[first], m.fins[first.other()]) else {
         let text =
-            format!("Closed: {who} sent FIN, and neither end holds the connection any more.");
+            phrase!("Closed: {who} sent FIN, and neither end holds the connection any more.");
         return finding("closed", Vec::new(), text);
     };
     let other = name(connection, first.other());
@@ -222,7 +222,7 @@ fn finished(connection: &Connection, first: End) -> Finding {
     }
     let no_data = connection.totals.client.bytes + connection.totals.server.bytes == 0;
     let (id, mut text) = if fin.data_after > 0 {
-        let text = format!(
+        let text = phrase!(
             "A half-close: {who} finished first and sent FIN, but went on receiving: {other} sent \
              {} more before its own FIN {} later (RFC 9293 §3.6)",
             bytes(fin.data_after),
@@ -230,13 +230,13 @@ fn finished(connection: &Connection, first: End) -> Finding {
         );
         ("half_close", text)
     } else if no_data && first == End::Server && m.handshake.is_some() {
-        let text = format!(
+        let text = phrase!(
             "Closed at once: {who} accepted the connection and sent FIN without a byte of data; \
              {answered}"
         );
         ("closed_at_once", text)
     } else {
-        let text = format!("A normal close: {who} finished first and sent FIN; {answered}");
+        let text = phrase!("A normal close: {who} finished first and sent FIN; {answered}");
         ("normal_close", text)
     };
     text.push_str(&after_close(connection, first, &second));
@@ -250,20 +250,20 @@ fn after_close(connection: &Connection, first: End, second: &FinSeen) -> String 
     let waited = connection.milestones.vanished[first].filter(|v| v.from == State::TimeWait);
     if let Some(waited) = waited {
         let long = duration(waited.time.saturating_sub(second.time));
-        return format!(
+        return phrase!(
             "; {who}'s end stayed in TIME-WAIT for {long}, as the active closer must \
              (RFC 9293 §3.6.1)"
         );
     }
     let state = connection.states()[first];
     if second.acknowledged.is_none() && connection.is_finished() {
-        return format!(
+        return phrase!(
             "; the acknowledgement of {}'s FIN was not seen",
             name(connection, first.other())
         );
     }
     if state.is_any(&[State::TimeWait]) {
-        return format!(
+        return phrase!(
             "; {who}'s end stays in TIME-WAIT (60 s on Linux), as the active closer must \
              (RFC 9293 §3.6.1)"
         );
@@ -290,9 +290,9 @@ fn vanished(connection: &Connection, end: End) -> Finding {
     let repeats = connection.totals[end].retransmitted;
     let tries = match repeats {
         0 => String::new(),
-        n => format!(" after {} that nobody answered", count(n, "retransmission")),
+        n => phrase!(" after {} that nobody answered", count(n, "retransmission")),
     };
-    let text = format!(
+    let text = phrase!(
         "{who} gave up in {}{tries}: its TCP dropped the connection without a segment that says \
          so (RFC 9293 §3.8.3).",
         vanished.from
@@ -314,7 +314,7 @@ fn still_open(connection: &Connection) -> Finding {
         let frames = m.first_syn.iter().map(|(_, frame)| *frame).collect();
         let text = match m.syn_ack {
             None => "The handshake has begun: the SYN is not answered yet.".into(),
-            Some(_) => format!(
+            Some(_) => phrase!(
                 "The handshake is not done: the server answered {} with SYN,ACK, but the \
                  acknowledgement was not seen (RFC 9293 §3.5).",
                 times(u64::from(m.syn_acks.server.max(1)))
@@ -324,9 +324,9 @@ fn still_open(connection: &Connection) -> Finding {
     }
     let idle = connection.totals.client.bytes + connection.totals.server.bytes == 0;
     let text = if idle {
-        format!("{when}: no data has passed and neither end has closed.")
+        phrase!("{when}: no data has passed and neither end has closed.")
     } else {
-        format!("{when}: neither end has closed.")
+        phrase!("{when}: neither end has closed.")
     };
     finding("still_open", Vec::new(), text)
 }
@@ -338,7 +338,7 @@ fn half_closed(connection: &Connection, end: End, fin: &FinSeen, when: &str) -> 
     let since = connection.quiet_until().saturating_sub(fin.time);
     let fin_received = fin.acknowledged.is_some();
     if fin_received && fin.data_after == 0 && since >= FORGOTTEN {
-        let text = format!(
+        let text = phrase!(
             "Never closed: {other}'s end has been in CLOSE-WAIT for {} at least, since it \
              acknowledged {who}'s FIN: its application has not closed the connection, and probably \
              never will (RFC 9293 §3.6).",
@@ -346,13 +346,13 @@ fn half_closed(connection: &Connection, end: End, fin: &FinSeen, when: &str) -> 
         );
         return finding("close_wait_stuck", vec![fin.frame], text);
     }
-    let text = format!(
+    let text = phrase!(
         "{when}, half-closed: {who} sent FIN {} after the start, and {other} has not closed its \
          direction ({}; RFC 9293 §3.6).",
         duration(fin.time.saturating_sub(connection.start)),
         match fin.data_after {
             0 => "nothing sent since".into(),
-            n => format!("{} sent since", bytes(n)),
+            n => phrase!("{} sent since", bytes(n)),
         }
     );
     finding("half_open_close", vec![fin.frame], text)
@@ -368,9 +368,9 @@ fn one_direction(connection: &Connection, heard: End) -> Finding {
     };
     let grown = match acked {
         0 | 1 => String::new(),
-        n => format!(", and its acknowledgements cover {}", bytes(n - 1)),
+        n => phrase!(", and its acknowledgements cover {}", bytes(n - 1)),
     };
-    let text = format!(
+    let text = phrase!(
         "Half a conversation: only segments of {} were captured, yet it goes on as if it were \
          answered{grown}: the other direction takes another way, or the capture was filtered.",
         name(connection, heard)

@@ -1,5 +1,8 @@
 //! What happened, in words: how the connection ended, and what else is worth saying.
 
+#[macro_use]
+mod phrase;
+
 mod catalogue;
 mod content;
 mod ending;
@@ -156,6 +159,11 @@ const EXPLAINED: &[(&str, &[&str])] = &[
     ),
     ("slow_answer", &["sender_limited"]),
 ];
+
+/// The verdict without its texts, which are most of the work: for those who only sort and count.
+pub(crate) fn judged(connection: &Connection) -> Verdict {
+    phrase::speechless(|| verdict(connection))
+}
 
 pub(crate) fn verdict(connection: &Connection) -> Verdict {
     let ending = ending::ending(connection);

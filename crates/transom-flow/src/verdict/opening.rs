@@ -59,13 +59,13 @@ fn late_answer(connection: &Connection) -> Option<Finding> {
     }
     let tries = times(u64::from(m.syns.client));
     let text = if m.last_syn.is_some_and(|last| last > answer) {
-        format!(
+        phrase!(
             "The SYN was sent {tries} and the SYN,ACK {}: the first answer did not reach the \
              client in time (RFC 6298 §2).",
             times(u64::from(m.syn_acks.server))
         )
     } else {
-        format!(
+        phrase!(
             "The SYN had to be sent {tries}: the answer came {} after the first (RFC 6298 §2).",
             duration(answer.saturating_sub(first))
         )
@@ -87,7 +87,7 @@ fn late_syn_acks(connection: &Connection) -> Option<Finding> {
     let was_lost = connection.totals.client.lost > 0;
     let has_repeated = rare.stuck.client.worst.count > 0 && connection.totals.server.bytes == 0;
     if !was_lost && (again >= 2 || has_repeated) {
-        let text = format!(
+        let text = phrase!(
             "The server's queue of connections to accept is probably full: it sent its SYN,ACK {} \
              more although the client had acknowledged it, as a server does that had to drop the \
              acknowledgement; its application accepts too slowly (RFC 9293 §3.5).",
@@ -95,7 +95,7 @@ fn late_syn_acks(connection: &Connection) -> Option<Finding> {
         );
         return Some(Finding::new("backlog_overflow", frames, text));
     }
-    let text = format!(
+    let text = phrase!(
         "The acknowledgement that ends the handshake did not reach the server, which sent its \
          SYN,ACK {} more (RFC 9293 §3.5).",
         times(u64::from(again))
@@ -111,7 +111,7 @@ fn reuse(connection: &Connection) -> Option<Finding> {
     let client = name(connection, End::Client);
     let has_recovered = m.resets.client.is_some() || m.syn_ack.is_some();
     if let Some(stale) = rare.stale_ack.filter(|_| has_recovered) {
-        let text = format!(
+        let text = phrase!(
             "{client} used a port again whose old connection the server still holds: the server \
              answered the SYN with an ACK of the old one, so {client} had to reset that and try \
              again (RFC 9293 §3.5.1).",
@@ -131,14 +131,14 @@ fn reuse(connection: &Connection) -> Option<Finding> {
     }
     let ago = duration(previous.ago);
     let (id, text) = if was_waiting && m.syn_ack.is_some() {
-        let text = format!(
+        let text = phrase!(
             "The same ports had a connection until {ago} before, whose TIME-WAIT still lasted: the new \
              SYN was taken as safe, its number or timestamp being higher (RFC 6191 §2, \
              RFC 9293 §3.6.1)."
         );
         ("time_wait_reuse", text)
     } else {
-        let text = format!(
+        let text = phrase!(
             "The same ports had a connection until {ago} before: the client probably opens connections \
              faster than its ports come round."
         );
@@ -150,7 +150,7 @@ fn reuse(connection: &Connection) -> Option<Finding> {
 /// A sentence that starts with a name of ours, or a program's, which keeps its case.
 pub(super) fn capitalised(text: &str) -> String {
     match text.strip_prefix("the ") {
-        Some(rest) => format!("The {rest}"),
+        Some(rest) => phrase!("The {rest}"),
         None => text.into(),
     }
 }
@@ -160,13 +160,13 @@ fn fast_open(connection: &Connection) -> Option<Finding> {
     let size = bytes(u64::from(data.len));
     match data.is_taken? {
         true => {
-            let text = format!(
+            let text = phrase!(
                 "TCP Fast Open: the SYN brought {size} of data, and the server took it (RFC 7413)."
             );
             Some(Finding::new("fast_open", vec![data.frame], text))
         }
         false => {
-            let text = format!(
+            let text = phrase!(
                 "TCP Fast Open in vain: the SYN brought {size} of data, but the server acknowledged \
                  the SYN alone, so the data had to be sent again (RFC 7413 §4.2.2)."
             );
@@ -183,7 +183,7 @@ fn ecn(connection: &Connection) -> Option<Finding> {
     let echoes = m.rare.as_ref().map(|rare| rare.congestion_echoes);
     let told = echoes.map_or(0, |echoes| echoes.client + echoes.server);
     if let (Some(rare), 1..) = (&m.rare, told) {
-        let text = format!(
+        let text = phrase!(
             "A router on the way marked congestion instead of dropping: {} told of it \
              (RFC 3168 §6.1.3).",
             count(u64::from(told), "segment")
@@ -245,7 +245,7 @@ fn mss_clamped(connection: &Connection) -> Option<Finding> {
     // RFC 9293 §3.7.1 MUST-15: 536 and 1220 are defaults, and no sign of a smaller link.
     let is_default = matches!(least, 536 | 1220);
     (least < ethernet && usual >= ethernet && !is_default).then(|| {
-        let text = format!(
+        let text = phrase!(
             "{}'s SYN offers segments of {least} bytes, Ethernet would take {ethernet}: a smaller link \
              at its end, or a tunnel or firewall on the way that clamps the MSS (RFC 9293 §3.7.1).",
             capitalised(&name(connection, end)),
@@ -272,7 +272,7 @@ fn far_away(connection: &Connection) -> Option<Finding> {
     } else {
         (End::Client, to_client)
     };
-    let text = format!(
+    let text = phrase!(
         "Far away: the handshake took {}, {} of it between the capture point and {}; every request \
          waits as long at least, whatever the bandwidth.",
         duration(to_server + to_client),

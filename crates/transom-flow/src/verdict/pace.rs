@@ -46,11 +46,11 @@ fn limited(connection: &Connection, end: End) -> Option<Finding> {
     }
     let who = name(connection, end);
     let other = name(connection, end.other());
-    let of = format!("{} of {}", duration(held), duration(total));
+    let of = phrase!("{} of {}", duration(held), duration(total));
     let (id, text) = match limit {
         Limit::ReceiverWindow => {
             let window = connection.measures()[end.other()].window.max;
-            let text = format!(
+            let text = phrase!(
                 "The receive window of {other}, {} at most, held {who} back for {of}: no more than a \
                  window can go in a round trip (RFC 9293 §3.8.6).",
                 bytes(u64::from(window)),
@@ -58,14 +58,14 @@ fn limited(connection: &Connection, end: End) -> Option<Finding> {
             ("receiver_limited", text)
         }
         Limit::Application => {
-            let text = format!(
+            let text = phrase!(
                 "{who} had nothing more to send for {of}: its application sets the pace, not the \
                  network."
             );
             ("sender_limited", super::opening::capitalised(&text))
         }
         _ => {
-            let text = format!("Repairing losses held {who} back for {of} (RFC 5681, RFC 6675).");
+            let text = phrase!("Repairing losses held {who} back for {of} (RFC 5681, RFC 6675).");
             ("loss_limited", text)
         }
     };
@@ -88,7 +88,7 @@ fn bufferbloat(connection: &Connection, sender: End) -> Option<Finding> {
     if rtt.samples < SAMPLES_MIN || !has_grown || is_waiting {
         return None;
     }
-    let text = format!(
+    let text = phrase!(
         "Bufferbloat: the round trip grew from {} to {} (mean {}) while {} sent {}: probably a queue on \
          the way to {} holds too much (RFC 8290, RFC 7567).",
         duration(rtt.min),
@@ -111,7 +111,7 @@ fn copies(connection: &Connection, end: End) -> Option<Finding> {
         0 => "a port mirror shows them on their way in and out, or the network doubles them",
         _ => "with another hop limit: they were captured before and behind a router",
     };
-    let text = format!(
+    let text = phrase!(
         "{} of {} {} in the capture a further time: {hops}; they are no retransmissions.",
         count(totals.duplicate_frames, "packet"),
         name(connection, end),
@@ -127,7 +127,7 @@ fn copies(connection: &Connection, end: End) -> Option<Finding> {
 fn time_reversals(connection: &Connection, end: End) -> Option<Finding> {
     let reversals = connection.totals[end].time_reversals;
     (reversals > 0).then(|| {
-        let text = format!(
+        let text = phrase!(
             "{} of {} {} an earlier time than the frame before: the capture was merged, or taken on \
              several queues; short times are not to be trusted.",
             count(reversals, "frame"),

@@ -97,7 +97,7 @@ fn request_unanswered(connection: &Connection, asker: End) -> Option<Finding> {
     if waited < SLOW_ANSWER || !(m.talk[asker].asks_http || has_waited) {
         return None;
     }
-    let text = format!(
+    let text = phrase!(
         "{} acknowledged the last request and did not answer it in {}: its application is slow or \
          stuck, the network did its part.",
         start(connection, answerer),
@@ -129,7 +129,7 @@ fn slow_answer(connection: &Connection, end: End) -> Option<Finding> {
     if stuck > 0 || repeats > 0 && wait < Duration::from_secs(5) {
         return None;
     }
-    let text = format!(
+    let text = phrase!(
         "{} took {} to answer, of which the network needs {}: the time probably went into its \
          application, not into TCP.",
         start(connection, end),
@@ -150,13 +150,13 @@ fn zero_window(connection: &Connection, end: End) -> Option<Finding> {
     let total = closed.total.saturating_add(still.unwrap_or_default());
     let probes = match closed.probes {
         0 => String::new(),
-        n => format!(
+        n => phrase!(
             " {} probed it {}.",
             start(connection, end.other()),
             times(u64::from(n))
         ),
     };
-    let text = format!(
+    let text = phrase!(
         "{} closed its receive window {} for {} in all{}: its application did not read fast \
          enough (RFC 9293 §3.8.6.1).{probes}",
         start(connection, end),
@@ -182,7 +182,7 @@ fn small_window(connection: &Connection, end: End) -> Option<Finding> {
     if small.pieces < PIECES_MIN || total < SMALL_WINDOW_MIN {
         return None;
     }
-    let text = format!(
+    let text = phrase!(
         "Silly windows: for {} {} offered less than a segment (down to {}), and {} sent {} cut to fit; \
          the reader takes small pieces and its TCP offers each at once (RFC 9293 §3.8.6.2).",
         duration(total),
@@ -201,7 +201,7 @@ fn held_data(connection: &Connection, end: End) -> Option<Finding> {
     if held.count < 2 {
         return None;
     }
-    let text = format!(
+    let text = phrase!(
         "{} of {}'s small writes waited for a delayed acknowledgement, {} in all: Nagle's algorithm \
          holds a small segment while another is unacknowledged; write in one piece, or set TCP_NODELAY \
          (RFC 9293 §3.7.4, §3.8.6.3).",
@@ -216,7 +216,7 @@ fn held_data(connection: &Connection, end: End) -> Option<Finding> {
 fn slow_restart(connection: &Connection, end: End) -> Option<Finding> {
     let restarts = &connection.milestones.rare.as_ref()?.restarts[end];
     let (pause, burst, flight, frame) = restarts.shown?;
-    let text = format!(
+    let text = phrase!(
         "After a pause of {} {} began anew with slow start: {} in the first round trip, where {} had \
          been under way before (RFC 5681 §4.1); {} in all.",
         duration(pause),
@@ -240,7 +240,7 @@ fn one_way_silence(connection: &Connection, end: End) -> Option<Finding> {
         return None;
     }
     (is_alive && is_small).then(|| {
-        let text = format!(
+        let text = phrase!(
             "One-way silence: {} sent no more data for the last {}, while {} went on with {}; its TCP \
              acknowledges them, so the way is free and its application is silent.",
             name(connection, end),
@@ -266,7 +266,7 @@ fn keep_alives(connection: &Connection, end: End) -> Option<Finding> {
         } else {
             ""
         };
-        let text = format!(
+        let text = phrase!(
             "{} does not answer any more: the last {} of {} remained without an answer{then} \
              (RFC 9293 §3.8.4).",
             start(connection, end.other()),
@@ -281,7 +281,7 @@ fn keep_alives(connection: &Connection, end: End) -> Option<Finding> {
         .saturating_sub(last_data.unwrap_or(connection.start));
     let is_only = last_data.is_none() || quiet >= connection.duration() / 10 * 9;
     if probes >= KEEP_ALIVES_MIN && is_only {
-        let text = format!(
+        let text = phrase!(
             "Kept alive for nothing: {} sent {} in {}, and no data passed in that time \
              (RFC 9293 §3.8.4).",
             name(connection, end),
@@ -290,7 +290,7 @@ fn keep_alives(connection: &Connection, end: End) -> Option<Finding> {
         );
         return Some(Finding::new("keep_alive_only", Vec::new(), text));
     }
-    let text = format!(
+    let text = phrase!(
         "{} sent {} while idle (RFC 9293 §3.8.4).",
         start(connection, end),
         count(probes, "keep-alive")

@@ -35,7 +35,7 @@ fn causes(connection: &Connection, end: End) -> Causes {
 fn lost(connection: &Connection, end: End) -> Option<Finding> {
     let lost = connection.totals[end].lost;
     (lost > 0).then(|| {
-        let text = format!(
+        let text = phrase!(
             "{} of {} {} lost on the way.",
             count(lost, "segment"),
             name(connection, end),
@@ -78,7 +78,7 @@ fn black_hole(connection: &Connection, end: End, run: &Run, is_open: bool) -> Op
     }
     let smaller = match arrived {
         0 => String::new(),
-        n => format!(
+        n => phrase!(
             ", while segments up to {} bytes arrive",
             thousands(u64::from(n))
         ),
@@ -90,13 +90,14 @@ fn black_hole_finding(connection: &Connection, end: End, run: &Run, smaller: &st
     let rare = connection.milestones.rare.as_ref();
     let told = rare.and_then(|rare| rare.too_big);
     let icmp = match told {
-        Some(told) => format!(
+        Some(told) => phrase!(
             " {} reported \"packet too big, MTU {}\", and the sender did not heed it.",
-            told.reporter, told.mtu
+            told.reporter,
+            told.mtu
         ),
         None => " No ICMP \"packet too big\" was seen: probably a filter drops it.".into(),
     };
-    let text = format!(
+    let text = phrase!(
         "Probably an MTU black hole: {} sent {} bytes {} in vain over {}{smaller} \
          (RFC 2923 §2.1, RFC 4821).{icmp}",
         name(connection, end),
@@ -118,7 +119,7 @@ fn vanished(connection: &Connection, end: End, run: &Run) -> Option<Finding> {
     if heard >= run.first || is_told {
         return None;
     }
-    let text = format!(
+    let text = phrase!(
         "{} fell silent: {} sent the same data again {} over {} without an answer, so {} or the way to \
          it is gone (RFC 9293 §3.8.3).",
         start(connection, peer),
@@ -153,12 +154,12 @@ fn retransmissions(connection: &Connection, end: End) -> Option<Finding> {
         0 => String::new(),
         n if n >= again && again == 1 => ", after a timeout".into(),
         n if n >= again => ", each after a timeout".into(),
-        n => format!(", {} of them after a timeout", thousands(n)),
+        n => phrase!(", {} of them after a timeout", thousands(n)),
     };
     let frames = m.first_retransmission.into_iter().collect();
     if again >= STORM_MIN && again * STORM_SHARE >= totals.segments {
         let percent = again * 100 / totals.segments.max(1);
-        let text = format!(
+        let text = phrase!(
             "A storm of retransmissions: {} sent {percent} % of its segments again, {} of {}{waits}; \
              the way to {} loses far too much (RFC 6298, RFC 5681).",
             name(connection, end),
@@ -168,7 +169,7 @@ fn retransmissions(connection: &Connection, end: End) -> Option<Finding> {
         );
         return Some(Finding::new("retransmission_storm", frames, text));
     }
-    let text = format!(
+    let text = phrase!(
         "{} sent {} of {} again{waits} (RFC 6298, RFC 5681).",
         start(connection, end),
         thousands(again),
@@ -179,7 +180,7 @@ fn retransmissions(connection: &Connection, end: End) -> Option<Finding> {
 
 /// Segments that were sent again for nothing, as it showed at once or later.
 fn needless_count(connection: &Connection, end: End) -> u64 {
-    u64::from(causes(connection, end).needless).max(connection.measures()[end].needless)
+    u64::from(causes(connection, end).needless).max(connection.survey.meters[end].needless())
 }
 
 /// Sent again though it had arrived.
@@ -188,7 +189,7 @@ fn needless(connection: &Connection, end: End) -> Option<Finding> {
     if needless == 0 {
         return None;
     }
-    let text = format!(
+    let text = phrase!(
         "{} sent {} again that had arrived already: its timer is too quick for the path, or \
          acknowledgements were lost (RFC 2883, RFC 3522).",
         start(connection, end),
@@ -213,14 +214,14 @@ fn fin_again(connection: &Connection, end: End) -> Option<Finding> {
     let tries = times(u64::from(fin.repeats) + 1);
     let who = start(connection, end);
     if fin.acknowledged.is_none() && fin.repeats >= STUCK_MIN {
-        let text = format!(
+        let text = phrase!(
             "{who} sent its FIN {tries} without an acknowledgement: {} was gone already, or the way to \
              it (RFC 9293 §3.6).",
             name(connection, end.other())
         );
         return Some(Finding::new("fin_unanswered", vec![fin.frame], text));
     }
-    let text = format!(
+    let text = phrase!(
         "{who} had to send its FIN {tries}, because it or its acknowledgement was lost \
          (RFC 9293 §3.6)."
     );
@@ -230,7 +231,7 @@ fn fin_again(connection: &Connection, end: End) -> Option<Finding> {
 fn reordering(connection: &Connection, end: End) -> Option<Finding> {
     let late = connection.totals[end].out_of_order;
     (late > 0).then(|| {
-        let text = format!(
+        let text = phrase!(
             "{} of {} {} overtaken by later ones.",
             count(late, "segment"),
             name(connection, end),
@@ -246,9 +247,9 @@ fn gaps(connection: &Connection, end: End) -> Option<Finding> {
     (totals.gaps > 0 && !is_explained).then(|| {
         let places = match totals.gaps {
             1 => "at one place".into(),
-            n => format!("at {} places", thousands(n)),
+            n => phrase!("at {} places", thousands(n)),
         };
-        let text = format!(
+        let text = phrase!(
             "The capture lacks segments of {} {places}.",
             name(connection, end)
         );

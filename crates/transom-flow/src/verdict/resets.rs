@@ -86,9 +86,9 @@ impl Case<'_> {
                 let usual = if least == most {
                     least.to_string()
                 } else {
-                    format!("{least} to {most}")
+                    phrase!("{least} to {most}")
                 };
-                let text = format!(
+                let text = phrase!(
                     "It was probably forged by a device on the way: it arrived with a hop limit of \
                      {}, while {}'s other segments arrive with {usual}.",
                     clues.hop_limit,
@@ -98,7 +98,7 @@ impl Case<'_> {
             }
         }
         (clues.segments_after > 0).then(|| {
-            let text = format!(
+            let text = phrase!(
                 "It was probably forged by a device on the way: {} itself knew nothing of it and sent \
                  {} more.",
                 self.who(),
@@ -117,7 +117,7 @@ impl Case<'_> {
             return None;
         }
         if self.end == End::Client && m.syn_ack.is_some() && m.handshake.is_none() {
-            let text = format!(
+            let text = phrase!(
                 "It answers the SYN,ACK, so {} did not want the connection after all: probably a \
                  port scan or health check that only asks whether the port is open, or a connect \
                  that was given up (RFC 9293 §3.5.3).",
@@ -141,7 +141,7 @@ impl Case<'_> {
         if run.count < 3 || self.clues?.answers_segment {
             return None;
         }
-        let text = format!(
+        let text = phrase!(
             "{} had sent the same data again {} over {} without an acknowledgement, and gave up \
              (RFC 9293 §3.8.3).",
             start(self.connection, self.end),
@@ -161,7 +161,7 @@ impl Case<'_> {
         if waited < FIN_WAIT_2_MIN || fin.data_after > 0 && !answered_fin {
             return None;
         }
-        let text = format!(
+        let text = phrase!(
             "{} had waited in FIN-WAIT-2 for {} and then forgotten the connection, as systems do \
              when the application is gone (Linux after 60 s); {} closed too late (RFC 9293 §3.6).",
             start(self.connection, self.end),
@@ -178,7 +178,7 @@ impl Case<'_> {
             return None;
         }
         let text = if fin.data_after > 0 {
-            format!(
+            phrase!(
                 "{} sent {} after {} had closed for good: nobody would have read it, so it is lost \
                  (RFC 9293 §3.6.1).",
                 start(self.connection, self.end.other()),
@@ -197,7 +197,7 @@ impl Case<'_> {
         let clues = self.clues?;
         let rare = self.connection.milestones.rare.as_ref()?;
         if let Some((from, frame)) = rare.stray_syn {
-            let text = format!(
+            let text = phrase!(
                 "The connection was half-open: {} had lost it, probably by a crash or restart, and \
                  began anew with a SYN on the same ports; the answer showed it the old connection, \
                  which it reset (RFC 9293 §3.5.1).",
@@ -209,7 +209,7 @@ impl Case<'_> {
         if clues.repeats == 0 || !clues.answers_segment {
             return None;
         }
-        let text = format!(
+        let text = phrase!(
             "The connection was half-open: {} did not answer {}, and then no longer knew the \
              connection, so it probably crashed or restarted meanwhile (RFC 9293 §3.5.1).",
             self.who(),
@@ -231,7 +231,7 @@ impl Case<'_> {
         if length < FORGOTTEN_AFTER {
             return None;
         }
-        let text = format!(
+        let text = phrase!(
             "The connection had been idle for {}: probably a firewall, NAT or load balancer on the \
              way had forgotten it, or an idle timeout ended it; keep-alives more often than that \
              prevent it (RFC 9293 §3.8.4, RFC 5382 REQ-5).",
@@ -245,7 +245,7 @@ impl Case<'_> {
         if !clues.answers_segment {
             return None;
         }
-        let text = format!(
+        let text = phrase!(
             "It answers a segment of {} and carries no ACK, as a TCP does that has no such connection \
              (any more): probably the process ended, the host restarted, or a load balancer sent the \
              segment to another host (RFC 9293 §3.5.2).",
@@ -262,7 +262,7 @@ impl Case<'_> {
         if unanswered == 0 || (self.end == End::Client && has_taken) {
             return None;
         }
-        let text = format!(
+        let text = phrase!(
             "Probably its application closed without reading the last {} that {} had sent, or aborted \
              because of them; a close with unread data must reset (RFC 9293 §3.6.1, RFC 2525 §2.17).",
             bytes(u64::from(unanswered)),
@@ -281,7 +281,7 @@ impl Case<'_> {
         } else {
             "what was under way is lost"
         };
-        let text = format!(
+        let text = phrase!(
             "Its application aborted: probably it closed with SO_LINGER of 0, or with data unread, as \
              some programs and load balancers do instead of FIN; {lost} (RFC 9293 §3.10.5)."
         );
@@ -294,7 +294,7 @@ fn repeated(connection: &Connection, end: End, reset: &ResetSeen) -> Option<Find
     let again = connection.totals[end].resets.saturating_sub(1);
     let other = name(connection, end.other());
     let text = if reset.lost > 0 && reset.ignored > 0 {
-        format!(
+        phrase!(
             "The reset was lost: {other} did not learn of it and sent {} more; each was answered \
              with a reset again ({} in all){} (RFC 9293 §3.5.2).",
             count(reset.ignored, "segment"),
@@ -306,7 +306,7 @@ fn repeated(connection: &Connection, end: End, reset: &ResetSeen) -> Option<Find
             }
         )
     } else if again > 0 && reset.ignored > 0 {
-        format!(
+        phrase!(
             "{} went on sending and was answered with a reset {} more (RFC 9293 §3.5.2).",
             start(connection, end.other()),
             times(again)
@@ -339,7 +339,7 @@ fn without_effect(connection: &Connection) -> Option<Finding> {
         .into_iter()
         .all(|end| m.fins[end].is_some_and(|fin| fin.frame < reset.frame));
     if was_done {
-        let text = format!(
+        let text = phrase!(
             "The reset of {} came after both had finished and changes nothing: probably its socket \
              was closed before the last segments arrived.",
             name(connection, end)
@@ -347,7 +347,7 @@ fn without_effect(connection: &Connection) -> Option<Finding> {
         return Some(Finding::new("reset_after_close", vec![reset.frame], text));
     }
     (!reset.acceptable && reset.ignored > 0).then(|| {
-        let text = format!(
+        let text = phrase!(
             "A reset that claims to come from {} did not end the connection: its sequence number \
              is not the one expected, so {} had to question it with a challenge ACK and go on \
              (RFC 5961 §3.2). It may be forged.",

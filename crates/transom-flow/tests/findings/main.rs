@@ -14,6 +14,7 @@ mod scene;
 use scene::play;
 use std::collections::BTreeSet;
 use transom_flow::verdict::{CATALOGUE, Kind};
+use transom_flow::{Summary, Weight};
 
 /// A conversation and what is to be said of it.
 pub(crate) struct Case {
@@ -29,6 +30,7 @@ impl Case {
         let scene = play(&script);
         let connection = scene.last_connection();
         let verdict = connection.verdict();
+        assert_eq!(Weight::of(connection), Summary::from(connection).weight);
         let mut ids = vec![verdict.ending.id];
         let mut texts = vec![verdict.ending.text.as_str()];
         for finding in &verdict.findings {

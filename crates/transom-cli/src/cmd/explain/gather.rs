@@ -9,7 +9,7 @@ use std::time::Duration;
 use transom_flow::capture::{Decapsulator, Record};
 use transom_flow::filter::{Filter, Hits, Subject};
 use transom_flow::parallel::{Crew, Numbered};
-use transom_flow::{Connection, Counters, Frame, Limits, Summary, Tracker, Verdict};
+use transom_flow::{Connection, Counters, Frame, Limits, Tracker, Weight};
 
 use super::model::{Capture, Explained, Gathering, Keep};
 use super::progress::Progress;
@@ -25,27 +25,25 @@ pub(crate) struct Chosen {
     pub(crate) streams: Vec<u64>,
 }
 
-/// A connection that is over, with all that is said of it.
+/// A connection that is over.
 #[derive(Debug)]
 pub(crate) struct Over {
     /// What happened on it; its number counts from 0, as Wireshark's.
     pub(crate) connection: Box<Connection>,
-    /// What is said of it.
-    pub(crate) verdict: Verdict,
-    /// Its line in a list.
-    pub(crate) summary: Summary,
+    /// Its place in a list.
+    pub(crate) weight: Weight,
     /// Whether the filter lets it pass, as far as that is known without its frames.
     passes: bool,
 }
 
 impl Over {
-    pub(crate) fn new(connection: Connection, filter: Option<(&Filter, Hits)>) -> Self {
-        let verdict = connection.verdict();
+    pub(crate) fn new(connection: Box<Connection>, filter: Option<(&Filter, Hits)>) -> Self {
         Self {
-            passes: filter.is_none_or(|(filter, hits)| filter.judged(hits, &connection, &verdict)),
-            summary: Summary::new(&connection, &verdict),
-            connection: Box::new(connection),
-            verdict,
+            passes: filter.is_none_or(|(filter, hits)| {
+                filter.judged(hits, &connection, &connection.verdict())
+            }),
+            weight: Weight::of(&connection),
+            connection,
         }
     }
 }
@@ -62,7 +60,7 @@ impl Numbered for Over {
     fn set_number(&mut self, number: u64) {
         let number = number.saturating_sub(1);
         self.connection.set_number(number);
-        self.summary.set_number(number);
+        self.weight.set_number(number);
     }
 }
 
@@ -117,6 +115,7 @@ pub(crate) fn gather(
         streams: &chosen.streams,
         capture: Capture::default(),
         previous: None,
+        over: Vec::new(),
     };
     let mut progress = Progress::new();
     while let Some(record) = sources.next()? {
@@ -239,7 +238,7 @@ impl Filtering<'_> {
             let number = connection.number();
             let hits = self.hits.remove(&number.saturating_sub(1));
             let filter = (self.filter, hits.unwrap_or_default());
-            let mut over = Over::new(connection, Some(filter));
+            let mut over = Over::new(Box::new(connection), Some(filter));
             over.set_number(number);
             self.over.push(over);
         }
@@ -254,6 +253,8 @@ struct Reading<'a> {
     streams: &'a [u64],
     capture: Capture,
     previous: Option<Duration>,
+    /// What is being passed on.
+    over: Vec<Over>,
 }
 
 impl Reading<'_> {
@@ -290,8 +291,11 @@ impl Reading<'_> {
     fn hand_over(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
         match &mut self.follower {
             Follower::Crew(crew) => {
-                for over in crew.take() {
-                    pass_on(over, self.streams, &mut self.gathering, sink)?;
+                self.over.extend(crew.take());
+                for over in self.over.drain(..) {
+                    if let Some(spent) = pass_on(over, self.streams, &mut self.gathering, sink)? {
+                        crew.recycle(spent);
+                    }
                 }
             }
             Follower::Filtering(filtering) => {
@@ -314,18 +318,18 @@ impl Reading<'_> {
     }
 }
 
+/// Passes a connection on, and returns it if nobody keeps it.
 fn pass_on(
     over: Over,
     streams: &[u64],
     gathering: &mut Gathering,
     sink: &mut dyn Sink,
-) -> Result<(), Failure> {
-    let is_named = streams.is_empty() || streams.contains(&over.summary.number);
+) -> Result<Option<Box<Connection>>, Failure> {
+    let is_named = streams.is_empty() || streams.contains(&over.connection.number());
     if !(over.passes && is_named) {
         gathering.pass_over();
-        return Ok(());
+        return Ok(Some(over.connection));
     }
     sink.take(&over)?;
-    gathering.take(over);
-    Ok(())
+    Ok(gathering.take(over))
 }

@@ -103,11 +103,11 @@ impl Gathering {
         }
     }
 
-    /// Takes a connection that was asked for.
-    pub(crate) fn take(&mut self, over: Over) {
+    /// Takes a connection that was asked for, and gives it back if it is not kept.
+    pub(crate) fn take(&mut self, over: Over) -> Option<Box<Connection>> {
         self.counts.connections += 1;
         self.counts.chosen += 1;
-        match over.summary.severity() {
+        match over.weight.severity() {
             Severity::Problem => self.counts.problems += 1,
             Severity::Note => self.counts.notes += 1,
             Severity::Fine => {}
@@ -115,13 +115,15 @@ impl Gathering {
         self.overview.add(&over.connection);
         let totals = over.connection.totals();
         self.counts.gaps += totals.client.gaps + totals.server.gaps;
-        let weight = over.summary.weight;
+        let weight = over.weight;
+        if self.listed.wants(&weight) {
+            self.listed.push(weight, Summary::from(&*over.connection));
+        }
         if self.whole.wants(&weight) {
             self.whole.push(weight, *over.connection);
+            return None;
         }
-        if self.listed.wants(&weight) {
-            self.listed.push(weight, over.summary);
-        }
+        Some(over.connection)
     }
 
     /// Everything, in order.

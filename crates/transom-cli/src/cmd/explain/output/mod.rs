@@ -176,7 +176,7 @@ impl Sink for Outputs<'_> {
 
     fn take(&mut self, over: &Over) -> Result<(), Failure> {
         if let Some(annotations) = &mut self.annotations {
-            annotations.add(&over.connection, &over.verdict);
+            annotations.add(&over.connection, &over.connection.verdict());
         }
         match &mut self.printed {
             Printed::Json(stream, detail) => {

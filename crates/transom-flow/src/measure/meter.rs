@@ -168,11 +168,12 @@ impl Meter {
         self.in_flight_max = self.in_flight_max.max(bytes);
     }
 
-    /// A retransmission of the end was not needed.
-    pub(crate) const fn needless(&self) -> u64 {
-        self.needless as u64
+    /// Retransmissions of the end that were not needed.
+    pub(crate) fn needless(&self) -> u64 {
+        u64::from(self.needless)
     }
 
+    /// A retransmission of the end was not needed.
     pub(crate) const fn found_needless(&mut self) {
         self.needless = self.needless.saturating_add(1);
     }

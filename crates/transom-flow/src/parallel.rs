@@ -273,6 +273,7 @@ struct Share {
     bytes: Vec<u8>,
     names: Vec<(IpAddr, Box<str>)>,
     /// Connections whose memory may be used again.
+    #[expect(clippy::vec_box, reason = "they keep their places in memory")]
     spent: Vec<Box<Connection>>,
     /// The time at the end of the round, for all workers.
     now: Duration,

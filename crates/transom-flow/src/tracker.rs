@@ -222,6 +222,7 @@ pub struct Tracker {
     /// Before this no connection has to be let go for its age.
     let_go_at: Duration,
     /// Memory of connections that nobody wants any more, to be used again.
+    #[expect(clippy::vec_box, reason = "they keep their places in memory")]
     spent: Vec<Box<Connection>>,
 }
 

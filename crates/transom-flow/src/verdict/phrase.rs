@@ -12,7 +12,7 @@ pub(super) fn are_wanted() -> bool {
     !IS_SPEECHLESS.get()
 }
 
-/// Does something for which no words are made: every [`phrase`] is empty in it.
+/// Does something for which no words are made: every `phrase!` is empty in it.
 pub(super) fn speechless<T>(act: impl FnOnce() -> T) -> T {
     /// Words are wanted again, also after a panic.
     struct Restore(bool);

@@ -23,6 +23,8 @@ fn normalised(text: &str) -> Lines {
         let probes = unread || line.contains(" notsent:");
         let fields: Vec<String> = line
             .split_whitespace()
+            // Not printed in the millisecond in which it is 0, as after each probe.
+            .filter(|field| !field.starts_with("lastack:"))
             .map(|field| timeless(field, probes))
             .collect();
         if !fields.is_empty() {
@@ -47,10 +49,9 @@ fn timeless(field: &str, probes: bool) -> String {
     {
         return memory.to_owned();
     }
-    const PASSING: [&str; 6] = [
+    const PASSING: [&str; 5] = [
         "lastsnd:",
         "lastrcv:",
-        "lastack:",
         "busy:",
         "rwnd_limited:",
         "sndbuf_limited:",

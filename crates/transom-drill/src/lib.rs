@@ -5,12 +5,15 @@
 //! which it did it: frames in and out, changes of state, discards. Scenes (`transom demo`), properties over random
 //! networks and packet scripts are played on these two.
 //!
+//! [`script`] reads packet scripts.
+//!
 //! No clock, socket or random source is in here: a scene with the same seed and secret runs the same way each time.
 
 #![forbid(unsafe_code)]
 
 mod journal;
 mod node;
+pub mod script;
 
 pub use journal::{Entry, Journal, What};
 pub use node::{Application, Node, instant};

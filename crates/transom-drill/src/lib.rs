@@ -5,7 +5,7 @@
 //! which it did it: frames in and out, changes of state, discards. Scenes (`transom demo`), properties over random
 //! networks and packet scripts are played on these two.
 //!
-//! [`script`] reads packet scripts.
+//! [`script`] reads packet scripts, [`packets`] builds and compares their packets.
 //!
 //! No clock, socket or random source is in here: a scene with the same seed and secret runs the same way each time.
 
@@ -13,6 +13,7 @@
 
 mod journal;
 mod node;
+pub mod packets;
 pub mod script;
 
 pub use journal::{Entry, Journal, What};

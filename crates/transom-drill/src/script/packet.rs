@@ -101,7 +101,7 @@ pub enum Body {
     Icmp(Icmp),
 }
 
-/// A TCP segment in the script's number spaces.
+/// A TCP segment in the script's number spaces; see [`crate::packets`] for how they map to live ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tcp {
     /// Control bits. A digit for ACE sets AE, CWR and ECE.

@@ -30,6 +30,8 @@ pub struct TimeWait {
     /// The window as of entry, as on the wire (TW-13).
     window: u16,
     rcv_wnd: u32,
+    /// MAX.SND.WND: how old an acknowledgement may be.
+    max_snd_wnd: u32,
     dscp: u8,
     /// TS.Recent and the offset of our own clock, if timestamps were in use.
     timestamps: Option<(u32, u32)>,
@@ -62,6 +64,7 @@ impl TimeWait {
             rcv_nxt: tcb.rcv.nxt(),
             window: u16::try_from(rcv_wnd >> tcb.negotiated.rcv_shift()).unwrap_or(u16::MAX),
             rcv_wnd,
+            max_snd_wnd: tcb.snd.max_wnd,
             dscp: env.config.dscp,
             timestamps: tcb
                 .negotiated
@@ -108,17 +111,26 @@ impl TimeWait {
         if segment.has(Flags::SYN) {
             return self.challenge(now, Discard::SynChallenged);
         }
+        if self.timestamps.is_some() && segment.options.timestamps.is_none() {
+            // RFC 7323 §3.2 TS-3: dropped without an answer, lest a forged FIN prolong TIME-WAIT.
+            return TimeWaitReply::Drop(Discard::TimestampMissing);
+        }
         if segment.has(Flags::FIN) && segment.end() == self.rcv_nxt && !self.is_old(segment) {
             // RFC 9293 §3.10.7.4: the peer did not get our acknowledgement. Again, and 2 MSL anew.
             self.deadline = now + self.time_wait;
             return TimeWaitReply::Ack(Discard::OldDuplicate, self.acknowledgement(now));
         }
-        let in_window =
-            segment.seq == self.rcv_nxt || segment.seq.in_window(self.rcv_nxt, self.rcv_wnd);
-        // EV-T-12: an acknowledgement of what was never sent is answered.
-        let of_unsent = segment.has(Flags::ACK) && segment.ack.gt(self.snd_nxt);
-        if segment.is_empty() && in_window && !of_unsent && !self.is_old(segment) {
-            return TimeWaitReply::Drop(Discard::TimeWaitOldSegment);
+        if !self.is_old(segment) && self.is_in_window(segment) {
+            if !segment.has(Flags::ACK) {
+                // EV-T-8.
+                return TimeWaitReply::Drop(Discard::AckMissing);
+            }
+            // EV-T-9, EV-T-12: an acknowledgement of what was never sent, or too old, is answered.
+            let acceptable =
+                segment.ack.le(self.snd_nxt) && segment.ack.ge(self.snd_nxt - self.max_snd_wnd);
+            if segment.is_empty() && acceptable {
+                return TimeWaitReply::Drop(Discard::TimeWaitOldSegment);
+            }
         }
         // TW-9: anything else is old.
         self.challenge(now, Discard::TimeWaitOldSegment)
@@ -147,6 +159,20 @@ impl TimeWait {
             // TW-4: silently, as RFC 6191 says. Linux acknowledges, which makes a genuine client
             // reset and try again, and tells a stranger that there was a connection.
             TimeWaitReply::Drop(Discard::TimeWaitOldSyn)
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4, first.
+    fn is_in_window(&self, segment: &Segment) -> bool {
+        let (nxt, wnd) = (self.rcv_nxt, self.rcv_wnd);
+        match (segment.is_empty(), wnd) {
+            (true, 0) => segment.seq == nxt,
+            (false, 0) => false,
+            (true, _) => segment.seq.in_window(nxt, wnd),
+            // Any part of it: the first octet inside, or RCV.NXT inside the segment.
+            (false, _) => {
+                segment.seq.in_window(nxt, wnd) || segment.seq.lt(nxt) && segment.end().gt(nxt)
+            }
         }
     }
 

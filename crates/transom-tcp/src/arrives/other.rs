@@ -147,7 +147,7 @@ fn first_sequence_number(
             Err(Discard::ResetOutOfWindow)
         };
     }
-    if segment.has(Flags::SYN) && segment.seq == tcb.rcv.irs && tcb.phase == Phase::SynReceived {
+    if is_peers_own_syn(tcb, segment) {
         return peers_own_syn(tcb, arrival);
     }
     let (seq, len) = (segment.seq, segment.len());
@@ -191,7 +191,20 @@ fn note_duplicate(tcb: &mut Tcb, arrival: &Arrival<'_>, nxt: Seq) {
     }
 }
 
-/// SYN-RECEIVED: the peer's SYN once more, alone or with the acknowledgement of ours.
+/// SYN-RECEIVED: the peer's SYN once more, alone, or with the acknowledgement of ours where both sides
+/// may have sent SYN. Who connected to a listener has no SYN-ACK to send.
+fn is_peers_own_syn(tcb: &Tcb, segment: &Segment) -> bool {
+    let may_acknowledge = tcb
+        .handshake
+        .as_ref()
+        .is_some_and(|handshake| !handshake.passive);
+    tcb.phase == Phase::SynReceived
+        && segment.has(Flags::SYN)
+        && segment.seq == tcb.rcv.irs
+        && (may_acknowledge || !segment.has(Flags::ACK))
+}
+
+/// What it brings about.
 fn peers_own_syn(tcb: &mut Tcb, arrival: &mut Arrival<'_>) -> Result<(), Discard> {
     tcb.ecn.on_syn_again(arrival.segment);
     if arrival.segment.has(Flags::ACK) {
@@ -330,7 +343,7 @@ fn fourth_syn(tcb: &Tcb, env: &mut Env, now: Instant, segment: &Segment) -> Resu
     if env.ended.is_some() || !segment.has(Flags::SYN) {
         return Ok(());
     }
-    if tcb.phase == Phase::SynReceived && segment.seq == tcb.rcv.irs {
+    if is_peers_own_syn(tcb, segment) {
         return Ok(());
     }
     // RFC 5961 §4.2 BLIND-2: whatever its sequence number.
@@ -443,6 +456,11 @@ fn eighth_fin(
 ) -> Result<(), Discard> {
     if env.ended.is_some() {
         return Ok(());
+    }
+    if arrival.fin && tcb.rcv.fin_received {
+        // A second FIN beyond the first, which cannot be; RCV.NXT does not move over it.
+        env.request_challenge(now);
+        return Err(Discard::DataAfterFin);
     }
     if arrival.fin && tcb.rcv.fin.is_none() {
         let fin = arrival.payload_end();

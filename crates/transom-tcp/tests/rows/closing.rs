@@ -287,3 +287,13 @@ fn req_shld_2_a_reset_with_data() {
     e.is(State::Closed);
     assert_eq!(e.conn.recv_queue(), 0);
 }
+
+#[test]
+fn req_ev_t_16_a_second_fin_beyond_the_first_has_a_name_and_an_answer() {
+    for state in [State::CloseWait, State::Closing, State::LastAck] {
+        let mut e = E::state(state);
+        assert_eq!(e.lt("F. 2:2 ack 1"), Err(Discard::DataAfterFin));
+        e.challenge();
+        e.is(state);
+    }
+}

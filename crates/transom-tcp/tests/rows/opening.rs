@@ -563,3 +563,11 @@ fn req_ev_ho_3_an_old_duplicate_syn_is_undone_by_the_real_one() {
     e.is(State::Closed);
     e.silent();
 }
+
+#[test]
+fn req_ev_t_7_who_connects_to_a_listener_has_no_syn_ack_to_send() {
+    let mut e = Setup::default().syn_received();
+    assert_eq!(e.lt("S. 0:0 ack 1"), Err(Discard::SynChallenged));
+    e.is(State::SynReceived);
+    e.challenge();
+}

@@ -254,3 +254,22 @@ fn req_tw_8_a_reopened_connection_inherits_nothing() {
     assert_eq!(info.srtt, None);
     assert!(info.iss.gt(time_wait.min_iss()));
 }
+
+#[test]
+fn req_ts_3_a_fin_without_timestamps_does_not_prolong_time_wait() {
+    let (mut time_wait, mut e) = with_timestamps();
+    let deadline = time_wait.deadline();
+    e.now += secs(1);
+    let forged = answer(&mut time_wait, &e, "F. 1:1 ack 2");
+    assert_eq!(forged, Err(Discard::TimestampMissing));
+    assert_eq!(time_wait.deadline(), deadline);
+}
+
+#[test]
+fn req_ev_t_8_and_ev_t_9_the_small_form_checks_the_ack_as_the_connection_does() {
+    let (mut time_wait, e) = small();
+    let bare_text = answer(&mut time_wait, &e, "P 2:12");
+    assert_eq!(bare_text, Err(Discard::AckMissing));
+    let too_old = answer(&mut time_wait, &e, ". 2:2 ack -60000");
+    assert!(too_old.is_ok(), "{too_old:?}");
+}

@@ -10,6 +10,7 @@ use transom_wire::tcp::Flags;
 
 use crate::discard::Discard;
 use crate::egress::{self, Marks};
+use crate::embryo::Admission;
 use crate::endpoint::{Entry, Holder, IncomingSlot};
 use crate::event::StackEvent;
 use crate::handle::{ConnId, IncomingId, ListenerId};
@@ -29,11 +30,11 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    fn dropped(&self, reason: impl Into<Discard>) -> Dropped {
+    pub(crate) fn dropped(&self, reason: impl Into<Discard>) -> Dropped {
         Dropped::between(self.tuple.local(), self.tuple.remote(), reason)
     }
 
-    fn has(&self, flag: Flags) -> bool {
+    pub(crate) fn has(&self, flag: Flags) -> bool {
         self.segment.flags.contains(flag)
     }
 }
@@ -62,6 +63,10 @@ impl Stack {
                 Some(key) => self.arrives_at_incoming(now, key, arrival),
                 None => Ok(()),
             },
+            Some(Entry::Embryo(index)) => match self.endpoints.tenants.embryos.key_at(index) {
+                Some(key) => self.arrives_at_embryo(now, key, arrival),
+                None => Ok(()),
+            },
             None => self.arrives_at_listener(now, arrival, None),
         }
     }
@@ -75,22 +80,6 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
             return Ok(());
         };
-        if let Holder::Listener {
-            listener,
-            ready: false,
-        } = slot.holder
-            && arrival.has(Flags::ACK)
-            && !arrival.has(Flags::RST)
-            && slot.connection.state() == State::SynReceived
-            && self
-                .endpoints
-                .listeners
-                .get(listener)
-                .is_some_and(|found| found.is_full())
-        {
-            // SYNF-8, as Linux: the handshake stays incomplete; the SYN-ACK is sent again, and so will the ACK be.
-            return Err(arrival.dropped(Discard::AcceptQueueFull));
-        }
         let outcome = slot.connection.handle_segment(now, &arrival.segment);
         self.settle(now, key);
         self.tell_metrics(now, key);
@@ -113,14 +102,12 @@ impl Stack {
                 Err(arrival.dropped(reason))
             }
             TimeWaitReply::Reopen { min_iss } => {
-                // Without a listener the old incarnation keeps its peace.
-                if self
-                    .endpoints
-                    .listeners
-                    .find(arrival.tuple.local())
-                    .is_none()
-                {
-                    return Err(arrival.dropped(transom_tcp::Discard::TimeWaitOldSyn));
+                // Without a listener that would take it the old incarnation keeps its peace.
+                let listener = self.endpoints.listeners.find(arrival.tuple.local());
+                match listener.map(|listener| self.admission(listener)) {
+                    None => return Err(arrival.dropped(transom_tcp::Discard::TimeWaitOldSyn)),
+                    Some(Admission::Queue) => {}
+                    Some(_) => return Err(arrival.dropped(Discard::BacklogFull)),
                 }
                 self.end_time_wait(now, key);
                 self.arrives_at_listener(now, arrival, Some(min_iss))
@@ -161,6 +148,9 @@ impl Stack {
         };
         match listen::verdict(&arrival.segment) {
             Verdict::Drop(reason) => Err(arrival.dropped(reason)),
+            Verdict::Reset(_, _) if self.is_cookie_awaited(now, listener, arrival) => {
+                self.cookie_arrives(now, listener, arrival)
+            }
             Verdict::Reset(reason, transmit) => {
                 self.send_reset(now, &arrival.tuple, transmit);
                 Err(arrival.dropped(reason))
@@ -190,41 +180,6 @@ impl Stack {
         Err(arrival.dropped(Discard::TcpNoConnection))
     }
 
-    /// A SYN for an automatic listener becomes a connection in SYN-RECEIVED.
-    fn open_now(
-        &mut self,
-        now: Instant,
-        listener: SlabKey,
-        arrival: &Arrival,
-        min_iss: Option<Seq>,
-    ) -> Result<(), Dropped> {
-        let Some(found) = self.endpoints.listeners.get(listener) else {
-            return Ok(());
-        };
-        // EV-L-8: dropped, not reset; the peer sends it again.
-        if found.refuses_syn() {
-            return Err(arrival.dropped(Discard::BacklogFull));
-        }
-        let config = found.config.clone();
-        let holder = Holder::Listener {
-            listener,
-            ready: false,
-        };
-        let opened = self.open_passive(
-            now,
-            arrival.tuple,
-            &arrival.segment,
-            config,
-            holder,
-            min_iss,
-        );
-        opened.map_err(|reason| arrival.dropped(reason))?;
-        if let Some(found) = self.endpoints.listeners.get_mut(listener) {
-            found.embryos += 1;
-        }
-        Ok(())
-    }
-
     /// Makes the connection for a SYN.
     pub(crate) fn open_passive(
         &mut self,
@@ -240,7 +195,7 @@ impl Stack {
         }
         let path = self.host.path(tuple.remote);
         let identity = self.endpoints.new_identity(&tuple, now, min_iss);
-        let connection = Connection::accept(config, path, identity, syn, now)?;
+        let connection = Box::new(Connection::accept(config, path, identity, syn, now)?);
         let marks = Marks::of(&self.host, &tuple);
         let key = self
             .endpoints
@@ -270,8 +225,12 @@ impl Stack {
         let slot = IncomingSlot {
             tuple: arrival.tuple,
             listener,
-            syn: arrival.segment.clone(),
-            quote: arrival.quote.clone(),
+            // SEC-SYNF-2: neither the data of a SYN nor the frame that it came in is kept.
+            syn: Segment {
+                payload: Bytes::new(),
+                ..arrival.segment.clone()
+            },
+            quote: Bytes::copy_from_slice(&arrival.quote),
             min_iss,
             deadline: now + self.config.incoming_timeout,
             armed: None,
@@ -367,12 +326,8 @@ impl Stack {
             let tuple = slot.tuple;
             let holder = slot.holder;
             let new = holder == Holder::Application && slot.queued.insert(&event);
-            match event {
-                Event::State { from, to } => {
-                    self.state_changed(now, key, (tuple.local(), tuple.remote()), from, to);
-                }
-                Event::Connected => self.handshake_complete(key, holder),
-                _ => {}
+            if let Event::State { from, to } = event {
+                self.state_changed(now, key, (tuple.local(), tuple.remote()), from, to);
             }
             if new {
                 self.events.push_back(StackEvent::Tcp(ConnId(key), event));
@@ -395,33 +350,8 @@ impl Stack {
         }
     }
 
-    /// A connection of a listener may be taken now.
-    fn handshake_complete(&mut self, key: SlabKey, holder: Holder) {
-        let Holder::Listener {
-            listener,
-            ready: false,
-        } = holder
-        else {
-            return;
-        };
-        if let Some(slot) = self.endpoints.tenants.connections.get_mut(key) {
-            slot.holder = Holder::Listener {
-                listener,
-                ready: true,
-            };
-        }
-        if let Some(found) = self.endpoints.listeners.get_mut(listener) {
-            found.embryos = found.embryos.saturating_sub(1);
-            found.ready.push_back(key);
-            if !core::mem::replace(&mut found.announced, true) {
-                self.events
-                    .push_back(StackEvent::Acceptable(ListenerId(listener)));
-            }
-        }
-    }
-
     /// Tells a recorder that wants to know about congestion window and round-trip time.
-    fn tell_metrics(&mut self, now: Instant, key: SlabKey) {
+    pub(crate) fn tell_metrics(&mut self, now: Instant, key: SlabKey) {
         let Some(recorder) = &mut self.observer.recorder else {
             return;
         };

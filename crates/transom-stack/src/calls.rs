@@ -82,7 +82,7 @@ impl Stack {
         let path = self.host.path(remote.ip());
         let identity = self.endpoints.new_identity(&tuple, now, min_iss);
         let config = config.unwrap_or_else(|| self.config.tcp.clone());
-        let connection = Connection::connect(config, path, identity, now);
+        let connection = Box::new(Connection::connect(config, path, identity, now));
         let marks = Marks::of(&self.host, &tuple);
         let key = self
             .endpoints
@@ -213,7 +213,7 @@ impl Stack {
             return;
         };
         let children = self.endpoints.tenants.connections.keys_where(
-            |slot| matches!(slot.holder, Holder::Listener { listener, .. } if listener == id.0),
+            |slot| matches!(slot.holder, Holder::Listener(listener) if listener == id.0),
         );
         for key in children {
             if let Some(slot) = self.endpoints.tenants.connections.get_mut(key) {
@@ -223,6 +223,7 @@ impl Stack {
             }
             self.settle(now, key);
         }
+        self.reset_embryos(now, id.0, &listener.config);
         let waiting = self
             .endpoints
             .tenants
@@ -231,7 +232,6 @@ impl Stack {
         for key in waiting {
             self.drop_incoming(now, key);
         }
-        drop(listener);
     }
 
     /// A connection of an automatic listener whose handshake is complete. It may have ended meanwhile.

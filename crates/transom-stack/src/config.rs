@@ -44,6 +44,11 @@ pub struct StackConfig {
     pub max_time_wait: usize,
     /// Most connections that their applications have left, before TIME-WAIT. Default 65536.
     pub max_orphans: usize,
+    /// Most handshakes under way, of all listeners. Default 65536; each takes about 250 bytes.
+    pub max_embryos: usize,
+    /// Answer SYNs that the queue of handshakes has no place for with SYN cookies (RFC 4987 §3.6); otherwise they are
+    /// dropped. Default true, as Linux.
+    pub syn_cookies: bool,
     /// Most SYNs that wait for the decision of the application, of all listeners. Default 4096.
     pub max_incoming: usize,
     /// How long a SYN waits for that decision. Default 180 s: longer than a peer goes on sending it.
@@ -83,6 +88,8 @@ impl Default for StackConfig {
             max_time_wait: 1 << 16,
             max_orphans: 1 << 16,
             max_incoming: 4096,
+            max_embryos: 1 << 16,
+            syn_cookies: true,
             incoming_timeout: Duration::from_secs(180),
             max_fragment_bytes: 4 << 20,
             udp_receive_buffer: 1 << 20,
@@ -123,6 +130,8 @@ setters! {
     max_time_wait: usize,
     max_orphans: usize,
     max_incoming: usize,
+    max_embryos: usize,
+    syn_cookies: bool,
     incoming_timeout: Duration,
     max_fragment_bytes: usize,
     udp_receive_buffer: usize,

@@ -34,6 +34,10 @@ pub struct Counters {
     pub active_opens: u64,
     /// Connections opened by a peer.
     pub passive_opens: u64,
+    /// SYNs answered with a SYN cookie because the queue of handshakes was full.
+    pub syn_cookies_out: u64,
+    /// Connections opened by the acknowledgement of a SYN cookie.
+    pub syn_cookies_in: u64,
     /// TIME-WAIT entries thrown out early because there were too many (TW-12).
     pub time_wait_overflows: u64,
     /// Connections reset because too many were left behind by their applications.
@@ -58,6 +62,8 @@ impl Counters {
             resets_out: 0,
             active_opens: 0,
             passive_opens: 0,
+            syn_cookies_out: 0,
+            syn_cookies_in: 0,
             time_wait_overflows: 0,
             orphan_overflows: 0,
             discards: vec![0; Discard::count()].into_boxed_slice(),

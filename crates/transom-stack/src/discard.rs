@@ -92,6 +92,8 @@ discards! {
     IncomingExpired => "incoming_expired",
     /// TCP: the listener's queue of handshakes or of connections is full.
     BacklogFull => "backlog_full",
+    /// TCP: an acknowledgement of no SYN cookie of ours; a reset answers it.
+    SynCookieInvalid => "syn_cookie_invalid",
     /// TCP: the handshake is complete but nobody takes connections; the peer will send again.
     AcceptQueueFull => "accept_queue_full",
     /// TCP: no room for another connection.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashTable;
-use transom_tcp::{Connection, Event, Instant, Segment, TimeWait};
+use transom_tcp::{Connection, Embryo, Event, Instant, Segment, TimeWait};
 use transom_wire::Seq;
 
 use crate::config::StackConfig;
+use crate::cookie::Cookies;
 use crate::egress::Marks;
 use crate::isn::Identities;
 use crate::listener::Listeners;
@@ -24,6 +25,7 @@ pub(crate) enum Entry {
     Connection(u32),
     TimeWait(u32),
     Incoming(u32),
+    Embryo(u32),
 }
 
 /// Who holds a connection.
@@ -31,8 +33,8 @@ pub(crate) enum Entry {
 pub(crate) enum Holder {
     /// The application has its handle.
     Application,
-    /// A listener: during the handshake, and then until it is taken.
-    Listener { listener: SlabKey, ready: bool },
+    /// A listener: from the end of the handshake until it is taken.
+    Listener(SlabKey),
     /// Nobody: it finishes by itself.
     Orphan,
 }
@@ -96,6 +98,15 @@ pub(crate) struct TimeWaitSlot {
     pub(crate) armed: Option<Instant>,
 }
 
+/// A SYN that was answered (SYNF-1: small, and apart from connections).
+#[derive(Debug)]
+pub(crate) struct EmbryoSlot {
+    pub(crate) tuple: Tuple,
+    pub(crate) listener: SlabKey,
+    pub(crate) embryo: Embryo,
+    pub(crate) armed: Option<Instant>,
+}
+
 /// A SYN that waits for the application.
 #[derive(Debug)]
 pub(crate) struct IncomingSlot {
@@ -118,6 +129,7 @@ pub(crate) struct Tenants {
     pub(crate) connections: Slab<Slot>,
     pub(crate) time_waits: Slab<TimeWaitSlot>,
     pub(crate) incomings: Slab<IncomingSlot>,
+    pub(crate) embryos: Slab<EmbryoSlot>,
 }
 
 impl Tenants {
@@ -126,6 +138,7 @@ impl Tenants {
             Entry::Connection(index) => self.connections.at(index).map(|slot| &slot.tuple),
             Entry::TimeWait(index) => self.time_waits.at(index).map(|slot| &slot.tuple),
             Entry::Incoming(index) => self.incomings.at(index).map(|slot| &slot.tuple),
+            Entry::Embryo(index) => self.embryos.at(index).map(|slot| &slot.tuple),
         }
     }
 
@@ -134,6 +147,7 @@ impl Tenants {
             Owner::Connection(key) => self.connections.get(key).map(|slot| slot.armed),
             Owner::TimeWait(key) => self.time_waits.get(key).map(|slot| slot.armed),
             Owner::Incoming(key) => self.incomings.get(key).map(|slot| slot.armed),
+            Owner::Embryo(key) => self.embryos.get(key).map(|slot| slot.armed),
         };
         armed.flatten() == Some(at)
     }
@@ -150,6 +164,7 @@ pub(crate) struct Endpoints {
     /// Connections that may owe a segment; each at most once (`Slot::owes`).
     pub(crate) owing: VecDeque<SlabKey>,
     pub(crate) identities: Identities,
+    pub(crate) cookies: Cookies,
     /// TIME-WAIT in the order entered; may hold stale keys.
     time_wait_order: VecDeque<SlabKey>,
     max_time_wait: usize,
@@ -166,11 +181,13 @@ impl Endpoints {
                 connections: Slab::new(),
                 time_waits: Slab::new(),
                 incomings: Slab::new(),
+                embryos: Slab::new(),
             },
             listeners: Listeners::new(key),
             timers: Timers::default(),
             owing: VecDeque::new(),
             identities: Identities::new(secret),
+            cookies: Cookies::new(secret),
             time_wait_order: VecDeque::new(),
             max_time_wait: config.max_time_wait,
             orphans: 0,
@@ -202,7 +219,7 @@ impl Endpoints {
     pub(crate) fn add_connection(
         &mut self,
         tuple: Tuple,
-        connection: Connection,
+        connection: Box<Connection>,
         holder: Holder,
         epoch: u32,
         marks: Marks,
@@ -210,7 +227,7 @@ impl Endpoints {
         let key = self.tenants.connections.insert(Slot {
             tuple,
             told_mtu: connection.path_mtu(),
-            connection: Box::new(connection),
+            connection,
             holder,
             linked: true,
             owes: false,
@@ -312,7 +329,7 @@ impl Endpoints {
     pub(crate) fn reusable(&self, now: Instant, tuple: &Tuple) -> Option<Seq> {
         match self.lookup(tuple)? {
             Entry::TimeWait(index) => self.tenants.time_waits.at(index)?.time_wait.reuse(now),
-            Entry::Connection(_) | Entry::Incoming(_) => None,
+            Entry::Connection(_) | Entry::Incoming(_) | Entry::Embryo(_) => None,
         }
     }
 
@@ -333,6 +350,35 @@ impl Endpoints {
         let slot = self.tenants.incomings.remove(key)?;
         if let Some(listener) = self.listeners.get_mut(slot.listener) {
             listener.incoming.retain(|waiting| *waiting != key);
+        }
+        Some(slot)
+    }
+
+    pub(crate) fn add_embryo(&mut self, slot: EmbryoSlot) -> Option<SlabKey> {
+        let (tuple, listener) = (slot.tuple, slot.listener);
+        let key = self.tenants.embryos.insert(slot)?;
+        self.link(&tuple, Entry::Embryo(key.index));
+        if let Some(listener) = self.listeners.get_mut(listener) {
+            listener.embryos += 1;
+        }
+        self.arm_embryo(key);
+        Some(key)
+    }
+
+    pub(crate) fn arm_embryo(&mut self, key: SlabKey) {
+        if let Some(slot) = self.tenants.embryos.get_mut(key) {
+            let deadline = slot.embryo.deadline();
+            self.timers
+                .arm(&mut slot.armed, deadline, Owner::Embryo(key));
+        }
+    }
+
+    pub(crate) fn remove_embryo(&mut self, key: SlabKey) -> Option<EmbryoSlot> {
+        let tuple = self.tenants.embryos.get(key)?.tuple;
+        self.unlink(&tuple, Entry::Embryo(key.index));
+        let slot = self.tenants.embryos.remove(key)?;
+        if let Some(listener) = self.listeners.get_mut(slot.listener) {
+            listener.embryos = listener.embryos.saturating_sub(1);
         }
         Some(slot)
     }
@@ -359,7 +405,10 @@ impl Endpoints {
         let Self {
             timers, tenants, ..
         } = self;
-        let owners = tenants.connections.len() + tenants.time_waits.len() + tenants.incomings.len();
+        let owners = tenants.connections.len()
+            + tenants.time_waits.len()
+            + tenants.incomings.len()
+            + tenants.embryos.len();
         timers.compact(owners, |at, owner| tenants.is_armed(at, owner));
     }
 
@@ -374,3 +423,19 @@ impl Endpoints {
 
 /// Shared by connections that use the stack's choices.
 pub(crate) type SharedConfig = Arc<transom_tcp::Config>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn req_synf_1_an_embryo_is_small() {
+        // With its deadline and its place in the table it stays below 256 bytes; a connection takes above 1,000.
+        assert!(
+            size_of::<EmbryoSlot>() <= 160,
+            "{}",
+            size_of::<EmbryoSlot>()
+        );
+        assert!(size_of::<Entry>() == 8);
+    }
+}

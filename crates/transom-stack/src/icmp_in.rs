@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use transom_tcp::{Instant, PathError};
 use transom_wire::quote::Quoted;
-use transom_wire::{Protocol, icmpv4, icmpv6, ndp};
+use transom_wire::{Protocol, Seq, icmpv4, icmpv6, ndp};
 
 use crate::config::EchoMode;
 use crate::discard::Discard;
@@ -179,6 +179,10 @@ impl Stack {
         let dropped = |reason| Dropped::between(tuple.local(), tuple.remote(), reason);
         let key = match self.endpoints.lookup(&tuple) {
             Some(Entry::Connection(index)) => self.endpoints.tenants.connections.key_at(index),
+            Some(Entry::Embryo(index)) => {
+                let outcome = self.error_about_embryo(now, index, report, seq);
+                return outcome.map_err(dropped);
+            }
             _ => None,
         };
         let Some(key) = key else {
@@ -206,6 +210,30 @@ impl Stack {
         };
         self.settle(now, key);
         outcome.map_err(|reason| dropped(reason.into()))
+    }
+
+    /// An error about a SYN-ACK.
+    fn error_about_embryo(
+        &mut self,
+        now: Instant,
+        index: u32,
+        report: Report,
+        seq: Seq,
+    ) -> Result<(), Discard> {
+        let embryos = &self.endpoints.tenants.embryos;
+        let is_quoted = embryos.at(index).is_some_and(|it| it.embryo.iss() == seq);
+        if !is_quoted {
+            return Err(transom_tcp::Discard::PathErrorNotInFlight.into());
+        }
+        match (report, embryos.key_at(index)) {
+            // ICMPA-7, RFC 5927 §5.2: a hard error ends it. A SYN-ACK is never too big, and there is nobody to tell of
+            // anything else.
+            (Report::Error(error), Some(key)) if error.is_hard() => {
+                self.end_embryo(now, key);
+                Ok(())
+            }
+            _ => Err(Discard::IcmpIgnored),
+        }
     }
 
     // UDP-4.

@@ -24,10 +24,12 @@
 mod arrivals;
 mod calls;
 mod config;
+mod cookie;
 mod counters;
 mod deadlines;
 mod discard;
 mod egress;
+mod embryo;
 mod endpoint;
 mod error;
 mod event;

@@ -3,6 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::VecDeque;
 
+use transom_tcp::Instant;
+
 use crate::endpoint::SharedConfig;
 use crate::error::ListenError;
 use crate::secret::{Key, Map};
@@ -82,6 +84,8 @@ pub(crate) struct Listener {
     pub(crate) ready: VecDeque<SlabKey>,
     /// SYNs that the application has not looked at.
     pub(crate) incoming: VecDeque<SlabKey>,
+    /// When a SYN was last answered with a cookie.
+    pub(crate) overflowed: Option<Instant>,
     /// An event that something waits is queued.
     pub(crate) announced: bool,
 }
@@ -93,9 +97,9 @@ impl Listener {
         self.ready.len() > self.backlog
     }
 
-    /// Whether a SYN is turned away.
-    pub(crate) fn refuses_syn(&self) -> bool {
-        self.is_full() || self.embryos > self.backlog
+    /// Whether another handshake has no place in the queue.
+    pub(crate) fn is_queue_full(&self) -> bool {
+        self.embryos > self.backlog
     }
 }
 
@@ -152,6 +156,7 @@ impl Listeners {
                 embryos: 0,
                 ready: VecDeque::new(),
                 incoming: VecDeque::new(),
+                overflowed: None,
                 announced: false,
             })
             .ok_or(ListenError::AddressInUse)?;

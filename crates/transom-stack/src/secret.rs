@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     FlowLabel,
     Random,
     RateLimit,
+    Cookie,
+    CookieSlot,
 }
 
 /// A 128-bit SipHash key.
@@ -51,6 +53,14 @@ impl Key {
     pub(crate) fn mac(&self, bytes: &[u8]) -> u64 {
         let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
         hasher.write(bytes);
+        hasher.finish()
+    }
+
+    /// SipHash-2-4 of `head` followed by `tail`.
+    pub(crate) fn mac_of(&self, head: &[u8], tail: &[u8]) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
+        hasher.write(head);
+        hasher.write(tail);
         hasher.finish()
     }
 

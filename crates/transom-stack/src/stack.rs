@@ -194,6 +194,7 @@ impl Stack {
                 Owner::Connection(key) => self.connection_timeout(now, at, key),
                 Owner::TimeWait(key) => self.time_wait_timeout(now, at, key),
                 Owner::Incoming(key) => self.incoming_timeout(now, at, key),
+                Owner::Embryo(key) => self.embryo_timeout(now, at, key),
             }
         }
         self.endpoints.compact_timers();
@@ -238,8 +239,8 @@ impl Stack {
         None
     }
 
-    /// Every connection with its sockets and state, as `ss` lists them. Those in TIME-WAIT that no application holds come
-    /// without a handle.
+    /// Every connection with its sockets and state, as `ss` lists them. Those in TIME-WAIT that no application holds, and
+    /// those of listeners in SYN-RECEIVED, come without a handle.
     pub fn connections(
         &self,
     ) -> impl Iterator<Item = (Option<ConnId>, SocketAddr, SocketAddr, State)> {
@@ -261,7 +262,11 @@ impl Stack {
                 State::TimeWait,
             )
         });
-        full.chain(waiting)
+        let embryos = tenants.embryos.iter().map(|(_, slot)| {
+            let (local, remote) = (slot.tuple.local(), slot.tuple.remote());
+            (None, local, remote, State::SynReceived)
+        });
+        full.chain(waiting).chain(embryos)
     }
 
     /// Every listener and what it is bound to.

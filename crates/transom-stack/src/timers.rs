@@ -18,6 +18,7 @@ pub(crate) enum Owner {
     Connection(SlabKey),
     TimeWait(SlabKey),
     Incoming(SlabKey),
+    Embryo(SlabKey),
 }
 
 /// The heap.

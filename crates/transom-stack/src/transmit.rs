@@ -64,8 +64,7 @@ impl Stack {
             return;
         };
         let closed = slot.connection.closed().is_some();
-        let held = slot.holder == Holder::Application
-            || matches!(slot.holder, Holder::Listener { ready: true, .. });
+        let held = slot.holder == Holder::Application || matches!(slot.holder, Holder::Listener(_));
         if closed && !held {
             self.forget_connection(key);
             return;
@@ -86,13 +85,9 @@ impl Stack {
         };
         match slot.holder {
             Holder::Orphan => self.endpoints.orphans = self.endpoints.orphans.saturating_sub(1),
-            Holder::Listener { listener, ready } => {
+            Holder::Listener(listener) => {
                 if let Some(listener) = self.endpoints.listeners.get_mut(listener) {
-                    if ready {
-                        listener.ready.retain(|waiting| *waiting != key);
-                    } else {
-                        listener.embryos = listener.embryos.saturating_sub(1);
-                    }
+                    listener.ready.retain(|waiting| *waiting != key);
                 }
             }
             Holder::Application => {}
@@ -118,7 +113,7 @@ impl Stack {
                 let deadline = connection.poll_timeout();
                 let again = self.endpoints.add_connection(
                     slot.tuple,
-                    connection,
+                    Box::new(connection),
                     slot.holder,
                     slot.epoch,
                     slot.marks,

@@ -8,7 +8,7 @@ use crate::time::Instant;
 ///
 /// There is no count shared between connections: an exact one can be measured by a third party,
 /// who learns from it whether two hosts talk and where their windows are (CVE-2016-5696).
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Challenge {
     /// No other may follow before.
     next: Instant,

@@ -188,7 +188,7 @@ fn agreed(config: &Config, handshake: &Handshake, peer: &Segment) -> Agreed {
 
 /// RFC 3168 §6.1.1 ECN-2, ECN-3. A SYN that is itself marked or markable came over a path that uses
 /// the field for something else.
-fn is_setup_syn(segment: &Segment) -> bool {
+pub(crate) fn is_setup_syn(segment: &Segment) -> bool {
     segment.has(Flags::ECE) && segment.has(Flags::CWR) && segment.ecn == Ecn::NotEct
 }
 

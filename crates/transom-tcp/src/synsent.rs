@@ -59,7 +59,7 @@ impl SynSent {
             handshake: Handshake {
                 syn_ack_owed: false,
                 transmissions: self.transmissions,
-                last_sent: self.last_sent,
+                last_sent: Some(self.last_sent),
                 passive: false,
             },
             offered: u32::from(crate::recv::window::syn_window(&env.config)),

@@ -64,8 +64,8 @@ pub(crate) struct Handshake {
     pub(crate) syn_ack_owed: bool,
     /// SYNs and SYN-ACKs sent.
     pub(crate) transmissions: u8,
-    /// When the last of them was sent.
-    pub(crate) last_sent: Instant,
+    /// When the last of them was sent, if that is known.
+    pub(crate) last_sent: Option<Instant>,
     /// The connection came from a listener.
     pub(crate) passive: bool,
 }
@@ -248,10 +248,11 @@ impl Tcb {
         handshake: &Handshake,
         segment: &Segment,
     ) -> Option<core::time::Duration> {
+        let sent = handshake.last_sent?;
         if handshake.transmissions <= 1 {
-            return Some(segment.received.duration_since(handshake.last_sent));
+            return Some(segment.received.duration_since(sent));
         }
-        self.timestamp_rtt(env, segment, handshake.last_sent)
+        self.timestamp_rtt(env, segment, sent)
     }
 
     /// The round trip that the timestamp echo shows of something that was last sent at `sent`.

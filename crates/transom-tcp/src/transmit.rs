@@ -109,7 +109,7 @@ impl Tcb {
         if !core::mem::take(&mut handshake.syn_ack_owed) {
             return None;
         }
-        handshake.last_sent = now;
+        handshake.last_sent = Some(now);
         handshake.transmissions = handshake.transmissions.saturating_add(1);
         self.start_retransmit_timer(env, now);
         self.rcv.on_ack_sent();

@@ -97,7 +97,7 @@ fn req_ev_l_7_anything_else_is_dropped() {
 
 #[test]
 fn req_ev_l_8_a_full_backlog_drops_and_a_second_syn_makes_no_second_child() {
-    let mut stack = stack();
+    let mut stack = stack_with(StackConfig::default().syn_cookies(false));
     let on = ListenOn::Address(socket("10.0.0.1:80"));
     let listener = stack.tcp_listen(ListenOptions::new(on).backlog(2)).unwrap();
     let syn = |port: u16| seg(&format!("10.0.0.2:{port}"), "10.0.0.1:80", SYN).mss(1460);

@@ -7,6 +7,7 @@
 )]
 
 mod closed;
+mod flood;
 mod harness;
 mod icmp;
 mod identity;

@@ -261,22 +261,27 @@ fn req_sec_res_1_connections_are_bounded() {
     stack
         .tcp_listen(ListenOptions::new(ListenOn::AnyAddress(80)))
         .unwrap();
-    for _ in 0..2 {
-        stack
-            .tcp_connect(at(0), ConnectOptions::new(socket("10.0.0.2:80")))
-            .unwrap();
-    }
-    drain(&mut stack, at(0));
-    exchange(
-        &mut stack,
-        at(0),
-        seg("10.0.0.2:1", "10.0.0.1:80", SYN).bytes(),
-    );
-    let syn = seg("10.0.0.2:2", "10.0.0.1:80", SYN).bytes();
-    assert_dropped(&mut stack, syn, Discard::ConnectionLimit);
-    let full = stack.tcp_connect(at(0), ConnectOptions::new(socket("10.0.0.2:80")));
-    assert_eq!(full, Err(ConnectError::ConnectionLimit));
+    let connect = |stack: &mut Stack| {
+        let id = stack.tcp_connect(at(0), ConnectOptions::new(socket("10.0.0.2:80")));
+        drain(stack, at(0));
+        id
+    };
+    connect(&mut stack).unwrap();
+    connect(&mut stack).unwrap();
+    let syn = |port: u16| seg(&format!("10.0.0.2:{port}"), "10.0.0.1:80", SYN);
+    // The last place is a handshake's; the next SYN gets a cookie, and none a place.
+    let first = one_tcp(&exchange(&mut stack, at(0), syn(1).bytes()));
+    one_tcp(&exchange(&mut stack, at(0), syn(2).bytes()));
     assert_eq!(stack.connections().count(), 3);
+    assert_eq!(stack.counters().syn_cookies_out, 1);
+    // A handshake takes no place away from ourselves.
+    connect(&mut stack).unwrap();
+    assert_eq!(connect(&mut stack), Err(ConnectError::ConnectionLimit));
+    assert_dropped(&mut stack, syn(3).bytes(), Discard::ConnectionLimit);
+    let ack = seg("10.0.0.2:1", "10.0.0.1:80", ACK).seq(1001);
+    let ack = ack.ack(first.seq + 1).bytes();
+    assert_dropped(&mut stack, ack, Discard::ConnectionLimit);
+    assert_eq!(stack.connections().count(), 4);
 }
 
 #[test]

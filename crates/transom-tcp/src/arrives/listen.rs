@@ -62,7 +62,7 @@ pub(crate) fn open(
         handshake: Handshake {
             syn_ack_owed: true,
             transmissions: 0,
-            last_sent: now,
+            last_sent: None,
             passive: true,
         },
         offered: u32::from(syn_window(&env.config)),

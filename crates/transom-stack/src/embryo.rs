@@ -169,14 +169,15 @@ impl Stack {
             self.send_reset(now, tuple, reset);
             return Err(arrival.dropped(Discard::SynCookieInvalid));
         };
+        let mut embryo = Embryo::recall(&config, offer, ts_offset, segment);
         if is_full {
+            self.keep_waiting(now, listener, *tuple, embryo);
             return Err(arrival.dropped(Discard::AcceptQueueFull));
         }
         if self.endpoints.tenants.connections.len() >= self.config.max_connections {
             return Err(arrival.dropped(Discard::ConnectionLimit));
         }
         let path = self.host.path(tuple.remote);
-        let mut embryo = Embryo::recall(offer, ts_offset, segment);
         match embryo.handle_segment(&config, path, now, segment) {
             EmbryoReply::Complete(connection, outcome) => {
                 self.embryo_state(now, tuple, State::Listen, State::SynReceived);
@@ -188,6 +189,28 @@ impl Stack {
                 Err(arrival.dropped(reason))
             }
             EmbryoReply::Over(_) => Ok(()),
+        }
+    }
+
+    /// A cookie has come back, and there is no room for the connection: its peer has shown that it exists, so it is
+    /// remembered after all. Otherwise a peer that waits for us to speak first would wait for ever.
+    // SYNF-8: the SYN-ACK is sent again, and so will the acknowledgement be.
+    fn keep_waiting(&mut self, now: Instant, listener: SlabKey, tuple: Tuple, embryo: Embryo) {
+        let Some(found) = self.endpoints.listeners.get(listener) else {
+            return;
+        };
+        // Beside the queue of those who have shown nothing, as many again.
+        let is_room = found.embryos <= found.backlog.saturating_mul(2)
+            && self.endpoints.tenants.embryos.len() < self.config.max_embryos;
+        let slot = EmbryoSlot {
+            tuple,
+            listener,
+            embryo,
+            armed: None,
+        };
+        if is_room && self.endpoints.add_embryo(slot).is_some() {
+            self.observer.counters.passive_opens += 1;
+            self.embryo_state(now, &tuple, State::Listen, State::SynReceived);
         }
     }
 

@@ -192,7 +192,7 @@ impl Embryo {
 
     /// What would have been kept, had the SYN not been answered with a SYN cookie (RFC 4987 §3.6): `segment` acknowledges
     /// the cookie, and `offer` is what the cookie remembers of the SYN.
-    pub fn recall(offer: Offer, ts_offset: u32, segment: &Segment) -> Self {
+    pub fn recall(config: &Config, offer: Offer, ts_offset: u32, segment: &Segment) -> Self {
         Self {
             iss: segment.ack - 1,
             ts_offset,
@@ -201,7 +201,7 @@ impl Embryo {
             offer,
             ts_recent: segment.options.timestamps.map_or(0, |ts| ts.val),
             last_sent: None,
-            deadline: segment.received,
+            deadline: segment.received + config.rto_initial,
             transmissions: 1,
             timeouts: 0,
             challenge: Challenge::default(),

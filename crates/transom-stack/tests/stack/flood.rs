@@ -300,10 +300,18 @@ fn req_synf_8_a_cookie_finds_the_accept_queue_full_and_is_not_reset() {
     for ack in rest {
         assert_dropped(&mut stack, ack.bytes(), Discard::AcceptQueueFull);
     }
-    // The peer says it again, with data, and by then there is room.
+    // Those who came back are remembered: the SYN-ACK comes again, and by then there is room.
     assert!(stack.tcp_accept(listener).is_some());
-    exchange(&mut stack, at(1), rest[0].clone().payload(b"x").bytes());
-    assert_eq!(stack.counters().syn_cookies_in, BACKLOG as u64 + 2);
+    let again = run_until(&mut stack, at(0), at(1_000));
+    let again: Vec<_> = again.iter().map(|(_, frame)| parse_tcp(frame)).collect();
+    for ack in rest {
+        let repeated = |sent: &&Seg| sent.flags == SYN | ACK && sent.dst == ack.src;
+        let syn_ack = again.iter().find(repeated).unwrap();
+        assert_eq!(syn_ack.seq.wrapping_add(1), ack.ack);
+    }
+    exchange(&mut stack, at(1_001), rest[0].bytes());
+    let taken = (0..100).filter_map(|_| stack.tcp_accept(listener)).count();
+    assert_eq!(taken, BACKLOG + 1);
 }
 
 #[test]

@@ -5,12 +5,13 @@
 //! which it did it: frames in and out, changes of state, discards. Scenes (`transom demo`), properties over random
 //! networks and packet scripts are played on these two.
 //!
-//! [`script`] reads packet scripts, [`packets`] builds and compares their packets.
+//! [`script`] reads packet scripts, [`packets`] builds and compares their packets, [`code`] runs their assertions.
 //!
 //! No clock, socket or random source is in here: a scene with the same seed and secret runs the same way each time.
 
 #![forbid(unsafe_code)]
 
+pub mod code;
 mod journal;
 mod node;
 pub mod packets;

@@ -1,7 +1,6 @@
 //! Packets of scripts against live ones: numbers, checksums, parts, differences.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "this is how a test fails"
 )]

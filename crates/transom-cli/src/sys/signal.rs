@@ -103,6 +103,9 @@ pub(crate) fn send(pid: Pid, signal: i32) -> io::Result<()> {
 }
 
 /// Lets the default action of `signal` happen to this process, and returns when it goes on.
+///
+/// Between being continued and running again, which is the time the scheduler takes, the process can
+/// be stopped anew by a signal of the terminal, as the kernel looks at those before it returns to us.
 pub(crate) fn stop_by(signal: i32) {
     deliver_to_self(signal);
 }

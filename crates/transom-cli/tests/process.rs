@@ -112,8 +112,13 @@ const TERMINAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/termi
 
 #[test]
 fn at_a_terminal_keys_stop_and_interrupt_the_job_as_in_a_plain_run() {
+    // It is ready once its parent sleeps: ours, continued but not yet running again, would be stopped
+    // by the terminal, maybe before the program is.
     let program = "import os, signal, time\n\
-        say = lambda *_: print('ready', flush=True)\n\
+        def say(*_):\n    \
+            stat = f'/proc/{os.getppid()}/stat'\n    \
+            while open(stat).read().rpartition(')')[2].split()[0] != 'S': pass\n    \
+            print('ready', flush=True)\n\
         signal.signal(signal.SIGCONT, say)\n\
         signal.signal(signal.SIGINT, HANDLER)\n\
         say()\n\
@@ -188,12 +193,14 @@ fn streams_descriptors_and_signals_are_those_of_a_plain_run() {
 
 #[test]
 fn whoever_reads_the_programs_output_waits_only_for_the_program() {
-    let (mut child, mut said) = start(any_mode().run(), "exec >&-; exec sleep 1");
+    let (mut child, mut said) = start(any_mode().run(), "exec >&-; exec sleep 1000");
     let mut rest = String::new();
     // Ends although the program lives: nobody else holds the pipe.
     said.read_to_string(&mut rest).expect("read");
     assert_eq!(child.try_wait().expect("asked"), None);
-    assert!(child.wait().expect("waited").success());
+    kill(pid_of(&child), Signal::SIGTERM).expect("signalled");
+    let status = child.wait().expect("waited");
+    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
 }
 
 #[test]
@@ -239,22 +246,33 @@ fn nothing_is_left_when_transom_is_killed() {
 
 #[test]
 fn what_the_program_leaves_running_is_waited_for() {
-    let mode = any_mode();
-    let script = "sleep 0.7 >/dev/null 2>&1 & echo $!; exit 3";
-    let output = finish(mode.run().args(["--", "sh", "-c", script]));
-    assert_eq!(output.status.code(), Some(3));
-    assert!(!lives(text(&output.stdout).trim()));
-    assert!(
-        text(&output.stderr).contains("still serving sleep["),
-        "{}",
-        text(&output.stderr)
-    );
+    let script = "sleep 1000 >/dev/null 2>&1 & \
+                  until read -r name </proc/$!/comm && [ $name = sleep ]; do :; done; \
+                  echo $!; exit 3";
+    let mut child = any_mode()
+        .run()
+        .args(["--", "sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("transom starts");
+    let pid = line(&mut BufReader::new(child.stdout.take().expect("piped")));
+    let mut said = BufReader::new(child.stderr.take().expect("piped"));
+    let serving = format!("still serving sleep[{pid}]");
+    while !line(&mut said).contains(&serving) {
+        assert_eq!(child.try_wait().expect("asked"), None);
+    }
+    assert!(lives(&pid));
+    let left = Pid::from_raw(pid.parse().expect("a number"));
+    kill(left, Signal::SIGKILL).expect("killed");
+    assert_eq!(child.wait().expect("waited").code(), Some(3));
 }
 
 #[test]
 fn with_no_wait_it_is_named_and_left() {
     let mode = any_mode();
-    let script = "sleep 20 >/dev/null 2>&1 & echo $!";
+    let script = "sleep 300 >/dev/null 2>&1 & echo $!";
     let output = finish(mode.run().args(["--no-wait", "--", "sh", "-c", script]));
     let pid = text(&output.stdout).trim().to_owned();
     assert!(output.status.success());

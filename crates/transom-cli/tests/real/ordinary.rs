@@ -2,12 +2,21 @@
 //! signals, children that stay.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use crate::ended::Status;
 use crate::host::{Host, SERVERS_V4};
 use crate::server::{Server, pages};
-use crate::ways::{LIMIT, NOBODY_VETH, ROOT_TUN, Run, WAYS};
+use crate::ways::{LIMIT, NOBODY_VETH, ROOT_TUN, Run, WAYS, Way};
+
+/// Asserts that this ends as a plain run of it does, with the same words.
+fn as_plain(host: &Host, way: Way, words: [&str; 3]) {
+    let plain = Run::new(host, way.plain(), words).end();
+    assert_eq!(
+        Run::new(host, way, words).end(),
+        plain,
+        "{way:?}: {words:?}"
+    );
+}
 
 #[test]
 fn standard_streams_pass_through_untouched() {
@@ -33,8 +42,7 @@ fn standard_streams_pass_through_untouched() {
             "-c",
             "set -o pipefail; yes | head -n 1; echo ${PIPESTATUS[@]}",
         ];
-        let plain = Run::new(&host, way.plain(), words).end();
-        assert_eq!(Run::new(&host, way, words).end(), plain, "{way:?}");
+        as_plain(&host, way, words);
         let script = "printf out; printf err >&2";
         let ended = Run::new(&host, way, ["sh", "-c", script]).end();
         assert_eq!(
@@ -55,13 +63,7 @@ fn the_program_sees_its_own_world() {
             "ls -l /proc/self/fd | wc -l",
             "cat /proc/self/status | grep -E '^(Sig(Pnd|Blk|Ign|Cgt)|Cap(Inh|Prm|Eff|Amb))'",
         ] {
-            let words = ["sh", "-c", script];
-            let plain = Run::new(&host, way.plain(), words).end();
-            assert_eq!(
-                Run::new(&host, way, words).end(),
-                plain,
-                "{way:?}: {script}"
-            );
+            as_plain(&host, way, ["sh", "-c", script]);
         }
     }
 }
@@ -79,13 +81,7 @@ fn exit_codes_and_signals_are_the_programs_own() {
             "kill -KILL $$",
             "kill -HUP $$",
         ] {
-            let words = ["sh", "-c", script];
-            let plain = Run::new(&host, way.plain(), words).end();
-            assert_eq!(
-                Run::new(&host, way, words).end(),
-                plain,
-                "{way:?}: {script}"
-            );
+            as_plain(&host, way, ["sh", "-c", script]);
         }
     }
 }
@@ -112,11 +108,12 @@ fn children_that_outlive_the_program_keep_their_network() {
     let _server = pages(&host);
     for way in WAYS {
         let file = host.new_file("fetched");
+        // It asks for the page when the program is no more.
         let daemon = format!(
-            "sleep 0.7; curl -sS http://{SERVERS_V4}:8000/page -o {}",
+            "while kill -0 $0; do :; done; curl -sS http://{SERVERS_V4}:8000/page -o {}",
             file.display()
         );
-        let script = format!("setsid sh -c '{daemon}' >/dev/null 2>&1 </dev/null & exit 3");
+        let script = format!("setsid sh -c '{daemon}' $$ >/dev/null 2>&1 </dev/null & exit 3");
         let ended = Run::new(&host, way, ["sh", "-c", &script]).end();
         assert_eq!(ended.status, Status::Code(3), "{way:?}: {ended:?}");
         assert_eq!(
@@ -131,8 +128,8 @@ fn children_that_outlive_the_program_keep_their_network() {
 fn no_wait_leaves_at_once_and_says_whom_it_cut_off() {
     let host = Host::new();
     for way in [ROOT_TUN, NOBODY_VETH] {
-        let script = "setsid sleep 30 >/dev/null 2>&1 </dev/null & exit 3";
-        let begun = Instant::now();
+        // Who waits for it exceeds the limit.
+        let script = "setsid sleep 300 >/dev/null 2>&1 </dev/null & exit 3";
         let ended = Run::new(&host, way, ["sh", "-c", script])
             .options(["--no-wait"])
             .end();
@@ -140,11 +137,6 @@ fn no_wait_leaves_at_once_and_says_whom_it_cut_off() {
         assert!(
             ended.stderr().contains("cut off from the network"),
             "{way:?}: {ended:?}"
-        );
-        assert!(
-            begun.elapsed() < Duration::from_secs(5),
-            "{way:?}: {:?}",
-            begun.elapsed()
         );
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use transom_flow::capture::{Decapsulator, Reader};
 use transom_flow::parallel::{Crew, Numbered};
-use transom_flow::{Connection, Limits, Severity, Tracker, Weight};
+use transom_flow::{Limits, Past, Severity, Tracker, Weight};
 
 /// What an analysis found and took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,28 +24,28 @@ pub(crate) struct Analysis {
 /// What is kept of a connection.
 struct Brief {
     weight: Weight,
-    connection: Box<Connection>,
+    past: Past,
 }
 
 impl Numbered for Brief {
     fn set_number(&mut self, number: u64) {
         self.weight.set_number(number);
-        self.connection.set_number(number);
+        self.past.set_number(number);
     }
 }
 
-impl From<Box<Connection>> for Brief {
-    fn from(connection: Box<Connection>) -> Self {
+impl From<Past> for Brief {
+    fn from(past: Past) -> Self {
         Self {
-            weight: Weight::of(&connection),
-            connection,
+            weight: past.weight(),
+            past,
         }
     }
 }
 
 impl Analysis {
     fn take(&mut self, over: &Brief) {
-        self.connections = self.connections.max(over.connection.number());
+        self.connections = self.connections.max(over.past.number());
         self.problems += u64::from(over.weight.severity() == Severity::Problem);
     }
 }
@@ -104,15 +104,18 @@ pub(crate) fn analyse(path: &Path, cores: usize, depth: Depth) -> io::Result<Ana
             let _ = tracker.frame(&frame);
             if tracker.has_closed() {
                 for over in tracker.take_closed() {
-                    analysis.take(&Box::new(over).into());
+                    analysis.take(&Past::from(Box::new(over)).into());
                 }
             }
         } else if let Some(crew) = &mut crew {
             let _ = crew.frame(&frame);
-            over.extend(crew.take());
-            for over in over.drain(..) {
-                analysis.take(&over);
-                crew.recycle(over.connection);
+            // As often as the command does.
+            if analysis.packets.is_multiple_of(1024) {
+                over.extend(crew.take());
+                for over in over.drain(..) {
+                    analysis.take(&over);
+                    crew.recycle(over.past);
+                }
             }
         }
     }
@@ -121,7 +124,7 @@ pub(crate) fn analyse(path: &Path, cores: usize, depth: Depth) -> io::Result<Ana
     if let Some(mut tracker) = tracker {
         tracker.finish();
         for over in tracker.take_all() {
-            analysis.take(&Box::new(over).into());
+            analysis.take(&Past::from(Box::new(over)).into());
         }
     }
     if let Some(mut crew) = crew {

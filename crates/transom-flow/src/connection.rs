@@ -320,6 +320,13 @@ impl Connection {
         answers(End::Client) || answers(End::Server)
     }
 
+    /// Nothing more will come of it: segments still on their way arrive. The capture went on until then.
+    pub(crate) fn finish(&mut self, watched_until: Duration) {
+        self.watched_until = watched_until;
+        self.deliver_until(Duration::MAX);
+        self.is_finished = true;
+    }
+
     /// Which end has this address.
     pub(crate) fn end_of(&self, addr: SocketAddr) -> End {
         if self.endpoints.client.addr == addr {

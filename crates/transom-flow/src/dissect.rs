@@ -22,9 +22,13 @@ pub(crate) struct Dissected<'a> {
     pub(crate) flags: Flags,
     pub(crate) window: u16,
     pub(crate) options: Options,
+    /// It has no options but timestamps.
+    pub(crate) has_clock_at_most: bool,
     /// Bytes of data on the wire.
     pub(crate) len: u32,
-    /// The data that was captured; may be less.
+    /// Bytes of data that were captured; may be less.
+    pub(crate) captured: u32,
+    /// The data that was captured, or as much of its start as anybody looks at.
     pub(crate) data: &'a [u8],
     /// Bytes of the whole IP packet on the wire.
     pub(crate) ip_len: u32,
@@ -198,7 +202,9 @@ fn whole_segment<'a>(frame: &Frame<'a>) -> Option<Dissected<'a>> {
         flags,
         window: u16::from_be_bytes([tcp[14], tcp[15]]),
         options: known,
+        has_clock_at_most: true,
         len: u32::try_from(data.len()).unwrap_or(u32::MAX),
+        captured: u32::try_from(data.len()).unwrap_or(u32::MAX),
         data,
         ip_len: u32::from(total_len),
         hop_limit,
@@ -246,6 +252,8 @@ fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Content<'a>, Ignored> {
         .checked_sub(header_len)
         .ok_or(Malformed::new(Layer::Tcp, Reason::HeaderLength, 12))?;
     let ip_len = ip_payload_len.saturating_add(ip.header_len());
+    let options = view.options().0;
+    let data = view.payload();
     Ok(Content::Tcp(Dissected {
         src: SocketAddr::new(ip.src(), view.src_port()),
         dst: SocketAddr::new(ip.dst(), view.dst_port()),
@@ -253,9 +261,14 @@ fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Content<'a>, Ignored> {
         ack: flags.contains(Flags::ACK).then(|| view.ack()),
         flags,
         window: view.window(),
-        options: view.options().0,
+        has_clock_at_most: options.mss.is_none()
+            && options.window_scale.is_none()
+            && !options.sack_permitted
+            && options.sack.is_empty(),
+        options,
         len: u32::try_from(len).unwrap_or(u32::MAX),
-        data: view.payload(),
+        captured: u32::try_from(data.len()).unwrap_or(u32::MAX),
+        data,
         ip_len: u32::try_from(ip_len).unwrap_or(u32::MAX),
         hop_limit: ip.ttl(),
         ip_id: match ip {

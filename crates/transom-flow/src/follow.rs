@@ -512,8 +512,7 @@ impl Connection {
         let totals = &mut self.totals[from];
         totals.frames += 1;
         totals.ip_bytes += u64::from(segment.ip_len);
-        let captured = u32::try_from(segment.data.len()).unwrap_or(u32::MAX);
-        totals.truncated += u64::from(captured < segment.len);
+        totals.truncated += u64::from(segment.captured < segment.len);
         totals.time_reversals += u64::from(seen.time < self.last_frame);
         totals.segments += segments;
         match meaning {

@@ -21,13 +21,7 @@ const METHODS: [&[u8]; 9] = [
 ///
 /// The text may hold any characters but line ends: whoever shows it must escape them.
 pub(crate) fn hint(data: &[u8], is_first: bool) -> Option<Box<str>> {
-    // Nearly all data is told apart from a line of HTTP/1 by its first byte.
-    let is_http = match data.first()? {
-        b'H' => data.starts_with(b"HTTP/1.") || data.starts_with(b"HEAD "),
-        b'G' | b'P' | b'D' | b'O' | b'C' | b'T' => METHODS.iter().any(|m| data.starts_with(m)),
-        _ => false,
-    };
-    if is_http {
+    if is_http(data) {
         return first_line(data);
     }
     if !is_first {
@@ -37,6 +31,18 @@ pub(crate) fn hint(data: &[u8], is_first: bool) -> Option<Box<str>> {
         return Some("HTTP/2 preface".into());
     }
     tls(data).or_else(|| banner(data))
+}
+
+/// Whether data starts with the line of an HTTP/1 message.
+pub(crate) fn is_http(data: &[u8]) -> bool {
+    // Nearly all data is told apart from one by its first byte.
+    match data.first() {
+        Some(b'H') => data.starts_with(b"HTTP/1.") || data.starts_with(b"HEAD "),
+        Some(b'G' | b'P' | b'D' | b'O' | b'C' | b'T') => {
+            METHODS.iter().any(|m| data.starts_with(m))
+        }
+        _ => false,
+    }
 }
 
 /// Where the first line ends; looked for in eight bytes at a time, as this is done for much of all data.

@@ -61,7 +61,9 @@ mod meaning;
 mod measure;
 mod milestones;
 mod model;
+mod ordinary;
 pub mod parallel;
+mod past;
 pub mod pcapng;
 mod ranges;
 mod step;
@@ -81,6 +83,7 @@ pub use measure::{
     AckPoint, DataKind, DataPoint, Limit, Limited, Measures, Point, Range, Rtt, Series, Track,
 };
 pub use model::{Basis, ClosedBy, End, EndState, Endpoint, Ends, Handshake, Process, Totals};
+pub use past::Past;
 pub use step::{
     Cause, Entry, Fate, Fold, FoldedTotals, IcmpError, IcmpKind, Meaning, Note, Segment,
     StateChange, Step, What,

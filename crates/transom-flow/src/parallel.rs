@@ -19,6 +19,8 @@
 //! - Connections are numbered by their first frames over all workers, as one [`Tracker`] numbers them.
 
 use crate::connection::Connection;
+use crate::model::End;
+use crate::past::Past;
 use crate::dissect::{Content, Ignored, dissect, plain_tcp};
 use crate::table::{HashKey, Pair};
 use crate::tracker::{Counters, Frame, Limits, Tracker};
@@ -46,9 +48,9 @@ pub trait Numbered {
     fn set_number(&mut self, number: u64);
 }
 
-impl Numbered for Box<Connection> {
+impl Numbered for Past {
     fn set_number(&mut self, number: u64) {
-        self.number = number;
+        self.set_number(number);
     }
 }
 
@@ -68,10 +70,10 @@ impl Numbered for Connection {
 /// use transom_flow::{Frame, Limits, parallel::Crew, wire::Medium};
 ///
 /// let syn = b"E\0\0(\0\0@\0@\x06\0\0\x7f\0\0\x01\x7f\0\0\x01\x80\0\0\x50\0\0\0\x09\0\0\0\0\x50\x02\xff\xff\0\0\0\0";
-/// let mut crew = Crew::new(Limits::default(), 2, |connection| connection);
+/// let mut crew = Crew::new(Limits::default(), 2, |past| past);
 /// crew.frame(&Frame::new(Duration::ZERO, Medium::Ip, syn));
 /// for over in crew.take() {
-///     println!("{}", over.verdict().text());
+///     println!("{}", over.connection().verdict().text());
 /// }
 /// crew.finish();
 /// assert_eq!(crew.take().count(), 1);
@@ -91,7 +93,7 @@ enum Way<T> {
     Threads(Threads<T>),
 }
 
-type Make<T> = Arc<dyn Fn(Box<Connection>) -> T + Send + Sync>;
+type Make<T> = Arc<dyn Fn(Past) -> T + Send + Sync>;
 
 impl<T> fmt::Debug for Crew<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +109,7 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     pub fn new(
         limits: Limits,
         workers: usize,
-        make: impl Fn(Box<Connection>) -> T + Send + Sync + 'static,
+        make: impl Fn(Past) -> T + Send + Sync + 'static,
     ) -> Self {
         let make: Make<T> = Arc::new(make);
         let way = if workers <= 1 {
@@ -131,18 +133,11 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<u64, Ignored> {
         self.frames += 1;
         let number = frame.number.unwrap_or(self.frames);
-        let hash = sockets_hash(frame).inspect_err(|ignored| self.ignored.ignore(*ignored))?;
         match &mut self.way {
-            Way::Here(alone) => {
-                alone.now = frame.time;
-                alone.share.push(number, hash, frame);
-                if alone.share.frames.len() >= ROUND_FRAMES
-                    || alone.share.bytes.len() >= ROUND_BYTES
-                {
-                    alone.follow(&mut self.ready);
-                }
-            }
+            Way::Here(alone) => alone.frame(number, frame, &mut self.ready),
             Way::Threads(threads) => {
+                let hash = sockets_hash(frame);
+                let hash = hash.inspect_err(|ignored| self.ignored.ignore(*ignored))?;
                 threads.now = frame.time;
                 if threads.push(number, hash, frame) {
                     threads.send_round(false);
@@ -173,7 +168,7 @@ impl<T: Numbered + Send + 'static> Crew<T> {
 
     /// Gives back a connection that nobody wants any more: its memory is used again by the worker that had
     /// it, which costs less than to free what another thread allocated.
-    pub fn recycle(&mut self, spent: Box<Connection>) {
+    pub fn recycle(&mut self, spent: Past) {
         match &mut self.way {
             Way::Here(alone) => alone.tracker.recycle(spent),
             Way::Threads(threads) => threads.recycle(spent),
@@ -184,10 +179,7 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     /// for the workers.
     pub fn finish(&mut self) {
         match &mut self.way {
-            Way::Here(alone) => {
-                alone.share.is_last = true;
-                alone.follow(&mut self.ready);
-            }
+            Way::Here(alone) => alone.finish(&mut self.ready),
             Way::Threads(threads) => {
                 threads.send_round(true);
                 threads.merge_all(&mut self.ready);
@@ -212,12 +204,11 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     }
 }
 
-/// One worker in the caller's thread.
+/// One worker in the caller's thread: it follows each frame at once.
 struct Alone<T> {
     tracker: Tracker,
-    share: Share,
-    numbering: Numbering,
-    now: Duration,
+    round_frames: usize,
+    round_bytes: usize,
     make: Make<T>,
 }
 
@@ -226,20 +217,43 @@ impl<T: Numbered> Alone<T> {
         // Taken out after each round, and no more than are followed can end in one.
         limits.closed = usize::MAX;
         Self {
-            tracker: Tracker::new(limits),
-            share: Share::default(),
-            numbering: Numbering::new(1),
-            now: Duration::ZERO,
+            tracker: Tracker::recording(limits),
+            round_frames: 0,
+            round_bytes: 0,
             make,
         }
     }
 
-    fn follow(&mut self, ready: &mut VecDeque<T>) {
-        self.share.now = self.now;
-        let share = core::mem::take(&mut self.share);
-        let outcome = share.follow(0, &mut self.tracker, &self.make);
-        let mut shares = self.numbering.merge(vec![outcome], ready);
-        self.share = shares.pop().unwrap_or_default();
+    fn frame(&mut self, number: u64, frame: &Frame<'_>, ready: &mut VecDeque<T>) {
+        let mut frame = *frame;
+        frame.number = Some(number);
+        // What is no TCP is counted.
+        let _ = self.tracker.frame(&frame);
+        self.round_frames += 1;
+        self.round_bytes += frame.data.len();
+        if self.round_frames >= ROUND_FRAMES || self.round_bytes >= ROUND_BYTES {
+            self.round_frames = 0;
+            self.round_bytes = 0;
+            let over = self.tracker.take_past().collect();
+            self.hand_over(over, ready);
+        }
+    }
+
+    /// In the order of numbers within a round, as several workers do.
+    fn hand_over(&self, mut over: Vec<Past>, ready: &mut VecDeque<T>) {
+        over.sort_unstable_by_key(Past::number);
+        ready.extend(over.into_iter().map(|past| {
+            let number = past.number();
+            let mut made = (self.make)(past);
+            made.set_number(number);
+            made
+        }));
+    }
+
+    fn finish(&mut self, ready: &mut VecDeque<T>) {
+        self.tracker.finish();
+        let over = self.tracker.take_all_past().collect();
+        self.hand_over(over, ready);
     }
 }
 
@@ -265,6 +279,13 @@ struct Given {
     len: usize,
 }
 
+impl Given {
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
+        let data = bytes.get(self.at..self.at + self.len);
+        self.frame.with_data(data.unwrap_or_default())
+    }
+}
+
 /// A worker's share of a round.
 #[derive(Default)]
 struct Share {
@@ -273,8 +294,7 @@ struct Share {
     bytes: Vec<u8>,
     names: Vec<(IpAddr, Box<str>)>,
     /// Connections whose memory may be used again.
-    #[expect(clippy::vec_box, reason = "they keep their places in memory")]
-    spent: Vec<Box<Connection>>,
+    spent: Vec<Past>,
     /// The time at the end of the round, for all workers.
     now: Duration,
     is_last: bool,
@@ -333,24 +353,21 @@ impl Share {
         }
         self.sort();
         let mut begun = Vec::new();
-        for at in &self.order {
-            let Some(given) = self.frames.get(*at as usize) else {
-                continue;
-            };
-            let data = self.bytes.get(given.at..given.at + given.len);
+        let given = self.order.iter().filter_map(|at| self.frames.get(*at as usize));
+        for given in given {
             let before = tracker.counters().connections;
             // What is no TCP after all is counted.
-            let _ = tracker.frame(&given.frame.with_data(data.unwrap_or_default()));
+            let _ = tracker.frame(&given.frame(&self.bytes));
             if tracker.counters().connections > before {
                 begun.extend(given.frame.number);
             }
         }
         tracker.pass_time(self.now);
-        let number = |over: Box<Connection>| (over.number(), make(over));
-        let mut over: Vec<(u64, T)> = tracker.take_closed_boxed().map(number).collect();
+        let number = |over: Past| (over.number(), make(over));
+        let mut over: Vec<(u64, T)> = tracker.take_past().map(number).collect();
         if self.is_last {
             tracker.finish();
-            over.extend(tracker.take_all_boxed().map(number));
+            over.extend(tracker.take_all_past().map(number));
         }
         self.frames.clear();
         self.bytes.clear();
@@ -471,7 +488,7 @@ impl<T: Numbered + Send + 'static> Threads<T> {
         let start = |worker| {
             let (shares, inbox) = sync_channel(ROUNDS_AHEAD);
             let (make, sender) = (Arc::clone(make), sender.clone());
-            let mut tracker = Tracker::new(limits);
+            let mut tracker = Tracker::recording(limits);
             let thread = std::thread::Builder::new()
                 .name(format!("flow-{worker}"))
                 .spawn(move || work(worker, &mut tracker, &inbox, &sender, &make));
@@ -509,9 +526,8 @@ impl<T: Numbered + Send + 'static> Threads<T> {
     }
 
     /// Keeps the memory of a connection for the worker that had it.
-    fn recycle(&mut self, spent: Box<Connection>) {
-        let ends = &spent.endpoints;
-        let pair = Pair::new(ends.client.addr, ends.server.addr);
+    fn recycle(&mut self, spent: Past) {
+        let pair = Pair::new(spent.addr(End::Client), spent.addr(End::Server));
         let worker = pair.hash(HashKey::FIXED) % self.workers.len().max(1) as u64;
         let worker = usize::try_from(worker).ok();
         if let Some(worker) = worker.and_then(|n| self.workers.get_mut(n)) {

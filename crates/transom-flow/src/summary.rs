@@ -27,6 +27,18 @@ impl Weight {
         weight(connection, &crate::verdict::judged(connection))
     }
 
+    /// One of which there is nothing to say but that it was fine.
+    pub(crate) const fn fine(number: u64, bytes: u64) -> Self {
+        Self {
+            severity: Severity::Fine,
+            problems: 0,
+            notes: 0,
+            retransmitted: 0,
+            bytes,
+            number,
+        }
+    }
+
     /// The gravest finding's.
     #[must_use]
     pub const fn severity(&self) -> Severity {

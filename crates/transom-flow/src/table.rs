@@ -5,6 +5,8 @@
 //! - Look-up, insertion and removal take constant time, however many connections there are.
 
 use crate::connection::Connection;
+use crate::model::End;
+use crate::past::Followed;
 use core::hash::BuildHasher;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
@@ -19,6 +21,7 @@ pub(crate) struct Pair([u64; 5]);
 const IS_IPV6: u64 = 1 << 32;
 
 impl Pair {
+    #[inline]
     pub(crate) fn new(a: SocketAddr, b: SocketAddr) -> Self {
         let ports = |low: SocketAddr, high: SocketAddr| {
             u64::from(low.port()) << 16 | u64::from(high.port())
@@ -111,7 +114,7 @@ struct Place {
 pub(crate) struct Table {
     key: HashKey,
     places: HashTable<Place>,
-    slots: Vec<Option<Box<Connection>>>,
+    slots: Vec<Option<Followed>>,
     free: Vec<u32>,
     /// Slots with the numbers of their connections, in the order of numbers; those that were removed
     /// since stay in it for a while.
@@ -137,6 +140,7 @@ impl Table {
     }
 
     /// The slot of the connection between two sockets.
+    #[inline]
     pub(crate) fn find(&self, pair: &Pair) -> Option<u32> {
         let place = self
             .places
@@ -156,17 +160,22 @@ impl Table {
         Some(slot)
     }
 
-    pub(crate) fn get(&self, slot: u32) -> Option<&Connection> {
-        self.slots.get(slot as usize)?.as_deref()
+    pub(crate) fn get(&self, slot: u32) -> Option<&Followed> {
+        self.slots.get(slot as usize)?.as_ref()
     }
 
-    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Connection> {
-        self.slots.get_mut(slot as usize)?.as_deref_mut()
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Followed> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// The connection in a slot, if there is more than a record of it.
+    pub(crate) fn whole(&self, slot: u32) -> Option<&Connection> {
+        self.get(slot)?.whole()
     }
 
     /// Adds a connection between two sockets, of which none may be in the table.
-    pub(crate) fn insert(&mut self, pair: Pair, connection: Box<Connection>) -> Option<u32> {
-        let number = connection.number;
+    pub(crate) fn insert(&mut self, pair: Pair, connection: Followed) -> Option<u32> {
+        let number = connection.number();
         let slot = match self.free.pop() {
             Some(slot) => {
                 *self.slots.get_mut(slot as usize)? = Some(connection);
@@ -186,19 +195,18 @@ impl Table {
         if self.order.len() > 2 * self.len() + 64 {
             let slots = &self.slots;
             self.order.retain(|&(number, slot)| {
-                matches!(slots.get(slot as usize), Some(Some(c)) if c.number == number)
+                matches!(slots.get(slot as usize), Some(Some(c)) if c.number() == number)
             });
         }
         self.order.push_back((number, slot));
         Some(slot)
     }
 
-    pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Connection>> {
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Followed> {
         let connection = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
         self.last = None;
-        let ends = &connection.endpoints;
-        let pair = Pair::new(ends.client.addr, ends.server.addr);
+        let pair = Pair::new(connection.addr(End::Client), connection.addr(End::Server));
         if let Ok(place) = self
             .places
             .find_entry(pair.hash(self.key), |place| place.slot == slot)
@@ -211,7 +219,7 @@ impl Table {
     /// The slot of the connection that is followed for the longest time.
     pub(crate) fn longest(&mut self) -> Option<u32> {
         while let Some(&(number, slot)) = self.order.front() {
-            if self.get(slot).is_some_and(|c| c.number == number) {
+            if self.get(slot).is_some_and(|c| c.number() == number) {
                 return Some(slot);
             }
             self.order.pop_front();
@@ -219,19 +227,16 @@ impl Table {
         None
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
-        self.slots.iter().flatten().map(|connection| &**connection)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Followed> {
+        self.slots.iter().flatten()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
-        self.slots
-            .iter_mut()
-            .flatten()
-            .map(|connection| &mut **connection)
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Followed> {
+        self.slots.iter_mut().flatten()
     }
 
     /// Takes everything out.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Box<Connection>> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Followed> {
         self.places.clear();
         self.last = None;
         self.free.clear();

@@ -6,6 +6,8 @@ use crate::filter::Place;
 use crate::follow::Seen;
 use crate::milestones::Before;
 use crate::model::End;
+use crate::ordinary::Ordinary;
+use crate::past::{Followed, Past};
 use crate::step::Fate;
 use crate::table::{Pair, Table};
 use crate::truth::{Truth, TruthEvent};
@@ -213,7 +215,7 @@ pub struct Tracker {
     /// Connections that closed: when, slot and number; oldest first.
     lingering: VecDeque<Lingering>,
     /// Connections that were let go and are kept.
-    closed: VecDeque<Box<Connection>>,
+    closed: VecDeque<Followed>,
     names: HashMap<IpAddr, Arc<str>>,
     name_order: VecDeque<IpAddr>,
     early: VecDeque<Truth>,
@@ -224,6 +226,11 @@ pub struct Tracker {
     /// Memory of connections that nobody wants any more, to be used again.
     #[expect(clippy::vec_box, reason = "they keep their places in memory")]
     spent: Vec<Box<Connection>>,
+    /// The same of records.
+    #[expect(clippy::vec_box, reason = "they keep their places in memory")]
+    spent_records: Vec<Box<Ordinary>>,
+    /// Ordinary connections are only recorded, and made whole with these limits.
+    records: Option<Arc<Limits>>,
 }
 
 /// A connection that closed, and is followed for segments that come late.
@@ -256,6 +263,17 @@ impl Tracker {
             newest: Duration::ZERO,
             let_go_at: Duration::ZERO,
             spent: Vec::new(),
+            spent_records: Vec::new(),
+            records: None,
+        }
+    }
+
+    /// A tracker that keeps only a record of ordinary connections, for those who take them out when they
+    /// are over and do not ask for them before.
+    pub(crate) fn recording(limits: Limits) -> Self {
+        Self {
+            records: Some(Arc::new(limits)),
+            ..Self::new(limits)
         }
     }
 
@@ -302,7 +320,7 @@ impl Tracker {
     #[must_use]
     pub fn followed(&self, tracked: &Tracked) -> Option<&Connection> {
         self.followed
-            .get(tracked.slot)
+            .whole(tracked.slot)
             .filter(|connection| connection.number == tracked.connection)
     }
 
@@ -327,9 +345,7 @@ impl Tracker {
     pub fn truth(&mut self, truth: Truth) {
         let pair = Pair::new(truth.local, truth.peer);
         let found = self.followed.find(&pair);
-        let Some((slot, connection)) =
-            found.and_then(|slot| Some((slot, self.followed.get_mut(slot)?)))
-        else {
+        let Some((slot, connection)) = found.and_then(|slot| Some((slot, self.whole(slot)?))) else {
             if self.early.len() >= EARLY_TRUTHS_MAX {
                 self.early.pop_front();
                 self.counters.unmatched_truths += 1;
@@ -356,12 +372,10 @@ impl Tracker {
     /// Names a host, for its connections so far and to come.
     pub fn label(&mut self, addr: IpAddr, name: &str) {
         let name: Arc<str> = name.into();
-        let closed = self.closed.iter_mut().map(|connection| &mut **connection);
-        for connection in self.followed.iter_mut().chain(closed) {
+        for connection in self.followed.iter_mut().chain(&mut self.closed) {
             for end in End::BOTH {
-                let endpoint = connection.endpoint(end);
-                if endpoint.addr.ip() == addr && endpoint.host.is_none() {
-                    connection.set_host(end, &name);
+                if connection.addr(end).ip() == addr {
+                    connection.name(end, &name);
                 }
             }
         }
@@ -378,9 +392,7 @@ impl Tracker {
     /// Nothing more will come: segments still on their way arrive, and what is open stays open.
     pub fn finish(&mut self) {
         for connection in self.followed.iter_mut() {
-            connection.watched_until = self.newest;
-            connection.deliver_until(Duration::MAX);
-            connection.is_finished = true;
+            connection.finish(self.newest);
         }
         self.counters.unmatched_truths += self.early.len() as u64;
         self.early.clear();
@@ -388,8 +400,8 @@ impl Tracker {
 
     /// The connections that are kept, in the order of their first frames.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
-        let closed = self.closed.iter().map(|connection| &**connection);
-        let mut all: Vec<&Connection> = closed.chain(self.followed.iter()).collect();
+        let kept = self.closed.iter().chain(self.followed.iter());
+        let mut all: Vec<&Connection> = kept.filter_map(Followed::whole).collect();
         all.sort_unstable_by_key(|connection| connection.number);
         all.into_iter()
     }
@@ -411,77 +423,160 @@ impl Tracker {
     ///
     /// To lose none, call it before more than [`Limits::closed`] have gathered.
     pub fn take_closed(&mut self) -> impl Iterator<Item = Connection> {
-        self.take_closed_boxed().map(|connection| *connection)
+        self.closed.drain(..).map(|over| *over.into_whole())
     }
 
-    /// The same without moving them in memory.
-    pub(crate) fn take_closed_boxed(&mut self) -> impl Iterator<Item = Box<Connection>> {
-        self.closed.drain(..)
+    /// The same as far as they are known.
+    pub(crate) fn take_past(&mut self) -> impl Iterator<Item = Past> {
+        self.closed.drain(..).map(Past::from)
     }
 
     /// Keeps the memory of a connection for one that begins later.
-    pub(crate) fn recycle(&mut self, spent: Box<Connection>) {
-        if self.spent.len() < SPENT_MAX {
-            self.spent.push(spent);
+    pub(crate) fn recycle(&mut self, spent: Past) {
+        if let Some(record) = spent.record
+            && self.spent_records.len() < SPENT_MAX
+        {
+            self.spent_records.push(record);
+        }
+        if let Some(connection) = spent.whole.into_inner()
+            && self.spent.len() < SPENT_MAX
+        {
+            self.spent.push(connection);
         }
     }
 
     /// Takes out all connections, in the order of their first frames; after [`finish`](Self::finish) that
     /// is what is left.
     pub fn take_all(&mut self) -> impl Iterator<Item = Connection> {
-        self.take_all_boxed().map(|connection| *connection)
+        let all = self.take_all_past();
+        all.map(|past| *past.into_connection())
     }
 
-    /// The same without moving them in memory.
-    pub(crate) fn take_all_boxed(&mut self) -> impl Iterator<Item = Box<Connection>> {
+    /// The same as far as they are known.
+    pub(crate) fn take_all_past(&mut self) -> impl Iterator<Item = Past> {
         self.lingering.clear();
-        let mut all: Vec<Box<Connection>> = self.closed.drain(..).collect();
+        let mut all: Vec<Followed> = self.closed.drain(..).collect();
         all.extend(self.followed.drain());
-        all.sort_unstable_by_key(|connection| connection.number);
-        all.into_iter()
+        all.sort_unstable_by_key(Followed::number);
+        all.into_iter().map(Past::from)
     }
 
     /// The connection followed between two sockets, whichever is the client.
     #[must_use]
     pub fn connection(&self, a: SocketAddr, b: SocketAddr) -> Option<&Connection> {
-        self.followed.get(self.followed.find(&Pair::new(a, b))?)
+        self.followed.whole(self.followed.find(&Pair::new(a, b))?)
     }
 
     /// Gives a segment to its connection, and returns its number and slot.
     fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) -> (u64, u32) {
         self.counters.segments += 1;
         let pair = Pair::new(segment.src, segment.dst);
-        let current = self.find(&pair, seen.time).filter(|slot| {
-            let connection = self.followed.get(*slot);
-            connection.is_some_and(|connection| !connection.is_reopened_by(segment))
-        });
-        let slot = match current {
-            Some(slot) => Some(slot),
-            None => self.begin(seen.time, segment, pair),
-        };
-        let Some((slot, connection)) =
-            slot.and_then(|slot| Some((slot, self.followed.get_mut(slot)?)))
-        else {
+        let mut current = self.find(&pair, seen.time);
+        if let Some(slot) = current
+            && let Some(Followed::Ordinary(ordinary)) = self.followed.get_mut(slot)
+            && ordinary.take(seen, segment)
+        {
+            let number = ordinary.number;
+            if ordinary.is_over() {
+                self.linger_if_closed(slot, seen.time);
+            }
+            return (number, slot);
+        }
+        if let Some(slot) = current
+            && let Some(connection) = self.whole(slot)
+            && connection.is_reopened_by(segment)
+        {
+            current = None;
+        }
+        let Some(slot) = current.or_else(|| self.begin(seen, segment, pair)) else {
             return (0, u32::MAX);
         };
-        connection.segment(seen, segment);
-        let number = connection.number;
+        let number = match self.followed.get_mut(slot) {
+            // One that began with this segment has it.
+            Some(Followed::Ordinary(ordinary)) => ordinary.number,
+            Some(Followed::Whole(connection)) => {
+                connection.segment(seen, segment);
+                connection.number
+            }
+            None => 0,
+        };
         self.linger_if_closed(slot, seen.time);
         (number, slot)
     }
 
+    /// The connection in a slot, made whole if there is only a record of it.
+    fn whole(&mut self, slot: u32) -> Option<&mut Connection> {
+        let followed = self.followed.get_mut(slot)?;
+        if let Followed::Ordinary(ordinary) = followed {
+            let spent = self.spent.pop();
+            let mut connection = spent.unwrap_or_else(crate::past::blank);
+            ordinary.follow(&mut connection);
+            let made = Followed::Whole(connection);
+            if let Followed::Ordinary(record) = core::mem::replace(followed, made)
+                && self.spent_records.len() < SPENT_MAX
+            {
+                self.spent_records.push(record);
+            }
+        }
+        match self.followed.get_mut(slot)? {
+            Followed::Whole(connection) => Some(connection),
+            Followed::Ordinary(_) => None,
+        }
+    }
+
     /// Starts to follow a connection.
-    fn begin(&mut self, time: Duration, segment: &Dissected<'_>, pair: Pair) -> Option<u32> {
+    fn begin(&mut self, seen: Seen, segment: &Dissected<'_>, pair: Pair) -> Option<u32> {
         let previous = self.followed.find(&pair);
         let before = previous
-            .and_then(|slot| self.followed.get(slot))
-            .map(Before::of);
+            .and_then(|slot| self.whole(slot))
+            .map(|connection| Before::of(connection));
         if let Some(previous) = previous {
             self.close(previous);
         }
         self.make_room();
         self.counters.connections += 1;
         let number = self.counters.connections;
+        let is_alone = before.is_none() && self.early.is_empty();
+        let records = self.records.as_ref().filter(|_| is_alone);
+        let mut followed = if let Some(limits) = records
+            && Ordinary::may_begin(seen, segment)
+        {
+            let spent = self.spent_records.pop();
+            let mut record = spent.unwrap_or_else(|| Box::new(Ordinary::new(limits)));
+            record.begin(number, seen, segment);
+            Followed::Ordinary(record)
+        } else {
+            Followed::Whole(self.begin_whole(number, seen.time, segment, before))
+        };
+        if !self.names.is_empty() {
+            for end in End::BOTH {
+                if let Some(name) = self.names.get(&followed.addr(end).ip()) {
+                    followed.name(end, name);
+                }
+            }
+        }
+        if !self.early.is_empty()
+            && let Followed::Whole(connection) = &mut followed
+        {
+            let (mine, others): (VecDeque<Truth>, _) = core::mem::take(&mut self.early)
+                .into_iter()
+                .partition(|truth: &Truth| Pair::new(truth.local, truth.peer) == pair);
+            self.early = others;
+            for truth in mine {
+                connection.truth(truth.time, truth.local, truth.event);
+            }
+        }
+        self.followed.insert(pair, followed)
+    }
+
+    /// A connection that has all that is to be known of it.
+    fn begin_whole(
+        &mut self,
+        number: u64,
+        time: Duration,
+        segment: &Dissected<'_>,
+        before: Option<Before>,
+    ) -> Box<Connection> {
         let is_syn = segment.flags.contains(Flags::SYN);
         // A SYN,ACK comes from the server; without a SYN the lower port is more likely the server's.
         let is_from_client = match (is_syn, segment.ack) {
@@ -504,23 +599,7 @@ impl Tracker {
         if let Some(before) = &before {
             connection.note_before(before);
         }
-        if !self.names.is_empty() {
-            for end in End::BOTH {
-                if let Some(name) = self.names.get(&connection.endpoint(end).addr.ip()) {
-                    connection.set_host(end, name);
-                }
-            }
-        }
-        if !self.early.is_empty() {
-            let (mine, others): (VecDeque<Truth>, _) = core::mem::take(&mut self.early)
-                .into_iter()
-                .partition(|truth: &Truth| Pair::new(truth.local, truth.peer) == pair);
-            self.early = others;
-            for truth in mine {
-                connection.truth(truth.time, truth.local, truth.event);
-            }
-        }
-        self.followed.insert(pair, connection)
+        connection
     }
 
     /// Lets connections go until there is room for one more: closed ones first.
@@ -543,11 +622,11 @@ impl Tracker {
     fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) -> (u64, u32) {
         let pair = Pair::new(quoted.src, quoted.dst);
         let found = self.find(&pair, time);
-        match found.and_then(|slot| Some((slot, self.followed.get_mut(slot)?))) {
+        match found.and_then(|slot| Some((slot, self.whole(slot)?))) {
             Some((slot, connection)) => {
-                self.counters.icmp += 1;
                 connection.icmp(time, frame, quoted);
                 let number = connection.number;
+                self.counters.icmp += 1;
                 self.linger_if_closed(slot, time);
                 (number, slot)
             }
@@ -562,7 +641,7 @@ impl Tracker {
     /// that one is let go.
     fn find(&mut self, pair: &Pair, now: Duration) -> Option<u32> {
         let slot = self.followed.find_next(pair)?;
-        let closed_at = self.followed.get(slot)?.closed_at;
+        let closed_at = self.followed.get(slot)?.closed_at();
         if closed_at.is_some_and(|at| now.saturating_sub(at) > self.limits.linger) {
             self.close(slot);
             return None;
@@ -575,14 +654,18 @@ impl Tracker {
         let Some(connection) = self.followed.get_mut(slot) else {
             return;
         };
+        let was_closed = connection.closed_at().is_some();
         if !connection.is_closed_after_newest() {
-            connection.closed_at = None;
+            if was_closed {
+                connection.set_closed_at(None);
+            }
             return;
         }
-        if connection.closed_at.replace(since).is_some() {
+        connection.set_closed_at(Some(since));
+        if was_closed {
             return;
         }
-        let number = connection.number;
+        let number = connection.number();
         self.let_go_at = self.let_go_at.min(since.saturating_add(self.limits.linger));
         self.lingering.push_back(Lingering {
             since,
@@ -617,7 +700,7 @@ impl Tracker {
     /// Stops following a connection, unless it is open again.
     fn let_one_go(&mut self, closed: Lingering) {
         let connection = self.followed.get(closed.slot);
-        if connection.is_some_and(|c| c.number == closed.number && c.is_closed()) {
+        if connection.is_some_and(|c| c.number() == closed.number && c.is_closed()) {
             self.close(closed.slot);
         }
     }
@@ -627,9 +710,7 @@ impl Tracker {
         let Some(mut connection) = self.followed.remove(slot) else {
             return;
         };
-        connection.deliver_until(Duration::MAX);
-        connection.watched_until = self.newest;
-        connection.is_finished = true;
+        connection.finish(self.newest);
         self.closed.push_back(connection);
         if self.closed.len() > self.limits.closed {
             self.closed.pop_front();

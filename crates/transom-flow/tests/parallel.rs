@@ -138,7 +138,7 @@ fn by_one(frames: &[Vec<u8>], pace: u64) -> (Vec<(u64, String)>, Counters) {
 }
 
 fn by_crew(frames: &[Vec<u8>], pace: u64, workers: usize) -> (Vec<(u64, String)>, Counters) {
-    let mut crew = Crew::new(Limits::default(), workers, |connection| *connection);
+    let mut crew = Crew::new(Limits::default(), workers, |past| *past.into_connection());
     let mut over = Vec::new();
     for frame in paced(frames, pace) {
         let _ = crew.frame(&frame);
@@ -173,7 +173,7 @@ fn connections_that_are_over_come_while_frames_are_given_and_always_in_the_same_
     let mut limits = Limits::default();
     limits.lingering = 100;
     let run = |workers| {
-        let mut crew = Crew::new(limits, workers, |connection| *connection);
+        let mut crew = Crew::new(limits, workers, |past| *past.into_connection());
         let mut early = Vec::new();
         let mut number = 0;
         for round in 0..300u32 {
@@ -205,7 +205,7 @@ fn connections_that_are_over_come_while_frames_are_given_and_always_in_the_same_
 
 #[test]
 fn names_reach_all_workers_and_reasons_are_given() {
-    let mut crew = Crew::new(Limits::default(), 3, |connection| *connection);
+    let mut crew = Crew::new(Limits::default(), 3, |past| *past.into_connection());
     crew.label(Ipv4Addr::new(10, 9, 9, 9).into(), "server");
     for client in 0..20 {
         for data in conversation(client, 1) {

@@ -119,7 +119,7 @@ impl Connection {
         {
             self.reading.first[from].next.get_or_insert(base + 1);
         }
-        let is_whole = u32::try_from(segment.data.len()).is_ok_and(|len| len >= segment.len);
+        let is_whole = segment.captured >= segment.len;
         let port = self.endpoints.server.addr.port();
         self.reading.data(from, seq, segment.data, is_whole, port);
     }

@@ -6,6 +6,8 @@
 use super::Finding;
 use crate::connection::Connection;
 use crate::model::{ClosedBy, End};
+use crate::ordinary::Ordinary;
+use crate::past::Past;
 use crate::words::{count, thousands};
 use core::time::Duration;
 use std::collections::HashMap;
@@ -57,6 +59,73 @@ struct Tried {
     ports: Vec<u16>,
 }
 
+/// What is asked of one connection.
+#[derive(Clone, Copy, Debug)]
+struct Outline {
+    client: SocketAddr,
+    server: SocketAddr,
+    start: Duration,
+    closed_by: ClosedBy,
+    has_syn: bool,
+    /// The handshake was done.
+    is_answered: bool,
+    /// It was not, though the server answered.
+    is_half_open: bool,
+    has_late_syn_ack: bool,
+    is_reused_soon: bool,
+    is_one_sided: bool,
+    frames: u64,
+    copied: u64,
+    truncated: u64,
+    reversals: u64,
+}
+
+impl Outline {
+    fn of(connection: &Connection) -> Self {
+        let m = &connection.milestones;
+        let rare = m.rare.as_deref();
+        let previous = rare.and_then(|rare| rare.previous);
+        let [client, server] = End::BOTH.map(|end| connection.endpoints[end].addr);
+        let [sent, answered] = [&connection.totals.client, &connection.totals.server];
+        Self {
+            client,
+            server,
+            start: connection.start,
+            closed_by: connection.closed_by(),
+            has_syn: m.first_syn.is_some(),
+            is_answered: m.handshake.is_some(),
+            is_half_open: m.syn_ack.is_some() && m.handshake.is_none(),
+            has_late_syn_ack: rare.is_some_and(|rare| rare.late_syn_acks > 0),
+            is_reused_soon: previous.is_some_and(|p| p.ago < Duration::from_secs(TIME_WAIT)),
+            is_one_sided: super::only_heard(connection).is_some(),
+            frames: sent.frames + answered.frames,
+            copied: sent.duplicate_frames + answered.duplicate_frames,
+            truncated: sent.truncated + answered.truncated,
+            reversals: sent.time_reversals + answered.time_reversals,
+        }
+    }
+
+    /// Of one that was opened and closed as usual.
+    fn of_ordinary(record: &Ordinary) -> Self {
+        Self {
+            client: record.addr(End::Client),
+            server: record.addr(End::Server),
+            start: record.start(),
+            closed_by: ClosedBy::Fin(record.first_closer()),
+            has_syn: true,
+            is_answered: true,
+            is_half_open: false,
+            has_late_syn_ack: false,
+            is_reused_soon: false,
+            is_one_sided: false,
+            frames: record.frames(),
+            copied: 0,
+            truncated: 0,
+            reversals: 0,
+        }
+    }
+}
+
 /// Looks at all connections of a capture together.
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
@@ -80,44 +149,44 @@ impl Overview {
 
     /// Takes a connection into account.
     pub fn add(&mut self, connection: &Connection) {
-        self.connections += 1;
-        let closed_by = connection.closed_by();
-        self.add_ports(connection);
-        self.add_served(connection, closed_by);
-        for end in End::BOTH {
-            let totals = &connection.totals[end];
-            self.frames += totals.frames;
-            self.copied += totals.duplicate_frames;
-            self.truncated += totals.truncated;
-            self.reversals += totals.time_reversals;
-        }
-        self.one_sided += u64::from(super::only_heard(connection).is_some());
+        self.add_outline(&Outline::of(connection));
     }
 
-    fn add_ports(&mut self, connection: &Connection) {
-        if connection.milestones.first_syn.is_none() {
-            return;
+    /// The same of one that is over, which need not be made whole for it.
+    pub fn add_past(&mut self, past: &Past) {
+        match past.ordinary().filter(|record| record.is_over()) {
+            Some(record) => self.add_outline(&Outline::of_ordinary(record)),
+            None => self.add(past.connection()),
         }
-        let [client, server] = End::BOTH.map(|end| connection.endpoints[end].addr);
+    }
+
+    fn add_outline(&mut self, outline: &Outline) {
+        self.connections += 1;
+        if outline.has_syn {
+            self.add_ports(outline);
+            self.add_served(outline);
+        }
+        self.frames += outline.frames;
+        self.copied += outline.copied;
+        self.truncated += outline.truncated;
+        self.reversals += outline.reversals;
+        self.one_sided += u64::from(outline.is_one_sided);
+    }
+
+    fn add_ports(&mut self, outline: &Outline) {
         let is_full = self.ports.len() >= PAIRS_MAX;
-        let pair = (client.ip(), server);
+        let pair = (outline.client.ip(), outline.server);
         if is_full && !self.ports.contains_key(&pair) {
             return;
         }
         let ports = self.ports.entry(pair).or_insert_with(Ports::new);
-        ports.begin(connection.start.as_secs());
-        let previous = connection.milestones.rare.as_ref();
-        let previous = previous.and_then(|rare| rare.previous);
-        let is_soon = |ago: Duration| ago < Duration::from_secs(TIME_WAIT);
-        ports.reused += u64::from(previous.is_some_and(|previous| is_soon(previous.ago)));
+        ports.begin(outline.start.as_secs());
+        ports.reused += u64::from(outline.is_reused_soon);
     }
 
-    fn add_served(&mut self, connection: &Connection, closed_by: ClosedBy) {
-        let m = &connection.milestones;
-        if m.first_syn.is_none() {
-            return;
-        }
-        let [client, server] = End::BOTH.map(|end| connection.endpoints[end].addr);
+    fn add_served(&mut self, outline: &Outline) {
+        let Outline { client, server, .. } = *outline;
+        let closed_by = outline.closed_by;
         let failed = matches!(closed_by, ClosedBy::Refused | ClosedBy::Unanswered);
         if failed {
             let hosts = (client.ip(), server.ip());
@@ -135,10 +204,9 @@ impl Overview {
         served.connections += 1;
         served.refused += u64::from(closed_by == ClosedBy::Refused);
         served.unanswered += u64::from(closed_by == ClosedBy::Unanswered);
-        served.answered += u64::from(m.handshake.is_some());
-        served.half_open += u64::from(m.syn_ack.is_some() && m.handshake.is_none());
-        let late = m.rare.as_ref().is_some_and(|rare| rare.late_syn_acks > 0);
-        served.overflows += u64::from(late);
+        served.answered += u64::from(outline.is_answered);
+        served.half_open += u64::from(outline.is_half_open);
+        served.overflows += u64::from(outline.has_late_syn_ack);
     }
 
     /// What there is to say, the gravest first.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use transom_flow::capture::{Decapsulator, Record};
 use transom_flow::filter::{Filter, Hits, Subject};
 use transom_flow::parallel::{Crew, Numbered};
-use transom_flow::{Connection, Counters, Frame, Limits, Tracker, Weight};
+use transom_flow::{Connection, Counters, Frame, Limits, Past, Tracker, Weight};
 
 use super::model::{Capture, Explained, Gathering, Keep};
 use super::progress::Progress;
@@ -29,7 +29,7 @@ pub(crate) struct Chosen {
 #[derive(Debug)]
 pub(crate) struct Over {
     /// What happened on it; its number counts from 0, as Wireshark's.
-    pub(crate) connection: Box<Connection>,
+    pub(crate) past: Past,
     /// Its place in a list.
     pub(crate) weight: Weight,
     /// Whether the filter lets it pass, as far as that is known without its frames.
@@ -37,13 +37,14 @@ pub(crate) struct Over {
 }
 
 impl Over {
-    pub(crate) fn new(connection: Box<Connection>, filter: Option<(&Filter, Hits)>) -> Self {
+    pub(crate) fn new(past: Past, filter: Option<(&Filter, Hits)>) -> Self {
         Self {
             passes: filter.is_none_or(|(filter, hits)| {
-                filter.judged(hits, &connection, &connection.verdict())
+                let connection = past.connection();
+                filter.judged(hits, connection, &connection.verdict())
             }),
-            weight: Weight::of(&connection),
-            connection,
+            weight: past.weight(),
+            past,
         }
     }
 }
@@ -59,7 +60,7 @@ impl Numbered for Over {
     /// Takes a number from 1, and counts from 0, so that Wireshark's filters and ours speak of the same.
     fn set_number(&mut self, number: u64) {
         let number = number.saturating_sub(1);
-        self.connection.set_number(number);
+        self.past.set_number(number);
         self.weight.set_number(number);
     }
 }
@@ -176,9 +177,9 @@ impl<'a> Follower<'a> {
             (Arc::new(filter.clone()), hits)
         });
         let workers = thread::available_parallelism().map_or(1, NonZero::get);
-        let crew = Crew::new(limits, workers.min(WORKERS_MAX), move |connection| {
+        let crew = Crew::new(limits, workers.min(WORKERS_MAX), move |past| {
             let filter = filter.as_ref().map(|(filter, hits)| (&**filter, *hits));
-            Over::new(connection, filter)
+            Over::new(past, filter)
         });
         Self::Crew(Box::new(crew))
     }
@@ -238,7 +239,7 @@ impl Filtering<'_> {
             let number = connection.number();
             let hits = self.hits.remove(&number.saturating_sub(1));
             let filter = (self.filter, hits.unwrap_or_default());
-            let mut over = Over::new(Box::new(connection), Some(filter));
+            let mut over = Over::new(Box::new(connection).into(), Some(filter));
             over.set_number(number);
             self.over.push(over);
         }
@@ -324,11 +325,11 @@ fn pass_on(
     streams: &[u64],
     gathering: &mut Gathering,
     sink: &mut dyn Sink,
-) -> Result<Option<Box<Connection>>, Failure> {
-    let is_named = streams.is_empty() || streams.contains(&over.connection.number());
+) -> Result<Option<Past>, Failure> {
+    let is_named = streams.is_empty() || streams.contains(&over.past.number());
     if !(over.passes && is_named) {
         gathering.pass_over();
-        return Ok(Some(over.connection));
+        return Ok(Some(over.past));
     }
     sink.take(&over)?;
     Ok(gathering.take(over))

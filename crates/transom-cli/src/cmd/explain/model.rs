@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use transom_flow::capture::{self, Format};
-use transom_flow::{Connection, Counters, Finding, Overview, Severity, Summary, Weight};
+use transom_flow::{Connection, Counters, Finding, Overview, Past, Severity, Summary, Weight};
 
 use super::gather::Over;
 use super::source::Break;
@@ -104,7 +104,7 @@ impl Gathering {
     }
 
     /// Takes a connection that was asked for, and gives it back if it is not kept.
-    pub(crate) fn take(&mut self, over: Over) -> Option<Box<Connection>> {
+    pub(crate) fn take(&mut self, over: Over) -> Option<Past> {
         self.counts.connections += 1;
         self.counts.chosen += 1;
         match over.weight.severity() {
@@ -112,18 +112,17 @@ impl Gathering {
             Severity::Note => self.counts.notes += 1,
             Severity::Fine => {}
         }
-        self.overview.add(&over.connection);
-        let totals = over.connection.totals();
-        self.counts.gaps += totals.client.gaps + totals.server.gaps;
+        self.overview.add_past(&over.past);
+        self.counts.gaps += over.past.gaps();
         let weight = over.weight;
         if self.listed.wants(&weight) {
-            self.listed.push(weight, Summary::from(&*over.connection));
+            self.listed.push(weight, Summary::from(over.past.connection()));
         }
         if self.whole.wants(&weight) {
-            self.whole.push(weight, *over.connection);
+            self.whole.push(weight, *over.past.into_connection());
             return None;
         }
-        Some(over.connection)
+        Some(over.past)
     }
 
     /// Everything, in order.

@@ -171,7 +171,7 @@ impl Follower {
             let told = self.told.remove(&connection.number()).unwrap_or_default();
             let number = connection.number();
             let filter = self.filter.as_ref().map(|filter| (filter, told.hits));
-            let mut over = Over::new(Box::new(connection), filter);
+            let mut over = Over::new(Box::new(connection).into(), filter);
             over.set_number(number);
             judged.push(over);
         }

@@ -86,9 +86,10 @@ impl Teller {
 
     /// Tells, as JSON, of a connection that is still open when the watch ends.
     pub(super) fn last(&mut self, over: &Over) -> Result<(), Failure> {
-        if self.json && !over.connection.is_closed() {
-            let time = over.connection.start() + over.connection.duration();
-            return self.json("open_at_end", &over.connection, time, 0);
+        let connection = over.past.connection();
+        if self.json && !connection.is_closed() {
+            let time = connection.start() + connection.duration();
+            return self.json("open_at_end", connection, time, 0);
         }
         Ok(())
     }

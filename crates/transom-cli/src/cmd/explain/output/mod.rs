@@ -176,19 +176,19 @@ impl Sink for Outputs<'_> {
 
     fn take(&mut self, over: &Over) -> Result<(), Failure> {
         if let Some(annotations) = &mut self.annotations {
-            annotations.add(&over.connection, &over.connection.verdict());
+            annotations.add(over.past.connection(), &over.past.connection().verdict());
         }
         match &mut self.printed {
             Printed::Json(stream, detail) => {
                 if let Some(open) = stream
-                    && still_read(open.connection(&over.connection, *detail))?.is_none()
+                    && still_read(open.connection(over.past.connection(), *detail))?.is_none()
                 {
                     *stream = None;
                 }
             }
             Printed::ConnLog(out) => {
                 if let Some(open) = out
-                    && still_read(open.write_all(conn_log::line(&over.connection).as_bytes()))?
+                    && still_read(open.write_all(conn_log::line(over.past.connection()).as_bytes()))?
                         .is_none()
                 {
                     *out = None;

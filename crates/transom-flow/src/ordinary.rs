@@ -1,0 +1,546 @@
+//! Connections on which nothing but the ordinary has happened, kept as a record of their segments.
+//!
+//! Most connections of most captures are opened, carry a few requests and answers in order, and are closed
+//! by two FINs. Whether a connection is one of these follows from a few comparisons for each segment; and
+//! if it is, all that a list of the worst connections says of it is that it was fine. So they are followed
+//! at a fraction of the cost, and a whole [`Connection`] is made of the record only when something else
+//! happens on it, or when somebody wants to see it.
+//!
+//! Invariants
+//! - What is made of a record equals what following its segments at once would have made.
+//! - A connection that has a [`weight`](Ordinary::weight) here has no finding above
+//!   [`Severity::Fine`](crate::Severity::Fine). Where a comparison here is stricter than that needs, it
+//!   only costs time.
+
+use crate::connection::Connection;
+use crate::dissect::Dissected;
+use crate::follow::Seen;
+use crate::hint::{is_http, line_end};
+use crate::measure::nanos;
+use crate::model::{End, Ends};
+use crate::step::Fate;
+use crate::summary::Weight;
+use crate::tracker::Limits;
+use core::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use transom_wire::Seq;
+use transom_wire::tcp::{Flags, Options, Timestamps};
+
+/// Segments of an ordinary connection; what has more is no short one.
+const RECORDS_MAX: usize = 48;
+/// Memory that most records need.
+const USUAL_RECORDS: usize = 24;
+const USUAL_BYTES: usize = 1024;
+/// Bytes of each direction above which its pace matters.
+const BYTES_MAX: u32 = 100_000;
+/// Bytes of a segment's data that tell what it is.
+const LINE_MAX: usize = 128;
+/// Bytes of a direction that tell what it speaks.
+const FIRST_MAX: usize = 2048;
+/// The largest segments of plain Ethernet over IPv4 and IPv6: what is smaller is remarked on.
+const MSS_MIN_V4: u16 = 1460;
+const MSS_MIN_V6: u16 = 1440;
+/// Smaller windows are remarked on.
+const WINDOW_MIN: u32 = 1460;
+
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * MILLISECOND;
+/// A handshake that takes as long tells of a long way.
+const FAR: u64 = 200 * MILLISECOND;
+/// Within this time data follows the acknowledgement that it waited for.
+const RELEASED_MAX: u64 = 3 * MILLISECOND;
+/// Bounds of the delay of an acknowledgement that a timer makes.
+const DELAYED_MIN: u64 = 30 * MILLISECOND;
+const DELAYED_MAX: u64 = 500 * MILLISECOND;
+
+/// A segment of the record: small, as these are most of what is kept.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    nanos: u64,
+    /// Counted from the first of the record.
+    frame: u32,
+    ack: Seq,
+    /// TSval and TSecr, if it has any.
+    clock: [u32; 2],
+    len: u32,
+    /// What the IP packet is longer than its data.
+    headers_len: u16,
+    /// Where its data begins in the bytes that are kept.
+    at: u16,
+    window: u16,
+    ip_id: u16,
+    flags: Flags,
+    has_clock: bool,
+    from: End,
+}
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    SynSent,
+    SynAnswered,
+    Open,
+    /// Both FINs are acknowledged.
+    Over,
+}
+
+/// What is known of an end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Side {
+    /// The number that its next segment has.
+    next: Seq,
+    /// Its newest acknowledgement.
+    ack: Seq,
+    /// Data that it sent.
+    bytes: u32,
+    /// What its SYN offers: the largest segment, the window's shift, selective acknowledgement.
+    mss: u16,
+    shift: Option<u8>,
+    sack_permitted: bool,
+    hop_limit: u8,
+    /// It sent its FIN.
+    has_finished: bool,
+    /// What its first bytes are shows in those that are kept.
+    is_read: bool,
+    /// When it last sent data.
+    last_data: Option<u64>,
+    /// A segment smaller than could be, sent while nothing was under way.
+    small: Option<u64>,
+    /// When such a segment was acknowledged late.
+    held: Option<u64>,
+}
+
+impl Side {
+    fn mss(&self) -> u32 {
+        u32::from(self.mss)
+    }
+}
+
+/// The record of one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Ordinary {
+    pub(crate) number: u64,
+    client: SocketAddr,
+    server: SocketAddr,
+    pub(crate) hosts: Ends<Option<Arc<str>>>,
+    /// When it closed, if nothing came since.
+    pub(crate) closed_at: Option<Duration>,
+    /// How far the capture went when it was let go.
+    pub(crate) watched_until: Option<Duration>,
+    /// The frame of the first segment.
+    first_frame: u64,
+    first_seq: Ends<Seq>,
+    stage: Stage,
+    first_closer: End,
+    /// From SYN to SYN,ACK, and from there to the acknowledgement: the server's and the client's way.
+    trips: Ends<u64>,
+    newest: u64,
+    sides: Ends<Side>,
+    records: Vec<Record>,
+    bytes: Vec<u8>,
+    limits: Arc<Limits>,
+}
+
+impl Ordinary {
+    /// An empty record.
+    pub(crate) fn new(limits: &Arc<Limits>) -> Self {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self {
+            number: 0,
+            client: nowhere,
+            server: nowhere,
+            hosts: Ends::default(),
+            closed_at: None,
+            watched_until: None,
+            first_frame: 0,
+            first_seq: Ends::default(),
+            stage: Stage::SynSent,
+            first_closer: End::Client,
+            trips: Ends::default(),
+            newest: 0,
+            sides: Ends::default(),
+            records: Vec::with_capacity(USUAL_RECORDS),
+            bytes: Vec::with_capacity(USUAL_BYTES),
+            limits: Arc::clone(limits),
+        }
+    }
+
+    /// Whether a connection that begins with this segment may be ordinary.
+    pub(crate) fn may_begin(seen: Seen, segment: &Dissected<'_>) -> bool {
+        segment.flags == Flags::SYN
+            && segment.len == 0
+            && segment.window > 0
+            && is_usual_syn(segment)
+            && is_plainly_captured(seen, segment)
+            && seen.time < Duration::from_nanos(u64::MAX)
+    }
+
+    /// Becomes the record of another connection, and keeps its memory.
+    pub(crate) fn begin(&mut self, number: u64, seen: Seen, segment: &Dissected<'_>) {
+        self.number = number;
+        self.client = segment.src;
+        self.server = segment.dst;
+        self.hosts = Ends::default();
+        self.closed_at = None;
+        self.watched_until = None;
+        self.first_frame = seen.frame;
+        self.stage = Stage::SynSent;
+        self.trips = Ends::default();
+        self.newest = nanos(seen.time);
+        self.sides = Ends::default();
+        self.records.clear();
+        self.bytes.clear();
+        self.note_syn(End::Client, segment);
+        self.record(End::Client, seen, segment);
+    }
+
+    pub(crate) const fn addr(&self, end: End) -> SocketAddr {
+        match end {
+            End::Client => self.client,
+            End::Server => self.server,
+        }
+    }
+
+    /// Whether neither end holds the connection any more, TIME-WAIT aside.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// Time of the first segment.
+    pub(crate) fn start(&self) -> Duration {
+        let first = self.records.first();
+        Duration::from_nanos(first.map_or(0, |record| record.nanos))
+    }
+
+    /// Frames so far.
+    pub(crate) fn frames(&self) -> u64 {
+        self.records.len() as u64
+    }
+
+    /// The end that sent the first FIN.
+    pub(crate) const fn first_closer(&self) -> End {
+        self.first_closer
+    }
+
+    /// Its place in a list, if it is as ordinary as can be; otherwise the whole connection has to be asked.
+    pub(crate) fn weight(&self) -> Option<Weight> {
+        let (client, server) = (&self.sides.client, &self.sides.server);
+        let bytes = u64::from(client.bytes) + u64::from(server.bytes);
+        // A request that had no answer, and perhaps should have had one.
+        let is_unanswered = client.last_data > server.last_data
+            && client
+                .last_data
+                .is_some_and(|asked| self.newest - asked >= SECOND);
+        (self.is_over() && bytes > 0 && !is_unanswered).then(|| Weight::fine(self.number, bytes))
+    }
+
+    /// Takes the next segment, if it is one that an ordinary connection has there. If not, nothing has
+    /// changed.
+    pub(crate) fn take(&mut self, seen: Seen, segment: &Dissected<'_>) -> bool {
+        let now = nanos(seen.time);
+        let is_next = now >= self.newest
+            && seen.frame > self.first_frame
+            && seen.frame - self.first_frame < u64::from(u32::MAX)
+            && segment.ip_len - segment.len < u32::from(u16::MAX)
+            && self.records.len() < RECORDS_MAX
+            && segment.window > 0
+            && is_plainly_captured(seen, segment);
+        if !is_next {
+            return false;
+        }
+        let from = if segment.src == self.client {
+            End::Client
+        } else {
+            End::Server
+        };
+        let is_taken = match self.stage {
+            Stage::SynSent => self.take_syn_ack(from, now, segment),
+            Stage::SynAnswered => self.take_handshake_ack(from, now, segment),
+            Stage::Open => self.take_open(from, now, segment),
+            Stage::Over => false,
+        };
+        if is_taken {
+            self.newest = now;
+            self.record(from, seen, segment);
+        }
+        is_taken
+    }
+
+    fn note_syn(&mut self, from: End, segment: &Dissected<'_>) {
+        self.first_seq[from] = segment.seq;
+        let side = &mut self.sides[from];
+        side.next = segment.seq + 1;
+        side.mss = segment.options.mss.unwrap_or(0);
+        side.shift = segment.options.window_scale;
+        side.sack_permitted = segment.options.sack_permitted;
+        side.hop_limit = segment.hop_limit;
+    }
+
+    fn take_syn_ack(&mut self, from: End, now: u64, segment: &Dissected<'_>) -> bool {
+        let asked = &self.sides.client;
+        // An option that is offered and not taken is remarked on.
+        let is_fit = from == End::Server
+            && segment.flags == Flags::SYN | Flags::ACK
+            && segment.len == 0
+            && segment.ack == Some(asked.next)
+            && is_usual_syn(segment)
+            && segment.options.window_scale.is_some() == asked.shift.is_some()
+            && segment.options.sack_permitted == asked.sack_permitted;
+        if is_fit {
+            self.trips.server = now - self.newest;
+            self.sides.server.ack = asked.next;
+            self.note_syn(End::Server, segment);
+            self.stage = Stage::SynAnswered;
+        }
+        is_fit
+    }
+
+    fn take_handshake_ack(&mut self, from: End, now: u64, segment: &Dissected<'_>) -> bool {
+        let trip = now - self.newest;
+        let is_fit = from == End::Client
+            && segment.flags == Flags::ACK
+            && segment.len == 0
+            && segment.seq == self.sides.client.next
+            && segment.ack == Some(self.sides.server.next)
+            && self.is_usual(End::Client, segment)
+            && self.trips.server + trip < FAR;
+        if is_fit {
+            self.trips.client = trip;
+            self.sides.client.ack = self.sides.server.next;
+            self.stage = Stage::Open;
+        }
+        is_fit
+    }
+
+    /// Hop limit, options and window of a segment that is no SYN.
+    fn is_usual(&self, from: End, segment: &Dissected<'_>) -> bool {
+        let own = &self.sides[from];
+        segment.has_clock_at_most
+            && segment.hop_limit == own.hop_limit
+            && self.window(own, segment.window) >= WINDOW_MIN
+    }
+
+    fn window(&self, own: &Side, window: u16) -> u32 {
+        u32::from(window) << own.shift.unwrap_or(0).min(14)
+    }
+
+    fn take_open(&mut self, from: End, now: u64, segment: &Dissected<'_>) -> bool {
+        let (own, peer) = (&self.sides[from], &self.sides[from.other()]);
+        let Some(ack) = segment.ack else { return false };
+        let is_fin = segment.flags.contains(Flags::FIN);
+        let known = Flags::ACK | Flags::PSH | Flags::FIN;
+        let is_fit = segment.seq == own.next
+            && (segment.flags | known) == known
+            && own.ack.le(ack)
+            && ack.le(peer.next)
+            && self.is_usual(from, segment)
+            && !(own.has_finished && (segment.len > 0 || is_fin))
+            // Data after the other end's FIN is a half-close, and FINs may cross.
+            && !(peer.has_finished && segment.len > 0)
+            && !(peer.has_finished && is_fin && ack != peer.next)
+            // A bare acknowledgement of nothing new is a duplicate, an update of the window, or a probe.
+            && (segment.len > 0 || is_fin || ack != own.ack);
+        if !is_fit || (segment.len > 0 && !self.is_usual_data(from, now, segment)) {
+            return false;
+        }
+        self.note_answer(from, now, ack, segment.len == 0 && !is_fin);
+        if segment.len > 0 {
+            self.note_data(from, now, segment);
+        }
+        if is_fin {
+            if !self.sides[from.other()].has_finished {
+                self.first_closer = from;
+            }
+            let own = &mut self.sides[from];
+            own.next += 1;
+            own.has_finished = true;
+        }
+        let (client, server) = (&self.sides.client, &self.sides.server);
+        if client.has_finished
+            && server.has_finished
+            && client.ack == server.next
+            && server.ack == client.next
+        {
+            self.stage = Stage::Over;
+        }
+        true
+    }
+
+    /// Whether data is of a kind, and comes at a time, that nobody remarks on.
+    fn is_usual_data(&self, from: End, now: u64, segment: &Dissected<'_>) -> bool {
+        let (own, peer) = (&self.sides[from], &self.sides[from.other()]);
+        let is_remarked = match segment.data {
+            // An alert of TLS, an error of HTTP/1.
+            [21, 3, ..] => true,
+            [
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                b'1',
+                b'.',
+                _,
+                b' ',
+                b'4'..=b'5',
+                ..,
+            ] => true,
+            // A hello is read whole.
+            data => own.bytes == 0 && data.len() > FIRST_MAX,
+        };
+        let since = |time: Option<u64>| time.map_or(0, |time| now - time);
+        let is_idle = own.next == peer.ack;
+        let is_small = segment.len < peer.mss();
+        let was_held = own.held.is_some_and(|at| now - at <= RELEASED_MAX);
+        !is_remarked
+            && own.bytes + segment.len < BYTES_MAX
+            && since(peer.last_data) < SECOND
+            && !(is_idle && since(own.last_data) >= SECOND && own.bytes >= 20 * peer.mss())
+            && !(was_held && is_small && is_idle)
+    }
+
+    fn note_answer(&mut self, from: End, now: u64, ack: Seq, is_bare: bool) {
+        let trip = self.trips[from];
+        self.sides[from].ack = ack;
+        let peer = &mut self.sides[from.other()];
+        if let Some(small) = peer.small.take_if(|_| ack == peer.next) {
+            let delay = (now - small).checked_sub(trip);
+            let is_late = delay.is_some_and(|late| (DELAYED_MIN..DELAYED_MAX).contains(&late));
+            if is_bare && is_late {
+                peer.held = Some(now);
+            }
+        }
+    }
+
+    fn note_data(&mut self, from: End, now: u64, segment: &Dissected<'_>) {
+        let peer = &self.sides[from.other()];
+        let (peer_ack, peer_mss) = (peer.ack, peer.mss());
+        let own = &mut self.sides[from];
+        let is_idle = own.next == peer_ack;
+        own.small = (segment.len < peer_mss && is_idle).then_some(now);
+        own.held = None;
+        own.last_data = Some(now);
+        own.next += segment.len;
+    }
+
+    fn record(&mut self, from: End, seen: Seen, segment: &Dissected<'_>) {
+        let at = self.bytes.len();
+        if segment.len > 0 {
+            let port = self.server.port();
+            let own = &mut self.sides[from];
+            let told = own.bytes as usize;
+            if told == 0 {
+                own.is_read = port != 53 && is_read_at_once(segment.data);
+            }
+            // Nobody looks at the rest.
+            let line = if told == 0 || is_http(segment.data) {
+                LINE_MAX
+            } else {
+                0
+            };
+            let wanted = if own.is_read {
+                line
+            } else {
+                FIRST_MAX.saturating_sub(told).max(line)
+            };
+            let wanted = segment.data.get(..wanted).unwrap_or(segment.data);
+            self.bytes.extend_from_slice(wanted);
+            own.bytes += segment.len;
+        }
+        let clock = segment.options.timestamps;
+        self.records.push(Record {
+            nanos: nanos(seen.time),
+            frame: u32::try_from(seen.frame - self.first_frame).unwrap_or(u32::MAX),
+            ack: segment.ack.unwrap_or_default(),
+            clock: clock.map_or([0; 2], |clock| [clock.val, clock.ecr]),
+            len: segment.len,
+            headers_len: u16::try_from(segment.ip_len - segment.len).unwrap_or(u16::MAX),
+            at: u16::try_from(at).unwrap_or(u16::MAX),
+            window: segment.window,
+            ip_id: segment.ip_id,
+            flags: segment.flags,
+            has_clock: clock.is_some(),
+            from,
+        });
+    }
+
+    /// Follows the segments of the record as if they came only now.
+    pub(crate) fn follow(&self, connection: &mut Connection) {
+        connection.renew(self.number, self.client, self.server, self.start(), &self.limits);
+        for end in End::BOTH {
+            if let Some(host) = &self.hosts[end] {
+                connection.set_host(end, host);
+            }
+        }
+        let mut behind = self.records.iter().skip(1);
+        let mut next = self.first_seq;
+        for record in &self.records {
+            let is_syn = record.flags.contains(Flags::SYN);
+            let own = &self.sides[record.from];
+            let end = behind.next().map_or(self.bytes.len(), |next| usize::from(next.at));
+            let data = self.bytes.get(usize::from(record.at)..end).unwrap_or_default();
+            let mut options = Options::EMPTY;
+            let [val, ecr] = record.clock;
+            options.timestamps = record.has_clock.then_some(Timestamps { val, ecr });
+            if is_syn {
+                options.mss = Some(own.mss);
+                options.window_scale = own.shift;
+                options.sack_permitted = own.sack_permitted;
+            }
+            let seq = next[record.from];
+            let control = u32::from(is_syn) + u32::from(record.flags.contains(Flags::FIN));
+            next[record.from] = seq + record.len + control;
+            let segment = Dissected {
+                src: self.addr(record.from),
+                dst: self.addr(record.from.other()),
+                seq,
+                ack: record.flags.contains(Flags::ACK).then_some(record.ack),
+                flags: record.flags,
+                window: record.window,
+                has_clock_at_most: !is_syn,
+                options,
+                len: record.len,
+                captured: record.len,
+                data,
+                ip_len: record.len + u32::from(record.headers_len),
+                hop_limit: own.hop_limit,
+                ip_id: record.ip_id,
+            };
+            let seen = Seen {
+                time: Duration::from_nanos(record.nanos),
+                frame: self.first_frame + u64::from(record.frame),
+                gso_size: 0,
+                fate: Fate::Unknown,
+            };
+            connection.segment(seen, &segment);
+        }
+        connection.closed_at = self.closed_at;
+        if let Some(until) = self.watched_until {
+            connection.finish(until);
+        }
+    }
+}
+
+/// Whether the frame is one segment of which nothing was cut off, and whose fate is not known.
+fn is_plainly_captured(seen: Seen, segment: &Dissected<'_>) -> bool {
+    seen.gso_size == 0 && seen.fate == Fate::Unknown && segment.captured == segment.len
+}
+
+/// Whether a SYN asks for segments as large as Ethernet takes, and has nothing that is rare.
+fn is_usual_syn(segment: &Dissected<'_>) -> bool {
+    let least = if segment.src.is_ipv6() {
+        MSS_MIN_V6
+    } else {
+        MSS_MIN_V4
+    };
+    let is_large = segment.options.mss.is_some_and(|mss| mss >= least);
+    is_large && segment.options.sack.is_empty()
+}
+
+/// Whether the first bytes of a direction show what it speaks: the line of an HTTP/1 message does.
+fn is_read_at_once(data: &[u8]) -> bool {
+    let head = data.get(..LINE_MAX - 8).unwrap_or(data);
+    is_http(data) && line_end(head).is_some()
+}

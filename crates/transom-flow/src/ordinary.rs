@@ -468,7 +468,13 @@ impl Ordinary {
 
     /// Follows the segments of the record as if they came only now.
     pub(crate) fn follow(&self, connection: &mut Connection) {
-        connection.renew(self.number, self.client, self.server, self.start(), &self.limits);
+        connection.renew(
+            self.number,
+            self.client,
+            self.server,
+            self.start(),
+            &self.limits,
+        );
         for end in End::BOTH {
             if let Some(host) = &self.hosts[end] {
                 connection.set_host(end, host);
@@ -479,8 +485,13 @@ impl Ordinary {
         for record in &self.records {
             let is_syn = record.flags.contains(Flags::SYN);
             let own = &self.sides[record.from];
-            let end = behind.next().map_or(self.bytes.len(), |next| usize::from(next.at));
-            let data = self.bytes.get(usize::from(record.at)..end).unwrap_or_default();
+            let end = behind
+                .next()
+                .map_or(self.bytes.len(), |next| usize::from(next.at));
+            let data = self
+                .bytes
+                .get(usize::from(record.at)..end)
+                .unwrap_or_default();
             let mut options = Options::EMPTY;
             let [val, ecr] = record.clock;
             options.timestamps = record.has_clock.then_some(Timestamps { val, ecr });

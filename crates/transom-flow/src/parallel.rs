@@ -19,9 +19,9 @@
 //! - Connections are numbered by their first frames over all workers, as one [`Tracker`] numbers them.
 
 use crate::connection::Connection;
+use crate::dissect::{Content, Ignored, dissect, plain_tcp};
 use crate::model::End;
 use crate::past::Past;
-use crate::dissect::{Content, Ignored, dissect, plain_tcp};
 use crate::table::{HashKey, Pair};
 use crate::tracker::{Counters, Frame, Limits, Tracker};
 use core::fmt;
@@ -353,7 +353,10 @@ impl Share {
         }
         self.sort();
         let mut begun = Vec::new();
-        let given = self.order.iter().filter_map(|at| self.frames.get(*at as usize));
+        let given = self
+            .order
+            .iter()
+            .filter_map(|at| self.frames.get(*at as usize));
         for given in given {
             let before = tracker.counters().connections;
             // What is no TCP after all is counted.

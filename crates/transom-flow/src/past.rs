@@ -108,7 +108,13 @@ impl Followed {
 pub(crate) fn blank() -> Box<Connection> {
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let limits = Limits::default();
-    Box::new(Connection::new(0, nowhere, nowhere, Duration::ZERO, &limits))
+    Box::new(Connection::new(
+        0,
+        nowhere,
+        nowhere,
+        Duration::ZERO,
+        &limits,
+    ))
 }
 
 /// A connection with all that its record tells.

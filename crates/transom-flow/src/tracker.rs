@@ -345,7 +345,8 @@ impl Tracker {
     pub fn truth(&mut self, truth: Truth) {
         let pair = Pair::new(truth.local, truth.peer);
         let found = self.followed.find(&pair);
-        let Some((slot, connection)) = found.and_then(|slot| Some((slot, self.whole(slot)?))) else {
+        let Some((slot, connection)) = found.and_then(|slot| Some((slot, self.whole(slot)?)))
+        else {
             if self.early.len() >= EARLY_TRUTHS_MAX {
                 self.early.pop_front();
                 self.counters.unmatched_truths += 1;

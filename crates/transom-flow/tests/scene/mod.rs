@@ -49,8 +49,8 @@ use transom_flow::wire::ip::{Protocol, ipv4};
 use transom_flow::wire::tcp::{Flags, Header, Options, Timestamps};
 use transom_flow::wire::{Medium, Seq};
 use transom_flow::{
-    Basis, Connection, End, EndState, Ends, Entry, Fate, Frame, Limits, Meaning, Process, State,
-    Step, Tracker, Truth, TruthEvent, What,
+    Basis, Connection, End, EndState, Ends, Entry, Fate, Frame, Limits, Meaning, Past, Process,
+    State, Step, Tracker, Truth, TruthEvent, Weight, What, parallel::Crew,
 };
 
 pub const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 2, 100), 43210);
@@ -95,6 +95,10 @@ pub struct Scene {
     pub snap: Option<usize>,
     /// Initial sequence numbers of the connection under way.
     iss: [u32; 2],
+    /// The same frames, followed by one that records what is ordinary.
+    crew: Crew<Past>,
+    /// The tracker was told things that the crew cannot know.
+    is_told_more: bool,
 }
 
 fn index(end: End) -> usize {
@@ -110,7 +114,30 @@ pub fn play(script: &str) -> Scene {
     let mut scene = Scene::new(Limits::default());
     scene.play(script);
     scene.tracker.finish();
+    if !scene.is_told_more {
+        scene.compare_with_records();
+    }
     scene
+}
+
+/// All that can be asked of a connection, as text.
+pub fn everything(connection: &Connection) -> String {
+    let entries: Vec<String> = connection.entries().map(|e| format!("{e:?}")).collect();
+    format!(
+        "{}\n{:?}\n{:?}\n{:?}\n{:?} {:?} {:?}\n{} {}\n{:?}\n{:#?}\n{}",
+        connection.number(),
+        connection.totals(),
+        connection.measures(),
+        connection.handshake(),
+        connection.closed_by(),
+        connection.duration_until_closed(),
+        connection.states(),
+        connection.conn_state(),
+        connection.history(),
+        connection.application(),
+        connection.verdict(),
+        entries.join("\n")
+    )
 }
 
 impl Scene {
@@ -126,6 +153,24 @@ impl Scene {
             server_port: SERVER.1,
             snap: None,
             iss: ISS,
+            crew: Crew::new(limits, 1, |past| past),
+            is_told_more: false,
+        }
+    }
+
+    /// What is made of records is what following at once makes, and so is their place in a list.
+    fn compare_with_records(&mut self) {
+        self.crew.finish();
+        let pasts: Vec<Past> = self.crew.take().collect();
+        assert_eq!(pasts.len(), self.tracker.connections().count());
+        for (past, connection) in pasts.iter().zip(self.tracker.connections()) {
+            assert_eq!(
+                past.weight(),
+                Weight::of(connection),
+                "{}",
+                everything(connection)
+            );
+            assert_eq!(everything(past.connection()), everything(connection));
         }
     }
 
@@ -173,6 +218,7 @@ impl Scene {
             }
         };
         let words: Vec<&str> = rest.split_whitespace().collect();
+        self.is_told_more |= matches!(verb, "state" | "sample" | "note" | "process" | "end");
         match verb {
             ">" => self.segments(time, End::Client, rest),
             "<" => self.segments(time, End::Server, rest),
@@ -363,6 +409,7 @@ impl Scene {
             ..Frame::new(time, Medium::Ip, captured)
         };
         self.tracker.frame(&frame).unwrap();
+        self.crew.frame(&frame).unwrap();
         self.frames.push((time, packet));
     }
 
@@ -414,9 +461,9 @@ impl Scene {
         let mut packet = vec![0; ipv4::Header::LEN];
         ip.emit(&mut packet, message.len());
         packet.extend(message);
-        self.tracker
-            .frame(&Frame::new(time, Medium::Ip, &packet))
-            .unwrap();
+        let frame = Frame::new(time, Medium::Ip, &packet);
+        self.tracker.frame(&frame).unwrap();
+        self.crew.frame(&frame).unwrap();
         self.frames.push((time, packet));
     }
 }

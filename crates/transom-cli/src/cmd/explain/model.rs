@@ -116,7 +116,8 @@ impl Gathering {
         self.counts.gaps += over.past.gaps();
         let weight = over.weight;
         if self.listed.wants(&weight) {
-            self.listed.push(weight, Summary::from(over.past.connection()));
+            self.listed
+                .push(weight, Summary::from(over.past.connection()));
         }
         if self.whole.wants(&weight) {
             self.whole.push(weight, *over.past.into_connection());

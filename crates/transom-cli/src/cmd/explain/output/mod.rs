@@ -188,8 +188,10 @@ impl Sink for Outputs<'_> {
             }
             Printed::ConnLog(out) => {
                 if let Some(open) = out
-                    && still_read(open.write_all(conn_log::line(over.past.connection()).as_bytes()))?
-                        .is_none()
+                    && still_read(
+                        open.write_all(conn_log::line(over.past.connection()).as_bytes()),
+                    )?
+                    .is_none()
                 {
                     *out = None;
                 }

@@ -233,7 +233,7 @@ impl Ordinary {
             && client
                 .last_data
                 .is_some_and(|asked| self.newest - asked >= SECOND);
-        (self.is_over() && bytes > 0 && !is_unanswered).then(|| Weight::fine(self.number, bytes))
+        (self.is_over() && !is_unanswered).then(|| Weight::fine(self.number, bytes))
     }
 
     /// Takes the next segment, if it is one that an ordinary connection has there. If not, nothing has

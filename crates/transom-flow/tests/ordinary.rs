@@ -9,6 +9,7 @@ mod scene;
 use proptest::prelude::*;
 use scene::play;
 use std::fmt::Write;
+use transom_flow::Severity;
 
 /// A request and its answer.
 #[derive(Clone, Debug)]
@@ -154,5 +155,43 @@ proptest! {
     ) {
         // It compares.
         play(&script(opening, &exchanges, ending, oddity, at, &waits));
+    }
+}
+
+/// What each of these shows is remarked on, though every segment is as usual.
+#[test]
+fn what_is_remarked_on_is_not_ordinary() {
+    let remarked = [
+        // A request without an answer.
+        "21 > PA 'GET / HTTP/1.1'
+         31 < A
+         1300 > FA
+         1310 < FA
+         1320 > A",
+        // Small writes that wait for delayed acknowledgements.
+        "21 > PA 'a'
+         81 < A
+         82 > PA 'b'
+         142 < A
+         143 > PA 'c'
+         203 < A
+         204 > FA
+         214 < FA
+         224 > A",
+        // A pause in the middle of a transfer, and a slow start after it.
+        "21 < PA len=1448 x21
+         22 > A
+         1500 < PA len=1448
+         1510 > A
+         1511 < PA len=1448 x11
+         1520 > A
+         1530 < FA
+         1540 > FA
+         1550 < A",
+    ];
+    for rest in remarked {
+        let scene = play(&format!("0 > S\n10 < SA\n20 > A\n{rest}"));
+        let verdict = scene.connection().verdict();
+        assert_ne!(verdict.severity(), Severity::Fine, "{verdict:?}");
     }
 }

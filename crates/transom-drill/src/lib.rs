@@ -2,10 +2,12 @@
 //!
 //! [`Node`] joins a [`transom_stack::Stack`] to a [`transom_sim::World`]: frames and deadlines are the world's,
 //! everything that an application would call is the caller's. [`Journal`] keeps what a stack did, in the order in
-//! which it did it: frames in and out, changes of state, discards. Scenes (`transom demo`), properties over random
-//! networks and packet scripts are played on these two.
+//! which it did it: frames in and out, changes of state, discards. Scenes (`transom demo`) and properties over random
+//! networks are played on these two.
 //!
-//! [`script`] reads packet scripts, [`packets`] builds and compares their packets, [`code`] runs their assertions.
+//! Packet scripts (`transom drill`): [`script`] reads them, [`run`] plays them, [`packets`] builds and compares their
+//! packets, [`code`] runs their assertions, [`sockets`] is what a kernel is to a program (system calls on one stack),
+//! and [`profile`] reads the sysctls that a script sets.
 //!
 //! No clock, socket or random source is in here: a scene with the same seed and secret runs the same way each time.
 
@@ -15,7 +17,10 @@ pub mod code;
 mod journal;
 mod node;
 pub mod packets;
+pub mod profile;
+pub mod run;
 pub mod script;
+pub mod sockets;
 
 pub use journal::{Entry, Journal, What};
 pub use node::{Application, Node, instant};

@@ -244,6 +244,31 @@ impl Stack {
         Some(ConnId(key))
     }
 
+    /// Connections of a listener that [`tcp_accept`](Self::tcp_accept) would give; `None` when the handle is stale.
+    #[must_use]
+    pub fn tcp_ready(&self, id: ListenerId) -> Option<usize> {
+        Some(self.endpoints.listeners.get(id.0)?.ready.len())
+    }
+
+    /// Changes how many connections may wait at a listener ([`ListenOptions::backlog`]). False when the handle is
+    /// stale.
+    pub fn tcp_set_backlog(&mut self, id: ListenerId, backlog: usize) -> bool {
+        let listener = self.endpoints.listeners.get_mut(id.0);
+        listener.is_some_and(|listener| {
+            listener.backlog = backlog;
+            true
+        })
+    }
+
+    /// Changes the choices for the connections to come of a listener. False when the handle is stale.
+    pub fn tcp_set_listener_config(&mut self, id: ListenerId, config: transom_tcp::Config) -> bool {
+        let listener = self.endpoints.listeners.get_mut(id.0);
+        listener.is_some_and(|listener| {
+            listener.config = Arc::new(config);
+            true
+        })
+    }
+
     /// Queues data for sending; returns how many bytes were taken, 0 when the buffer is full.
     ///
     /// # Errors
@@ -444,6 +469,14 @@ impl Stack {
         let result = f(self.connection(id)?);
         self.settle(now, id.0);
         Some(result)
+    }
+
+    /// Asks for [`Event::Writable`](transom_tcp::Event::Writable) once there is room for writing, as a send that found
+    /// none does.
+    pub fn tcp_want_writable(&mut self, id: ConnId) {
+        if let Some(connection) = self.connection(id) {
+            connection.want_writable();
+        }
     }
 
     fn connection(&mut self, id: ConnId) -> Option<&mut Connection> {

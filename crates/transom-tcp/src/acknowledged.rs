@@ -131,6 +131,10 @@ impl Tcb {
             echoed: self.echoed(env, segment),
             round_trip: self.round_trip(),
         });
+        env.counters.bytes_delivered = env
+            .counters
+            .bytes_delivered
+            .saturating_add(u64::from(outcome.delivered));
         if advance > 0 {
             self.snd.advance(segment.ack);
             let freed = self.snd.queue.ack_to(segment.ack);
@@ -283,9 +287,19 @@ impl Tcb {
         if self.snd.in_flight() == 0 {
             env.timers.stop(Timer::Retransmit);
         }
+        self.tell_room(env);
+    }
+
+    /// Tells a writer that found too little room that there is more.
+    pub(crate) fn tell_room(&mut self, env: &mut Env) {
         let free = env.config.send_buffer.saturating_sub(self.snd.queue.len());
         // Not for every octet: a writer that is woken should find room worth a system call.
-        if self.snd.wants_writable && free >= env.config.send_buffer / 4 {
+        let is_worth_it = free >= env.config.send_buffer / 4
+            && env
+                .config
+                .unsent_limit
+                .is_none_or(|limit| (self.snd.unsent() as usize) < limit.div_ceil(2));
+        if self.snd.wants_writable && is_worth_it {
             self.snd.wants_writable = false;
             env.events.push(Event::Writable);
         }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::{KeepAlive, Linger};
+use crate::config::{Config, KeepAlive, Linger};
 use crate::connection::{Block, Connection};
 use crate::env::Env;
 use crate::error::{CloseError, RecvError, SendError};
@@ -299,6 +299,37 @@ impl Connection {
         };
         if let Some(timeout) = timeout.filter(|_| waits) {
             self.env.timers.set(Timer::User, now + timeout);
+        }
+    }
+
+    /// Changes choices that have no call of their own, such as buffers and limits. They hold from
+    /// the next decision on; what the handshake agreed on stays.
+    pub fn reconfigure(&mut self, now: Instant, change: impl FnOnce(&mut Config)) {
+        change(Arc::make_mut(&mut self.env.config));
+        self.env.touch(now);
+    }
+
+    /// Acknowledges what comes at once (TCP_QUICKACK), or no longer so. Whatever the application
+    /// sends afterwards decides anew, as on Linux.
+    pub fn set_quick_ack(&mut self, now: Instant, quick: bool) {
+        let all = self.env.config.quick_acks;
+        let Block::Tcb(tcb) = &mut self.block else {
+            return;
+        };
+        tcb.rcv.quick_acks = if quick { all } else { 0 };
+        if quick && tcb.rcv.ack == AckOwed::Delayed {
+            tcb.rcv.ack = AckOwed::Now;
+        }
+        self.env.touch(now);
+    }
+
+    /// Asks for [`Event::Writable`](crate::Event::Writable) once there is room, as a `send` that
+    /// took less than it was given does.
+    pub fn want_writable(&mut self) {
+        match &mut self.block {
+            Block::SynSent(syn_sent) => syn_sent.wants_writable = true,
+            Block::Tcb(tcb) => tcb.snd.wants_writable = true,
+            Block::Closed(_) => {}
         }
     }
 

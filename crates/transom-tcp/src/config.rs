@@ -21,6 +21,9 @@ pub struct Config {
     pub recv_buffer_initial: usize,
     /// Octets of unacknowledged and unsent data held for the application. Default 4 MiB.
     pub send_buffer: usize,
+    /// Most octets held that were not yet sent once (the option TCP_NOTSENT_LOWAT): an application
+    /// that writes no earlier can change its mind later. Default none.
+    pub unsent_limit: Option<usize>,
     /// Offer RFC 7323 timestamps. Default true: they give PAWS and a round-trip time per ACK.
     pub timestamps: bool,
     /// Offer RFC 2018 selective acknowledgements. Default true.
@@ -28,6 +31,12 @@ pub struct Config {
     /// Tell loss by time, and probe the tail (RACK-TLP, RFC 8985), where both ends permit SACK.
     /// Default true; otherwise RFC 6675 counts duplicates.
     pub rack: bool,
+    /// With `rack`: probe the tail of what was sent before the retransmission timer (RFC 8985 §7).
+    /// Default true.
+    pub tail_loss_probe: bool,
+    /// Begin slow start anew after an idle time of one retransmission timeout (RFC 5681 §4.1).
+    /// Default true, as Linux.
+    pub restart_after_idle: bool,
     /// Offer RFC 7323 window scaling. Default true; without it the window ends at 64 KiB.
     pub window_scaling: bool,
     /// Largest segment to offer and to send (the option TCP_MAXSEG). Default none: the path's.
@@ -95,9 +104,12 @@ impl Default for Config {
             recv_buffer: 6 << 20,
             recv_buffer_initial: 1 << 20,
             send_buffer: 4 << 20,
+            unsent_limit: None,
             timestamps: true,
             sack: true,
             rack: true,
+            tail_loss_probe: true,
+            restart_after_idle: true,
             window_scaling: true,
             max_segment: None,
             congestion: Algorithm::Cubic,
@@ -191,9 +203,12 @@ macro_rules! setters {
 setters! {
     recv_buffer_initial: usize,
     send_buffer: usize,
+    unsent_limit: Option<usize>,
     timestamps: bool,
     sack: bool,
     rack: bool,
+    tail_loss_probe: bool,
+    restart_after_idle: bool,
     window_scaling: bool,
     max_segment: Option<u16>,
     congestion: Algorithm,

@@ -157,15 +157,46 @@ impl Connection {
         }
     }
 
+    /// Octets written and not yet sent once.
+    pub fn unsent(&self) -> usize {
+        match &self.block {
+            Block::SynSent(syn_sent) => syn_sent.queue.len(),
+            Block::Tcb(tcb) => tcb.snd.unsent() as usize,
+            Block::Closed(_) => 0,
+        }
+    }
+
     /// Octets that `send` would take now.
     pub fn send_capacity(&self) -> usize {
         if !self.may_send() {
             return 0;
         }
-        self.env
-            .config
-            .send_buffer
-            .saturating_sub(self.send_queue())
+        let config = &self.env.config;
+        let free = config.send_buffer.saturating_sub(self.send_queue());
+        match config.unsent_limit {
+            Some(limit) => free.min(limit.saturating_sub(self.unsent())),
+            None => free,
+        }
+    }
+
+    /// There is so much room for writing that waking somebody is worth it: a third of the send
+    /// buffer, and half of [`Config::unsent_limit`], as Linux tells `poll`.
+    pub fn has_room(&self) -> bool {
+        let config = &self.env.config;
+        let free = config.send_buffer.saturating_sub(self.send_queue());
+        let below_limit = config
+            .unsent_limit
+            .is_none_or(|limit| self.unsent() < limit.div_ceil(2));
+        !self.may_send() || (free > 0 && free >= config.send_buffer / 3 && below_limit)
+    }
+
+    /// The peer's FIN was received: after what is in the queue comes the end of the stream.
+    pub fn is_recv_finished(&self) -> bool {
+        match &self.block {
+            Block::SynSent(_) => false,
+            Block::Tcb(tcb) => tcb.rcv.fin_received,
+            Block::Closed(closed) => closed.peer_finished,
+        }
     }
 
     /// The application may still write.

@@ -11,6 +11,7 @@ use crate::recv::Receiver;
 use crate::send::Sender;
 use crate::state::State;
 use crate::tcb::Tcb;
+use crate::time::Instant;
 
 /// What a connection knows, as plain values; named after RFC 9293 §3.3.1 and Linux's `tcp_info`.
 ///
@@ -76,10 +77,46 @@ pub struct ConnectionInfo {
     pub recv_out_of_order: usize,
     /// Octets not yet acknowledged by the peer, sent or not: Send-Q.
     pub send_queue: usize,
+    /// Octets written and not yet sent once.
+    pub unsent: usize,
+    /// Octets that the peer has reported by SACK blocks.
+    pub sacked: u64,
+    /// Octets believed lost and not acknowledged.
+    pub lost: u64,
+    /// Octets sent again and not yet acknowledged.
+    pub resent: u64,
+    /// Where the connection stands with respect to congestion.
+    pub congestion_state: CongestionState,
+    /// Window and keep-alive probes since the peer was last heard.
+    pub probes: u32,
+    /// The path MTU in force.
+    pub path_mtu: usize,
+    /// The peer's segment size as seen.
+    pub rcv_mss: u16,
+    /// When data was last sent.
+    pub last_sent: Option<Instant>,
+    /// When data was last received.
+    pub last_received: Option<Instant>,
     /// Totals since the connection began.
     pub counters: Counters,
     /// Reason of the last discarded segment.
     pub last_discard: Option<Discard>,
+}
+
+/// Where a connection stands with respect to congestion, as Linux names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum CongestionState {
+    /// Nothing suspicious.
+    #[default]
+    Open,
+    /// Duplicate acknowledgements or SACK blocks, not yet taken for loss.
+    Disorder,
+    /// The window was reduced because a router marked a packet.
+    Reduced,
+    /// Fast recovery.
+    Recovery,
+    /// After a retransmission timeout.
+    Loss,
 }
 
 /// Totals of one connection.
@@ -92,6 +129,8 @@ pub struct Counters {
     pub bytes_acked: u64,
     /// Octets of data received in order.
     pub bytes_received: u64,
+    /// Octets of sequence space that the peer reported to have, cumulatively or by SACK.
+    pub bytes_delivered: u64,
     /// Octets of data sent again.
     pub bytes_retransmitted: u64,
     /// Segments sent; a super-segment counts for each of its pieces.
@@ -139,6 +178,16 @@ impl ConnectionInfo {
             recv_queue: 0,
             recv_out_of_order: 0,
             send_queue: 0,
+            unsent: 0,
+            sacked: 0,
+            lost: 0,
+            resent: 0,
+            congestion_state: CongestionState::Open,
+            probes: 0,
+            path_mtu: env.path.mtu,
+            rcv_mss: 0,
+            last_sent: None,
+            last_received: None,
             counters: env.counters,
             last_discard: env.last_discard,
         }
@@ -163,7 +212,7 @@ impl ConnectionInfo {
             reply: _,
             probe_owed: _,
             keep_alive_owed: _,
-            keep_alive_probes: _,
+            keep_alive_probes,
             last_heard: _,
             doubted_mtu: _,
         } = tcb;
@@ -186,6 +235,17 @@ impl ConnectionInfo {
             min_rtt: rtt.min_rtt(),
             rto: rtt.rto(),
             backoff: rtt.backoff_count(),
+            sacked: recovery.sacked(),
+            lost: recovery.lost(),
+            resent: recovery.resent_in_flight(),
+            congestion_state: match () {
+                () if recovery.is_in_loss() => CongestionState::Loss,
+                () if recovery.is_in_recovery() => CongestionState::Recovery,
+                () if ecn.in_episode() => CongestionState::Reduced,
+                () if recovery.dup_acks() > 0 || recovery.sacked() > 0 => CongestionState::Disorder,
+                () => CongestionState::Open,
+            },
+            probes: u32::from(snd.probes.max(*keep_alive_probes)),
             ..self.with_sender(snd).with_receiver(rcv)
         }
     }
@@ -205,6 +265,8 @@ impl ConnectionInfo {
             snd_wnd: *wnd,
             iss: *iss,
             send_queue: queue.len(),
+            unsent: snd.unsent() as usize,
+            last_sent: (snd.nxt != snd.iss + 1).then_some(snd.last_sent),
             ..self
         }
     }
@@ -216,6 +278,8 @@ impl ConnectionInfo {
             irs: rcv.irs,
             recv_queue: rcv.queue.readable(),
             recv_out_of_order: rcv.queue.out_of_order_bytes(),
+            rcv_mss: rcv.rmss,
+            last_received: (rcv.nxt() != rcv.irs + 1).then_some(rcv.last_data_at),
             ..self
         }
     }

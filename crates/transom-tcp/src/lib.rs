@@ -87,7 +87,7 @@ pub use discard::Discard;
 pub use embryo::{Embryo, EmbryoReply, Offer};
 pub use error::{CloseError, RecvError, SendError};
 pub use event::{CloseReason, Event, PathError};
-pub use info::{ConnectionInfo, Counters};
+pub use info::{CongestionState, ConnectionInfo, Counters};
 pub use segment::{RetransmitCause, Segment, Transmit, TransmitKind};
 pub use state::{State, TRANSITIONS, Transition};
 pub use time::Instant;

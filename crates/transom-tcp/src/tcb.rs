@@ -131,6 +131,7 @@ impl Tcb {
         let mut recovery = Recovery::new(opening.iss, negotiated.sack, DUP_THRESH);
         if env.config.rack {
             recovery.use_rack();
+            recovery.allow_probe(env.config.tail_loss_probe);
         }
         Self {
             phase: Phase::SynReceived,

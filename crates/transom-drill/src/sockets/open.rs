@@ -63,7 +63,7 @@ impl Sockets {
                 .stack
                 .addresses()
                 .iter()
-                .any(|own| own.address() == address.ip());
+                .any(|own| own.addr() == address.ip());
         if !is_ours {
             return Err(Errno::EADDRNOTAVAIL.into());
         }
@@ -332,7 +332,8 @@ impl Sockets {
         let tcp = self.tcp_mut(fd)?;
         // Data that comes is still taken, acknowledged and read; `read` just no longer waits for it.
         tcp.read_shut |= reads;
-        let had = core::mem::replace(&mut tcp.write_shut, tcp.write_shut || writes);
+        let had = tcp.write_shut;
+        tcp.write_shut |= writes;
         if writes && !had {
             // It was asked for before, or there is nothing left to close: no error on Linux.
             let _ = self.stack.tcp_shutdown_write(now, id);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use transom_stack::tcp::{Algorithm, Connection, Instant, KeepAlive, State};
+use transom_stack::tcp::congestion::Algorithm;
+use transom_stack::tcp::{Connection, Instant, KeepAlive, State};
 
 use super::file::{Stage, Tcp};
 use super::names::{
@@ -327,7 +328,7 @@ impl Sockets {
         let name: Vec<u8> = text.iter().copied().take_while(|octet| *octet != 0).collect();
         let algorithm = match name.as_slice() {
             b"cubic" => Algorithm::Cubic,
-            b"reno" => Algorithm::NewReno,
+            b"reno" => Algorithm::Reno,
             _ => return Err(Errno::ENOENT.into()),
         };
         let is_open = self.tcp(fd)?.connection().is_some();

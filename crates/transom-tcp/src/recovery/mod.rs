@@ -79,6 +79,8 @@ pub struct Recovery {
     /// Set where loss is told by time.
     rack: Option<Rack>,
     probe: Probe,
+    /// Tails are probed.
+    probes: bool,
     retransmitted: u64,
 }
 
@@ -106,6 +108,7 @@ impl Recovery {
             prr: None,
             rack: None,
             probe: Probe::NONE,
+            probes: true,
             retransmitted: 0,
         }
     }

@@ -28,11 +28,17 @@ impl Probe {
 }
 
 impl Recovery {
+    /// Says whether tails are probed at all; so they are unless this was called.
+    pub const fn allow_probe(&mut self, probes: bool) {
+        self.probes = probes;
+    }
+
     /// Whether the probe timeout may run: something is outstanding, nothing was SACKed, no recovery
     /// is under way (RFC 8985 §7.2 TLP-1), no probe is open and a round trip was measured since the
     /// last (§7.3 TLP-3).
     pub fn wants_probe(&self) -> bool {
-        self.rack.is_some()
+        self.probes
+            && self.rack.is_some()
             && self.episode == Episode::None
             && self.board.counters().sacked == 0
             && !self.board.is_empty()

@@ -106,7 +106,8 @@ impl Tcb {
 
     /// RFC 5681 §4.1: a window that was not used for a while says nothing about the path.
     fn restart_after_idle(&mut self, env: &Env, now: Instant) {
-        if self.snd.in_flight() > 0 || env.counters.bytes_sent == 0 {
+        let is_wanted = env.config.restart_after_idle && env.counters.bytes_sent > 0;
+        if self.snd.in_flight() > 0 || !is_wanted {
             return;
         }
         let idle = now.duration_since(self.snd.last_sent);
@@ -215,6 +216,9 @@ impl Tcb {
         }
         env.counters.bytes_sent = env.counters.bytes_sent.saturating_add(u64::from(len));
         env.timers.stop(Timer::SendOverride);
+        if env.config.unsent_limit.is_some() {
+            self.tell_room(env);
+        }
         self.new_data_timer(env, now);
     }
 }

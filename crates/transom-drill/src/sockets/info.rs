@@ -1,0 +1,126 @@
+//! `tcp_info`, with the names of Linux's fields.
+
+use std::time::Duration;
+
+use transom_stack::tcp::{CongestionState, ConnectionInfo, Instant, State};
+
+use super::names::{
+    TCP_INFINITE_SSTHRESH, TCPI_OPT_ECN, TCPI_OPT_SACK, TCPI_OPT_TIMESTAMPS, TCPI_OPT_WSCALE,
+};
+use super::{Fd, Sockets};
+
+/// Linux's number of a state.
+pub(super) const fn state_number(state: State) -> i64 {
+    match state {
+        State::Established => 1,
+        State::SynSent => 2,
+        State::SynReceived => 3,
+        State::FinWait1 => 4,
+        State::FinWait2 => 5,
+        State::TimeWait => 6,
+        State::CloseWait => 8,
+        State::LastAck => 9,
+        State::Listen => 10,
+        State::Closing => 11,
+        _ => 7,
+    }
+}
+
+impl Sockets {
+    /// The fields of `tcp_info` of a socket; empty when `fd` is none.
+    #[must_use]
+    pub fn tcp_info(&self, now: Instant, fd: Fd) -> Vec<(&'static str, i64)> {
+        let Ok(tcp) = self.tcp(fd) else {
+            return Vec::new();
+        };
+        let info = tcp.connection().and_then(|id| self.stack.tcp_info(id).ok());
+        match info {
+            Some(info) => fields(now, &info),
+            None => {
+                let listens = matches!(tcp.stage, super::file::Stage::Listening(_));
+                vec![("tcpi_state", if listens { 10 } else { 7 })]
+            }
+        }
+    }
+}
+
+/// Fields counted in segments on Linux are octets here, divided by the segment size.
+fn fields(now: Instant, info: &ConnectionInfo) -> Vec<(&'static str, i64)> {
+    let mss = u64::from(info.eff_snd_mss.max(1));
+    let segments = |octets: u64| number(octets.div_ceil(mss));
+    let flight = u64::from(info.snd_nxt.since(info.snd_una));
+    let micros = |time: Option<Duration>| {
+        time.map_or(0, |time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
+    };
+    let since = |then: Option<Instant>| {
+        then.map_or(0, |then| {
+            i64::try_from(now.duration_since(then).as_millis()).unwrap_or(i64::MAX)
+        })
+    };
+    let ssthresh = if info.ssthresh == u64::MAX || info.ssthresh == 0 {
+        TCP_INFINITE_SSTHRESH
+    } else {
+        number(info.ssthresh / mss)
+    };
+    let counters = &info.counters;
+    vec![
+        ("tcpi_state", state_number(info.state)),
+        ("tcpi_ca_state", congestion_number(info.congestion_state)),
+        ("tcpi_retransmits", info.backoff.into()),
+        ("tcpi_probes", info.probes.into()),
+        ("tcpi_backoff", info.backoff.into()),
+        ("tcpi_options", options(info)),
+        ("tcpi_snd_wscale", info.snd_wind_shift.unwrap_or(0).into()),
+        ("tcpi_rcv_wscale", info.rcv_wind_shift.unwrap_or(0).into()),
+        ("tcpi_rto", micros(Some(info.rto))),
+        ("tcpi_snd_mss", info.eff_snd_mss.into()),
+        ("tcpi_rcv_mss", info.rcv_mss.into()),
+        ("tcpi_unacked", segments(flight)),
+        ("tcpi_sacked", segments(info.sacked)),
+        ("tcpi_lost", segments(info.lost)),
+        ("tcpi_retrans", segments(info.resent)),
+        ("tcpi_fackets", 0),
+        ("tcpi_last_data_sent", since(info.last_sent)),
+        ("tcpi_last_data_recv", since(info.last_received)),
+        ("tcpi_pmtu", number(info.path_mtu as u64)),
+        ("tcpi_rtt", micros(info.srtt)),
+        ("tcpi_rttvar", micros(Some(info.rttvar))),
+        ("tcpi_snd_ssthresh", ssthresh),
+        ("tcpi_snd_cwnd", number(info.cwnd / mss)),
+        ("tcpi_advmss", info.advertised_mss.into()),
+        ("tcpi_total_retrans", counters.retransmissions.into()),
+        ("tcpi_bytes_acked", number(counters.bytes_acked)),
+        ("tcpi_bytes_received", number(counters.bytes_received)),
+        ("tcpi_segs_out", counters.segments_sent.into()),
+        ("tcpi_segs_in", counters.segments_received.into()),
+        ("tcpi_notsent_bytes", number(info.unsent as u64)),
+        ("tcpi_min_rtt", micros(info.min_rtt)),
+        ("tcpi_delivered", segments(counters.bytes_delivered)),
+        ("tcpi_bytes_sent", number(counters.bytes_sent)),
+        ("tcpi_bytes_retrans", number(counters.bytes_retransmitted)),
+        ("tcpi_snd_wnd", info.snd_wnd.into()),
+        ("tcpi_rcv_wnd", info.rcv_wnd.into()),
+    ]
+}
+
+fn options(info: &ConnectionInfo) -> i64 {
+    let bit = |on: bool, bit: i64| if on { bit } else { 0 };
+    bit(info.timestamps, TCPI_OPT_TIMESTAMPS)
+        | bit(info.sack, TCPI_OPT_SACK)
+        | bit(info.snd_wind_shift.is_some(), TCPI_OPT_WSCALE)
+        | bit(info.ecn, TCPI_OPT_ECN)
+}
+
+const fn congestion_number(state: CongestionState) -> i64 {
+    match state {
+        CongestionState::Open => 0,
+        CongestionState::Disorder => 1,
+        CongestionState::Reduced => 2,
+        CongestionState::Recovery => 3,
+        CongestionState::Loss => 4,
+    }
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use transom_sim::Impairment;
 
+use crate::cmd::drill::args::DrillArgs;
 use crate::cmd::explain::args::ExplainArgs;
 use crate::cmd::ss::args::SsArgs;
 use crate::cmd::watch::args::WatchArgs;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Watch(Box<WatchArgs>),
     /// Play a textbook case with two of our own stacks in virtual time, and draw it
     Demo(DemoArgs),
+    /// Play packet scripts against our own stack, in virtual time
+    Drill(Box<DrillArgs>),
     /// List sockets and their states, as ss does
     Ss(Box<SsArgs>),
 }

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 pub(crate) mod demo;
+pub(crate) mod drill;
 pub(crate) mod explain;
 pub(crate) mod run;
 pub(crate) mod ss;
@@ -15,6 +16,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
         Command::Run(args) => run::run(*args),
         Command::Explain(args) => explain::explain(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Drill(args) => drill::drill(&args),
         Command::Watch(args) => watch::watch(&args),
         Command::Ss(args) => ss::ss(&args),
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use transom_stack::ConnId;
 use transom_stack::tcp::{CongestionState, ConnectionInfo, Instant, State};
 
 use super::names::{
@@ -41,6 +42,14 @@ impl Sockets {
                 vec![("tcpi_state", if listens { 10 } else { 7 })]
             }
         }
+    }
+
+    /// The same of a connection; empty when the stack has forgotten it.
+    #[must_use]
+    pub fn connection_info(&self, now: Instant, id: ConnId) -> Vec<(&'static str, i64)> {
+        self.stack
+            .tcp_info(id)
+            .map_or_else(|_| Vec::new(), |info| fields(now, &info))
     }
 }
 

@@ -25,6 +25,7 @@ pub use call::{Call, Fault, Fd, OptionValue, Outcome, Output, Progress, Returned
 pub use errno::Errno;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use transom_stack::tcp::{Config, Event, Instant, State};
@@ -351,6 +352,33 @@ impl Sockets {
             .ok_or(Errno::EMFILE)?;
         self.files.insert(fd, File { nonblocking, kind });
         Ok(fd)
+    }
+
+    /// Where a descriptor listens, if it does.
+    #[must_use]
+    pub fn listens_on(&self, fd: Fd) -> Option<SocketAddr> {
+        let tcp = self.tcp(fd).ok()?;
+        match tcp.stage {
+            Stage::Listening(_) => tcp.local,
+            _ => None,
+        }
+    }
+
+    /// Changes the choices of sockets that are not connected yet, as a sysctl does.
+    pub fn reconfigure_waiting(&mut self, change: impl Fn(&mut Config)) {
+        for file in self.files.values_mut() {
+            let Kind::Tcp(tcp) = &mut file.kind else {
+                continue;
+            };
+            match tcp.stage {
+                Stage::Unconnected => change(&mut tcp.config),
+                Stage::Listening(id) => {
+                    change(&mut tcp.config);
+                    self.stack.tcp_set_listener_config(id, tcp.config.clone());
+                }
+                Stage::Connecting(_) | Stage::Connected(_) => {}
+            }
+        }
     }
 
     /// The connection behind a descriptor.

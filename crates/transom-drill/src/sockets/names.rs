@@ -1,5 +1,7 @@
 //! The symbolic constants that scripts use, with Linux's values.
 
+use std::collections::BTreeMap;
+
 macro_rules! names {
     ($($name:ident = $value:expr;)+) => {
         /// The value of a symbol; none for a symbol that is not known here.
@@ -14,6 +16,18 @@ macro_rules! names {
                 "TCP_CA_Loss" => Some(4),
                 _ => None,
             }
+        }
+
+        /// Every symbol that assertions may use, with its value: those of `tcp_info` and the states.
+        #[must_use]
+        pub fn all() -> BTreeMap<String, i64> {
+            let congestion = ["TCP_CA_Open", "TCP_CA_Disorder", "TCP_CA_CWR", "TCP_CA_Recovery", "TCP_CA_Loss"];
+            [$(stringify!($name)),+]
+                .into_iter()
+                .filter(|name| name.starts_with("TCP"))
+                .chain(congestion)
+                .filter_map(|name| Some((name.to_owned(), value(name)?)))
+                .collect()
         }
 
         $(

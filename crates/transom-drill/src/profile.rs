@@ -127,7 +127,13 @@ pub fn linux() -> Config {
 pub fn read(line: &str) -> Result<Vec<Change>, String> {
     let mut changes = Vec::new();
     let joined = line.replace("\\\n", " ");
-    for command in joined.split(['\n', ';']).flat_map(|line| line.split("&&")) {
+    let lines = joined
+        .lines()
+        .map(|line| line.split_once(" #").map_or(line, |(line, _)| line));
+    for command in lines
+        .flat_map(|line| line.split(';'))
+        .flat_map(|line| line.split("&&"))
+    {
         let command = command.trim();
         if !command.is_empty() && !command.starts_with('#') {
             read_command(command, &mut changes)?;
@@ -193,12 +199,10 @@ fn unknown(command: &str) -> String {
 /// `tc qdisc …`: only a queue that holds nothing can be seen.
 fn queue(command: &str, rest: &[&str]) -> Result<Change, String> {
     let has = |word: &str| rest.contains(&word);
-    let limit = rest
-        .windows(2)
-        .find_map(|pair| match pair {
-            ["limit", limit] => Some(*limit),
-            _ => None,
-        });
+    let limit = rest.windows(2).find_map(|pair| match pair {
+        ["limit", limit] => Some(*limit),
+        _ => None,
+    });
     match limit {
         Some("0") => Ok(Change::RefuseOutput(true)),
         _ if has("fq") => Err(format!("`{command}`: pacing by a queue cannot be shown")),

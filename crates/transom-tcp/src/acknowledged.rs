@@ -131,10 +131,6 @@ impl Tcb {
             echoed: self.echoed(env, segment),
             round_trip: self.round_trip(),
         });
-        env.counters.bytes_delivered = env
-            .counters
-            .bytes_delivered
-            .saturating_add(u64::from(outcome.delivered));
         if advance > 0 {
             self.snd.advance(segment.ack);
             let freed = self.snd.queue.ack_to(segment.ack);
@@ -246,8 +242,9 @@ impl Tcb {
         let is_cwnd_limited = self.snd.cwnd_limited
             || (self.congestion.in_slow_start()
                 && self.congestion.cwnd() < 2 * self.snd.max_in_flight);
-        // RFC 3168 §6.1.2 ECN-7: an echo never lets the window grow.
-        if !echo {
+        // RFC 3168 §6.1.2 ECN-7: an echo never lets the window grow. RFC 5681 §3.1: nor does what
+        // acknowledges nothing new, whatever SACK blocks it brings.
+        if !echo && (outcome.newly_acked > 0 || self.is_recovering()) {
             self.congestion.on_ack(&AckInfo {
                 now,
                 bytes_acked: u64::from(outcome.delivered),
@@ -277,6 +274,7 @@ impl Tcb {
     fn on_progress(&mut self, env: &mut Env, now: Instant) {
         self.snd.retries = 0;
         self.snd.override_due = false;
+        self.snd.waits_for_more = false;
         env.timers.stop(Timer::SendOverride);
         env.timers.stop(Timer::User);
         if self.snd.is_idle() {

@@ -189,7 +189,8 @@ impl Connection {
             return;
         };
         tcb.rcv.on_read(len, &self.env.config, tcb.rtt.srtt(), now);
-        if tcb.rcv.is_update_due(u32::from(tcb.rcv.rmss)) {
+        let shift = tcb.negotiated.rcv_shift();
+        if tcb.rcv.is_update_due(u32::from(tcb.rcv.rmss), shift) {
             if matches!(tcb.rcv.ack, AckOwed::No | AckOwed::Delayed) {
                 tcb.rcv.ack = AckOwed::WindowUpdate;
             }
@@ -252,10 +253,25 @@ impl Connection {
         self.settle();
     }
 
-    /// Switches Nagle's algorithm off (RFC 9293 MUST-17) or on.
+    /// Switches Nagle's algorithm off (RFC 9293 MUST-17) or on. Switching it off sends what is held
+    /// back, even by a cork.
     pub fn set_nodelay(&mut self, now: Instant, nodelay: bool) {
         Arc::make_mut(&mut self.env.config).nodelay = nodelay;
+        if let Block::Tcb(tcb) = &mut self.block {
+            tcb.snd.override_due |= nodelay && tcb.snd.unsent() > 0;
+            tcb.snd.waits_for_more &= !nodelay;
+        }
         self.env.touch(now);
+    }
+
+    /// Says, before `send`, whether more follows at once what is written then (MSG_MORE): if so, a
+    /// partial segment waits for it, for an acknowledgement, or for [`Config::cork_limit`]. A write
+    /// without more to come sends everything.
+    pub fn set_more(&mut self, more: bool) {
+        if let Block::Tcb(tcb) = &mut self.block {
+            tcb.snd.more = more;
+            tcb.snd.waits_for_more = more;
+        }
     }
 
     /// Holds partial segments back until this is called again, at most `Config::cork_limit`.

@@ -129,8 +129,6 @@ pub struct Counters {
     pub bytes_acked: u64,
     /// Octets of data received in order.
     pub bytes_received: u64,
-    /// Octets of sequence space that the peer reported to have, cumulatively or by SACK.
-    pub bytes_delivered: u64,
     /// Octets of data sent again.
     pub bytes_retransmitted: u64,
     /// Segments sent; a super-segment counts for each of its pieces.

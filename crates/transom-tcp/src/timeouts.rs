@@ -74,7 +74,12 @@ impl Tcb {
                 }
             }
             Timer::KeepAlive => self.keep_alive_timeout(env, now),
-            Timer::SendOverride => self.snd.override_due = true,
+            Timer::SendOverride => {
+                self.snd.override_due = true;
+                // What was to follow has not come: the peer gets the data with PSH.
+                self.snd.more = false;
+                self.snd.waits_for_more = false;
+            }
             // EV-O-8: nobody waits for the peer's FIN any more.
             Timer::FinWait2 | Timer::TimeWait => env.end(CloseReason::Normal, None),
             // EV-O-1: RFC 9293 sends nothing; a reset lets the peer know.

@@ -119,7 +119,11 @@ impl Conversation {
             });
             self.mss = mss.unwrap_or(self.mss);
         }
-        let ack = tcp.ack.map(|ack| self.numbers.local_to_live(ack, space));
+        // A segment with ACK that gives no number acknowledges the number before the first octet.
+        let ack = tcp
+            .ack
+            .or_else(|| tcp.flags.contains(Flags::ACK).then_some(0))
+            .map(|ack| self.numbers.local_to_live(ack, space));
         let header = Header {
             ports: (source.port(), destination.port()),
             seq: self.numbers.remote_to_live(tcp.start, space),

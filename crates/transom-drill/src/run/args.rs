@@ -197,7 +197,9 @@ impl Meaning {
                 other => Err(format!("`{other}` is not an address")),
             };
         };
-        let family = value.field("sa_family").or_else(|| value.field("sin_family"));
+        let family = value
+            .field("sa_family")
+            .or_else(|| value.field("sin_family"));
         let family = family
             .or_else(|| value.field("sin6_family"))
             .ok_or_else(|| format!("`{value}` has no sa_family"))?;
@@ -261,7 +263,9 @@ pub(super) fn number(value: &Value) -> Result<i64, String> {
         // Addresses are handed over as numbers, not as bytes in memory.
         return number(value);
     }
-    value.resolve(&names::value).map_err(|error| error.to_string())
+    value
+        .resolve(&names::value)
+        .map_err(|error| error.to_string())
 }
 
 fn length(value: &Value) -> Result<usize, String> {
@@ -336,10 +340,17 @@ pub(super) fn option_value(value: &Value) -> Result<OptionValue, String> {
     match value {
         Value::Text(text) => Ok(OptionValue::Text(text.clone())),
         Value::Struct(fields) => {
-            let at = |index: usize| fields.get(index).map_or(Ok(0), |field| number(&field.value));
-            let is_time = fields
-                .iter()
-                .any(|field| field.name.as_deref().is_some_and(|name| name.starts_with("tv_")));
+            let at = |index: usize| {
+                fields
+                    .get(index)
+                    .map_or(Ok(0), |field| number(&field.value))
+            };
+            let is_time = fields.iter().any(|field| {
+                field
+                    .name
+                    .as_deref()
+                    .is_some_and(|name| name.starts_with("tv_"))
+            });
             Ok(if is_time {
                 OptionValue::Time {
                     seconds: at(0)?,

@@ -88,7 +88,10 @@ pub fn run(script: &Script, settings: &Settings) -> Report {
     let host = match Host::new(&options) {
         Ok(host) => host,
         Err(message) => {
-            let place = script.events.first().map_or(Place::START, |event| event.place);
+            let place = script
+                .events
+                .first()
+                .map_or(Place::START, |event| event.place);
             report.failure = Some(Failure::new(&script.name, place, Kind::Option, message));
             return report;
         }
@@ -242,7 +245,7 @@ impl<'a> Run<'a> {
                     Action::Inbound(packet) => self.inbound(packet),
                     Action::Call(call) => self.call(event, call, &when),
                     Action::Shell(shell) => self.shell(shell),
-                    Action::Code(code) => self.code(event, code),
+                    Action::Code(code) => self.code(code),
                     Action::Outbound(_) => Ok(()),
                 }
             }
@@ -452,7 +455,9 @@ impl<'a> Run<'a> {
                 self.failure(event.place, Kind::Call, message)
             })?;
         if let Some(returns) = returns
-            && !self.tolerance.covers(returns, returns, self.now, self.previous)
+            && !self
+                .tolerance
+                .covers(returns, returns, self.now, self.previous)
         {
             let message = format!(
                 "`{}` returned at another time\n  expected: {}\n  actual:   {}",
@@ -564,7 +569,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn code(&mut self, event: &Event, code: &Code) -> Played {
+    fn code(&mut self, code: &Code) -> Played {
         let mut variables = names::all();
         for (field, value) in self.info() {
             variables.insert(field.to_owned(), value);
@@ -585,11 +590,11 @@ impl<'a> Run<'a> {
             }
         }
         outcome.map_err(|failure| {
-            self.failure(
-                failure.place().unwrap_or(event.place),
-                Kind::Code,
-                failure.message(),
-            )
+            let place = Place {
+                line: failure.line,
+                column: 1,
+            };
+            self.failure(place, Kind::Code, failure.message)
         })
     }
 

@@ -5,7 +5,13 @@ use crate::script::{Call as Written, Value};
 use crate::sockets::{Errno, Fd, OptionValue, Outcome, Output, Returned, names};
 
 /// Calls whose result is a new descriptor, whatever its number.
-const MAKES_FILE: &[&str] = &["socket", "accept", "accept4", "epoll_create", "epoll_create1"];
+const MAKES_FILE: &[&str] = &[
+    "socket",
+    "accept",
+    "accept4",
+    "epoll_create",
+    "epoll_create1",
+];
 
 impl Meaning {
     /// Compares a call's outcome with what the script expects, and learns new descriptors from it.
@@ -72,7 +78,8 @@ impl Meaning {
                     return Ok(());
                 };
                 for (entry, found) in entries.iter().zip(found) {
-                    let wanted = number(&member(entry, "revents").map_err(wrong)?).map_err(wrong)?;
+                    let wanted =
+                        number(&member(entry, "revents").map_err(wrong)?).map_err(wrong)?;
                     if wanted != *found {
                         return Err((
                             format!("revents={}", events(wanted)),
@@ -109,11 +116,7 @@ fn same(what: &str, expected: i64, actual: i64) -> Result<(), (String, String)> 
     }
 }
 
-fn check_option(
-    written: &Written,
-    value: &OptionValue,
-    len: i64,
-) -> Result<(), (String, String)> {
+fn check_option(written: &Written, value: &OptionValue, len: i64) -> Result<(), (String, String)> {
     let wrong = |error: String| (error, String::new());
     if let Some(expected) = written.args.get(4)
         && *expected != Value::Ellipsis
@@ -124,7 +127,11 @@ fn check_option(
             same("the length", expected, len)?;
         }
     }
-    let Some(expected) = written.args.get(3).filter(|value| **value != Value::Ellipsis) else {
+    let Some(expected) = written
+        .args
+        .get(3)
+        .filter(|value| **value != Value::Ellipsis)
+    else {
         return Ok(());
     };
     let expected = option_value(expected).map_err(wrong)?;
@@ -183,11 +190,7 @@ fn check_message(
     unread: Option<i64>,
 ) -> Result<(), (String, String)> {
     let wrong = |error: String| (error, String::new());
-    let Some(header) = written
-        .args
-        .get(1)
-        .filter(|_| written.name == "recvmsg")
-    else {
+    let Some(header) = written.args.get(1).filter(|_| written.name == "recvmsg") else {
         return Ok(());
     };
     if let Some(expected) = header.field("msg_flags") {

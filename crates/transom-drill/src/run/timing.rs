@@ -110,7 +110,9 @@ impl When {
     /// By how much `now` is too late for something that the script does.
     pub(super) fn lateness(&self, now: Duration) -> Option<Duration> {
         let (_, to) = self.between?;
-        let is_late = !self.tolerance.covers(Duration::ZERO, to, now, self.previous);
+        let is_late = !self
+            .tolerance
+            .covers(Duration::ZERO, to, now, self.previous);
         is_late.then(|| now.saturating_sub(to))
     }
 
@@ -154,7 +156,12 @@ mod tests {
     #[test]
     fn ranges_are_wide_and_any_time_is_any() {
         let tolerance = Tolerance::new(&Options::default());
-        let range = When::new(Time::RelativeRange(ms(300), ms(400)), ms(50), ms(50), &tolerance);
+        let range = When::new(
+            Time::RelativeRange(ms(300), ms(400)),
+            ms(50),
+            ms(50),
+            &tolerance,
+        );
         assert!(range.differs(ms(455)).is_none());
         assert!(range.differs(ms(600)).is_some());
         let any = When::new(Time::Any, ms(50), ms(50), &tolerance);

@@ -64,8 +64,6 @@ pub(crate) struct Tcp {
     pub(crate) finished: bool,
     /// The state that the connection left last.
     pub(crate) left: State,
-    /// The last write had `MSG_MORE`.
-    pub(crate) more: bool,
     /// A write found no room: whoever waits is told when there is (`SOCK_NOSPACE`).
     pub(crate) no_space: bool,
 }
@@ -108,7 +106,6 @@ impl Tcp {
             write_shut: false,
             finished: false,
             left: State::Closed,
-            more: false,
             no_space: false,
         }
     }

@@ -59,18 +59,21 @@ fn fields(now: Instant, info: &ConnectionInfo) -> Vec<(&'static str, i64)> {
     let segments = |octets: u64| number(octets.div_ceil(mss));
     let flight = u64::from(info.snd_nxt.since(info.snd_una));
     let micros = |time: Option<Duration>| {
-        time.map_or(0, |time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
+        time.map_or(0, |time| {
+            i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+        })
     };
     let since = |then: Option<Instant>| {
         then.map_or(0, |then| {
             i64::try_from(now.duration_since(then).as_millis()).unwrap_or(i64::MAX)
         })
     };
-    let ssthresh = if info.ssthresh == u64::MAX || info.ssthresh == 0 {
-        TCP_INFINITE_SSTHRESH
-    } else {
-        number(info.ssthresh / mss)
-    };
+    let ssthresh =
+        if info.ssthresh / mss >= TCP_INFINITE_SSTHRESH.unsigned_abs() || info.ssthresh == 0 {
+            TCP_INFINITE_SSTHRESH
+        } else {
+            number(info.ssthresh / mss)
+        };
     let counters = &info.counters;
     vec![
         ("tcpi_state", state_number(info.state)),
@@ -104,7 +107,10 @@ fn fields(now: Instant, info: &ConnectionInfo) -> Vec<(&'static str, i64)> {
         ("tcpi_segs_in", counters.segments_received.into()),
         ("tcpi_notsent_bytes", number(info.unsent as u64)),
         ("tcpi_min_rtt", micros(info.min_rtt)),
-        ("tcpi_delivered", segments(counters.bytes_delivered)),
+        (
+            "tcpi_delivered",
+            segments(counters.bytes_acked + info.sacked),
+        ),
         ("tcpi_bytes_sent", number(counters.bytes_sent)),
         ("tcpi_bytes_retrans", number(counters.bytes_retransmitted)),
         ("tcpi_snd_wnd", info.snd_wnd.into()),

@@ -273,14 +273,8 @@ impl Sockets {
         };
         let wakes = match event {
             Event::Readable => EPOLLIN,
-            Event::Writable => {
-                // Linux wakes writers only after one of them found no room.
-                if core::mem::take(&mut tcp.no_space) {
-                    EPOLLOUT
-                } else {
-                    0
-                }
-            }
+            // Linux wakes writers only after one of them found no room.
+            Event::Writable if core::mem::take(&mut tcp.no_space) => EPOLLOUT,
             Event::PeerFinished => {
                 tcp.finished = true;
                 ANYTHING
@@ -387,6 +381,3 @@ impl Sockets {
         self.tcp(fd).ok()?.connection()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -96,9 +96,8 @@ impl Sockets {
         let reuse = own.options.reuse_address;
         let by_file = self.files.iter().any(|(other, file)| match &file.kind {
             Kind::Tcp(tcp) if *other != fd && tcp.local.is_some_and(overlaps) => {
-                let shares = reuse
-                    && tcp.options.reuse_address
-                    && !matches!(tcp.stage, Stage::Listening(_));
+                let shares =
+                    reuse && tcp.options.reuse_address && !matches!(tcp.stage, Stage::Listening(_));
                 let shares_port = own.options.reuse_port && tcp.options.reuse_port;
                 !shares && !shares_port
             }

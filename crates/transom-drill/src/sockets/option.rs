@@ -29,12 +29,7 @@ const LEAST_SEND_BUFFER: i64 = 4608;
 const LEAST_RECEIVE_BUFFER: i64 = 2304;
 
 impl Sockets {
-    pub(super) fn fcntl(
-        &mut self,
-        fd: Fd,
-        command: i64,
-        argument: i64,
-    ) -> Result<Returned, Fault> {
+    pub(super) fn fcntl(&mut self, fd: Fd, command: i64, argument: i64) -> Result<Returned, Fault> {
         let file = self.file_mut(fd)?;
         match command {
             F_GETFL => Ok((O_RDWR | if file.nonblocking { O_NONBLOCK } else { 0 }).into()),
@@ -47,12 +42,7 @@ impl Sockets {
         }
     }
 
-    pub(super) fn ioctl(
-        &mut self,
-        fd: Fd,
-        request: i64,
-        argument: i64,
-    ) -> Result<Returned, Fault> {
+    pub(super) fn ioctl(&mut self, fd: Fd, request: i64, argument: i64) -> Result<Returned, Fault> {
         if request == FIONBIO {
             self.file_mut(fd)?.nonblocking = argument != 0;
             return Ok(0.into());
@@ -88,7 +78,10 @@ impl Sockets {
         self.tcp(fd)?;
         let number = match value {
             OptionValue::Null => return Err(Errno::EFAULT.into()),
-            OptionValue::Integer(_) if len < 4 => return Err(Errno::EINVAL.into()),
+            // Options of IP may be one octet.
+            OptionValue::Integer(_) if len < 4 && !(level == SOL_IP && len > 0) => {
+                return Err(Errno::EINVAL.into());
+            }
             // An int on Linux: 0xffffffff is -1.
             #[expect(clippy::cast_possible_truncation, reason = "an int is 32 bits")]
             OptionValue::Integer(number) => Some(i64::from(*number as i32)),
@@ -99,11 +92,7 @@ impl Sockets {
                 let seconds = u64::try_from(*seconds).unwrap_or(0);
                 self.tcp_mut(fd)?.options.linger = on.then(|| Duration::from_secs(seconds));
             }
-            (
-                SOL_SOCKET,
-                SO_RCVTIMEO | SO_SNDTIMEO,
-                OptionValue::Time { seconds, micros },
-            ) => {
+            (SOL_SOCKET, SO_RCVTIMEO | SO_SNDTIMEO, OptionValue::Time { seconds, micros }) => {
                 let Ok(micros) = u64::try_from(seconds.saturating_mul(1_000_000) + micros) else {
                     return Err(Errno::EDOM.into());
                 };
@@ -149,11 +138,16 @@ impl Sockets {
                 self.apply_keep_alive(now, fd)?;
             }
             SO_RCVLOWAT => {
-                tcp.options.receive_low_water = usize::try_from(number).unwrap_or(usize::MAX).max(1);
+                tcp.options.receive_low_water =
+                    usize::try_from(number).unwrap_or(usize::MAX).max(1);
             }
             SO_SNDBUF | SO_SNDBUFFORCE => {
                 let forced = name == SO_SNDBUFFORCE;
-                let asked = if forced { number } else { number.min(LARGEST_BUFFER) };
+                let asked = if forced {
+                    number
+                } else {
+                    number.min(LARGEST_BUFFER)
+                };
                 // Linux doubles what is asked for: half is for its own book-keeping.
                 let size = asked.max(0).saturating_mul(2).max(LEAST_SEND_BUFFER);
                 tcp.options.send_buffer = Some(size);
@@ -162,7 +156,11 @@ impl Sockets {
             }
             SO_RCVBUF | SO_RCVBUFFORCE => {
                 let forced = name == SO_RCVBUFFORCE;
-                let asked = if forced { number } else { number.min(LARGEST_BUFFER) };
+                let asked = if forced {
+                    number
+                } else {
+                    number.min(LARGEST_BUFFER)
+                };
                 let size = asked.max(0).saturating_mul(2).max(LEAST_RECEIVE_BUFFER);
                 tcp.options.receive_buffer = Some(size);
                 // Half of it is window (tcp_adv_win_scale 1).
@@ -251,7 +249,9 @@ impl Sockets {
                 let limit = u64::try_from(number).map_err(|_| Errno::EINVAL)?;
                 let limit = (limit > 0).then(|| Duration::from_millis(limit));
                 self.tcp_mut(fd)?.config.user_timeout = limit;
-                self.with(now, fd, |connection| connection.set_user_timeout(now, limit))?;
+                self.with(now, fd, |connection| {
+                    connection.set_user_timeout(now, limit)
+                })?;
             }
             TCP_NOTSENT_LOWAT => {
                 // 0 is the system's default, which is none.
@@ -277,10 +277,14 @@ impl Sockets {
             }
             TCP_REPAIR => return Err(Fault::Unsupported("TCP_REPAIR".to_owned())),
             TCP_WINDOW_CLAMP | TCP_TIMESTAMP => {
-                return Err(Fault::Unsupported(format!("option {name} of level SOL_TCP")));
+                return Err(Fault::Unsupported(format!(
+                    "option {name} of level SOL_TCP"
+                )));
             }
             _ => {
-                return Err(Fault::Unsupported(format!("option {name} of level SOL_TCP")));
+                return Err(Fault::Unsupported(format!(
+                    "option {name} of level SOL_TCP"
+                )));
             }
         }
         Ok(())
@@ -318,14 +322,20 @@ impl Sockets {
                 kept.insert((level, name), number);
             }
             _ => {
-                return Err(Fault::Unsupported(format!("option {name} of level {level}")));
+                return Err(Fault::Unsupported(format!(
+                    "option {name} of level {level}"
+                )));
             }
         }
         Ok(())
     }
 
     fn set_congestion(&mut self, now: Instant, fd: Fd, text: &[u8]) -> Result<(), Fault> {
-        let name: Vec<u8> = text.iter().copied().take_while(|octet| *octet != 0).collect();
+        let name: Vec<u8> = text
+            .iter()
+            .copied()
+            .take_while(|octet| *octet != 0)
+            .collect();
         let algorithm = match name.as_slice() {
             b"cubic" => Algorithm::Cubic,
             b"reno" => Algorithm::Reno,
@@ -421,13 +431,7 @@ impl Sockets {
         })
     }
 
-    fn integer_option(
-        &self,
-        now: Instant,
-        fd: Fd,
-        level: i64,
-        name: i64,
-    ) -> Result<i64, Fault> {
+    fn integer_option(&self, now: Instant, fd: Fd, level: i64, name: i64) -> Result<i64, Fault> {
         let tcp = self.tcp(fd)?;
         let options = &tcp.options;
         let kept = options.kept.get(&(level, name)).copied();
@@ -437,16 +441,22 @@ impl Sockets {
             (SOL_SOCKET, SO_KEEPALIVE) => options.keep_alive.into(),
             (SOL_SOCKET, SO_OOBINLINE) => options.inline_urgent.into(),
             (SOL_SOCKET, SO_RCVLOWAT) => whole(options.receive_low_water),
-            (SOL_SOCKET, SO_SNDBUF) => {
-                options.send_buffer.unwrap_or_else(|| whole(tcp.config.send_buffer))
-            }
+            (SOL_SOCKET, SO_SNDBUF) => options
+                .send_buffer
+                .unwrap_or_else(|| whole(tcp.config.send_buffer)),
             (SOL_SOCKET, SO_RCVBUF) => {
                 let double = || whole(tcp.config.recv_buffer_initial).saturating_mul(2);
                 options.receive_buffer.unwrap_or_else(double)
             }
             (SOL_SOCKET, SO_TYPE) => SOCK_STREAM,
             (SOL_SOCKET, SO_PROTOCOL) => IPPROTO_TCP,
-            (SOL_SOCKET, SO_DOMAIN) => if tcp.v6 { AF_INET6 } else { AF_INET },
+            (SOL_SOCKET, SO_DOMAIN) => {
+                if tcp.v6 {
+                    AF_INET6
+                } else {
+                    AF_INET
+                }
+            }
             (SOL_SOCKET, SO_ACCEPTCONN) => matches!(tcp.stage, Stage::Listening(_)).into(),
             (SOL_IP, IP_TOS) | (SOL_IPV6, IPV6_TCLASS) => options.tos.into(),
             (SOL_IP, IP_TTL) | (SOL_IPV6, IPV6_UNICAST_HOPS) => options.ttl.unwrap_or(64).into(),
@@ -486,9 +496,9 @@ impl Sockets {
             TCP_KEEPCNT => tcp.options.keep.probes.into(),
             TCP_SYNCNT => config.syn_retries.into(),
             TCP_LINGER2 => kept.unwrap_or_else(|| seconds(config.fin_wait_2)),
-            TCP_USER_TIMEOUT => config
-                .user_timeout
-                .map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+            TCP_USER_TIMEOUT => config.user_timeout.map_or(0, |time| {
+                i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+            }),
             TCP_NOTSENT_LOWAT => kept.unwrap_or(0),
             TCP_QUICKACK => kept.unwrap_or(1),
             TCP_INQ => tcp.options.tell_unread.into(),
@@ -503,13 +513,12 @@ impl Sockets {
 
     /// TCP_MAXSEG: what was asked for while there is no connection, else what is sent at most.
     fn max_segment(&self, tcp: &Tcp) -> i64 {
-        let connection = tcp.connection().filter(|_| {
-            !matches!(self.state(tcp), State::Closed | State::SynSent)
-        });
+        let connection = tcp
+            .connection()
+            .filter(|_| !matches!(self.state(tcp), State::Closed | State::SynSent));
         match connection.and_then(|id| self.stack.tcp_info(id).ok()) {
             Some(info) => info.eff_snd_mss.into(),
             None => i64::from(tcp.config.max_segment.unwrap_or(536)),
         }
     }
 }
-

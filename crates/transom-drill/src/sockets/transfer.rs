@@ -107,9 +107,11 @@ impl Sockets {
     }
 
     fn received(&self, fd: Fd, len: usize) -> Result<Returned, Fault> {
-        let unread = self.tcp(fd)?.options.tell_unread;
-        let unread = if unread {
-            Some(whole(self.unread(fd)?))
+        let tcp = self.tcp(fd)?;
+        let unread = if tcp.options.tell_unread {
+            // Linux counts the end of the stream as something to read.
+            let end = usize::from(tcp.finished);
+            Some(whole(self.unread(fd)?.max(end)))
         } else {
             None
         };
@@ -184,12 +186,9 @@ impl Sockets {
         let Some(id) = tcp.connection() else {
             return Err(Errno::EPIPE.into());
         };
-        let had_more = core::mem::replace(&mut tcp.more, flags & MSG_MORE != 0);
-        let (more, corked) = (tcp.more, tcp.options.cork);
-        if more && !corked {
-            self.stack
-                .tcp_with(now, id, |connection| connection.set_cork(now, true));
-        }
+        let more = flags & MSG_MORE != 0;
+        self.stack
+            .tcp_with(now, id, |connection| connection.set_more(more));
         let zeros = Bytes::from(vec![0; len]);
         let mut done = 0;
         loop {
@@ -204,10 +203,6 @@ impl Sockets {
             });
             let taken = taken.and_then(Result::ok).unwrap_or(0);
             done += taken;
-            if done == len && had_more && !more && !corked {
-                self.stack
-                    .tcp_with(now, id, |connection| connection.set_cork(now, false));
-            }
             self.drain(now);
             if taken == 0 || done == len {
                 break;

@@ -72,8 +72,9 @@ impl Receiver {
     }
 
     /// Whether the peer should be told that the application has made room.
-    pub(crate) fn is_update_due(&self, mss: u32) -> bool {
-        let (offered, free) = (self.wnd(), self.free());
+    pub(crate) fn is_update_due(&self, mss: u32, shift: u8) -> bool {
+        // More than the window field can say cannot be told.
+        let (offered, free) = (self.wnd(), self.free().min(u32::from(u16::MAX) << shift));
         // While the offer is large the peer is not waiting; acknowledgements of its data tell it.
         if self.fin.is_some() || offered > self.capacity / 2 {
             return false;

@@ -64,6 +64,10 @@ pub(crate) struct Sender {
     /// A held partial segment has been held long enough.
     pub(crate) override_due: bool,
     pub(crate) cork: bool,
+    /// The application said that more follows at once what it wrote last: no PSH on that.
+    pub(crate) more: bool,
+    /// Because of that, a partial segment waits for more, an acknowledgement or the cork timer.
+    pub(crate) waits_for_more: bool,
     /// `send` took less than it was given.
     pub(crate) wants_writable: bool,
     /// The congestion window held us back during this round trip.
@@ -99,6 +103,8 @@ impl Sender {
             last_sent: now,
             override_due: false,
             cork: false,
+            more: false,
+            waits_for_more: false,
             wants_writable: false,
             cwnd_limited: false,
             max_in_flight: 0,

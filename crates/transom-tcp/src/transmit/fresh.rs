@@ -77,7 +77,8 @@ impl Tcb {
         let mut flags = Flags::ACK | self.ecn.take_cwr();
         // RFC 9293 §3.9.1.2 MUST-61, SHLD-27: on the last segment of what was written, or of a
         // burst, but never on what the application holds back.
-        if (is_last && !self.snd.cork) || len > u32::from(mss) {
+        let held_back = self.snd.more || (self.snd.cork && !self.snd.override_due);
+        if (is_last && !held_back) || len > u32::from(mss) {
             flags |= Flags::PSH;
         }
         // EV-X-15: the FIN rides along if the window has room for it.
@@ -142,7 +143,7 @@ impl Tcb {
             in_flight: self.snd.in_flight(),
             small_unacked: self.snd.small_end.gt(self.snd.una),
             nodelay: env.config.nodelay,
-            cork: self.snd.cork,
+            cork: self.snd.cork || self.snd.waits_for_more,
             flush: self.snd.fin_waits() || self.snd.up.is_some_and(|up| up.gt(self.snd.nxt)),
             override_due: self.snd.override_due,
             may_defer: !in_recovery,

@@ -100,7 +100,8 @@ fn req_nag_4_and_may_16_a_cork_holds_at_most_200_ms() {
     e.wait(ms(199));
     e.silent();
     e.wait(ms(1));
-    e.gt(". 1001:1501 ack 1");
+    // As Linux, with PSH: nothing has followed.
+    e.gt("P. 1001:1501 ack 1");
     e.lt(". 1:1 ack 1501").unwrap();
     // Letting go sends at once.
     e.write(10);
@@ -616,4 +617,59 @@ fn req_sec_zwp_2_an_orphan_whose_peer_keeps_the_window_closed_is_given_up() {
         e.gt(&format!("R. 1:1 ack {rnxt}"));
         e.closed(transom_tcp::CloseReason::TimedOut);
     }
+}
+
+#[test]
+fn more_to_come_holds_a_partial_segment_until_it_comes_or_an_acknowledgement_does() {
+    let mut e = E::established();
+    e.conn.set_more(true);
+    e.write(100);
+    e.silent();
+    // What follows and is the last of it sends everything.
+    e.conn.set_more(false);
+    e.write(50);
+    e.gt("P. 1:151 ack 1");
+    e.lt(". 1:1 ack 151").unwrap();
+    // Full segments go, and the acknowledgement lets go of the rest, without PSH.
+    e.conn.set_more(true);
+    e.write(1100);
+    e.gt(". 151:1151 ack 1");
+    e.silent();
+    e.lt(". 1:1 ack 1151").unwrap();
+    e.gt(". 1151:1251 ack 1");
+    // Without either the timer does.
+    e.lt(". 1:1 ack 1251").unwrap();
+    e.conn.set_more(true);
+    e.write(10);
+    e.wait(ms(199));
+    e.silent();
+    e.wait(ms(1));
+    e.gt("P. 1251:1261 ack 1");
+}
+
+#[test]
+fn req_must_17_switching_nagle_off_lets_go_of_what_a_cork_holds() {
+    let mut e = E::established();
+    e.conn.set_cork(e.now, true);
+    e.write(40);
+    e.silent();
+    e.conn.set_nodelay(e.now, true);
+    e.gt("P. 1:41 ack 1");
+    e.write(40);
+    e.silent();
+}
+
+#[test]
+fn an_application_is_told_of_room_by_what_is_unsent_too() {
+    let mut e = Setup::default()
+        .config(|c| c.unsent_limit(Some(2000)))
+        .established();
+    assert_eq!(e.conn.send_capacity(), 2000);
+    assert!(e.conn.has_room());
+    e.lt(". 1:1 ack 1 win 1000").unwrap();
+    e.write(2000);
+    e.gt(". 1:1001 ack 1");
+    assert_eq!(e.conn.unsent(), 1000);
+    assert!(!e.conn.has_room());
+    assert_eq!(e.conn.send_capacity(), 1000);
 }

@@ -71,7 +71,12 @@ pub(crate) struct DrillArgs {
     pub(crate) bind_port: Option<String>,
 
     /// The port that `connect` with `...` takes [default: 8080]
-    #[arg(long, alias = "connect_port", value_name = "PORT", hide_short_help = true)]
+    #[arg(
+        long,
+        alias = "connect_port",
+        value_name = "PORT",
+        hide_short_help = true
+    )]
     pub(crate) connect_port: Option<String>,
 
     /// Accepted and without a meaning: there is no gateway
@@ -110,7 +115,10 @@ impl DrillArgs {
             ("netmask_ip", &self.netmask_ip),
             ("speed", &self.speed),
         ];
-        let defines = self.defines.iter().map(|text| ("define", Some(text.as_str())));
+        let defines = self
+            .defines
+            .iter()
+            .map(|text| ("define", Some(text.as_str())));
         let strict = self.strict_segments.then_some(("strict_segments", None));
         values
             .into_iter()

@@ -56,8 +56,7 @@ fn play(
     color: bool,
 ) -> Result<(bool, String), Failure> {
     let name = file.display().to_string();
-    let bytes =
-        fs::read(file).map_err(|error| Failure::doing(&format!("read {name}"), error))?;
+    let bytes = fs::read(file).map_err(|error| Failure::doing(&format!("read {name}"), error))?;
     let text = String::from_utf8_lossy(&bytes);
     let script = match Script::parse(&name, &text, &settings.options.defines) {
         Ok(script) => script,

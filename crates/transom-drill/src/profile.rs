@@ -1,7 +1,7 @@
 //! Shell lines of scripts, as far as they set what Linux calls sysctls. Nothing is ever executed.
 //!
 //! A command is one of: a setting that the stack has ([`Change::Config`]), one that makes no difference to what a
-//! script can see here ([`HARMLESS`], [`FIXED`] at the value that the stack has), or an error that says so.
+//! script can see here (`HARMLESS`, `FIXED` at the value that the stack has), or an error that says so.
 
 use std::time::Duration;
 

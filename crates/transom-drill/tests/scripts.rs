@@ -1,5 +1,7 @@
 //! Every script in `scripts/`, over IPv4, over IPv6 and with IPv6 sockets over IPv4.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

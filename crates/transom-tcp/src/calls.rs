@@ -170,8 +170,10 @@ impl Connection {
                 Ok(over.then_some(()))
             }
             // RFC 9293 §3.6 MUST-12: an orderly end is told apart from an abort.
+            // What the application threw away itself did not end.
             Block::Closed(closed)
-                if closed.peer_finished || closed.reason == CloseReason::Normal =>
+                if closed.peer_finished && closed.reason != CloseReason::Aborted
+                    || closed.reason == CloseReason::Normal =>
             {
                 Ok(Some(()))
             }
@@ -408,7 +410,10 @@ impl Tcb {
     fn abort(&mut self, env: &mut Env, now: Instant) {
         self.rcv.reader = Reader::Gone;
         match self.phase {
-            Phase::Closing | Phase::LastAck | Phase::TimeWait => {
+            Phase::TimeWait => env.end(CloseReason::Aborted, None),
+            // RFC 9293 enters these states when the FIN is sent, Transom as soon as it is queued: a
+            // peer that has not been sent everything must be told (as Linux).
+            Phase::Closing | Phase::LastAck if self.snd.fin != Fin::Queued => {
                 env.end(CloseReason::Aborted, None);
             }
             _ => self.end_with_reset(env, now, CloseReason::Aborted),

@@ -1,6 +1,6 @@
 //! Closing: FIN in every order, and what happens when it gets lost.
 
-use transom_tcp::{CloseReason, Discard, Event, State};
+use transom_tcp::{CloseReason, Discard, Event, RecvError, State};
 
 use crate::harness::dialogue::{E, Setup};
 use crate::harness::{ms, secs};
@@ -296,4 +296,41 @@ fn req_ev_t_16_a_second_fin_beyond_the_first_has_a_name_and_an_answer() {
         e.challenge();
         e.is(state);
     }
+}
+
+#[test]
+fn req_ev_x_20_an_abort_with_data_and_fin_unsent_tells_the_peer() {
+    for states in [
+        ["F. 1:1 ack 1 win 1000", "CLOSE-WAIT", "LAST-ACK"],
+        ["F. 1:1 ack 1 win 1000", "FIN-WAIT-1", "CLOSING"],
+    ] {
+        let mut e = E::established();
+        let [fin, first, second] = states;
+        // The peer's window takes 1000 of the 3000 octets.
+        e.lt(". 1:1 ack 1 win 1000").unwrap();
+        e.write(3000);
+        e.skip();
+        if first == "CLOSE-WAIT" {
+            e.lt(fin).unwrap();
+        }
+        e.conn.shutdown_write(e.now).unwrap();
+        if first == "FIN-WAIT-1" {
+            e.lt(fin).unwrap();
+        }
+        e.skip();
+        assert_eq!(e.conn.state().name(), second);
+        e.conn.abort(e.now);
+        e.gt("R. 1001:1001 ack 2");
+        e.silent();
+    }
+}
+
+#[test]
+fn req_must_12_an_abort_with_data_unread_is_no_orderly_end() {
+    let mut e = E::established();
+    e.lt("FP. 1:11 ack 1").unwrap();
+    e.skip();
+    e.conn.abort(e.now);
+    let read = e.conn.recv(e.now, 100);
+    assert_eq!(read, Err(RecvError::Closed(CloseReason::Aborted)));
 }

@@ -39,7 +39,12 @@ impl Tcb {
             return Some(probe);
         }
         let (options, mss) = self.options(env, now);
-        let range = self.recovery.probe_range(u32::from(mss))?;
+        let mut range = self.recovery.probe_range(u32::from(mss))?;
+        // RFC 9293 §3.8.6 SHLD-16: not beyond a window that has shrunk; the timeout does the rest.
+        if range.start.ge(self.snd.window_end()) {
+            return None;
+        }
+        range.end = range.end.min(self.snd.window_end());
         let kind = TransmitKind::Retransmit(RetransmitCause::TailLossProbe);
         let probe = self.send_again(env, now, range, kind, options, mss);
         self.recovery.on_probe_sent(true);
@@ -76,8 +81,9 @@ impl Tcb {
         let is_last = end == self.snd.queue.end();
         let mut flags = Flags::ACK | self.ecn.take_cwr();
         // RFC 9293 §3.9.1.2 MUST-61, SHLD-27: on the last segment of what was written, or of a
-        // burst, but never on what the application holds back.
-        let held_back = self.snd.more || (self.snd.cork && !self.snd.override_due);
+        // burst, but never on what the application holds back; a FIN means that nothing follows.
+        let held_back =
+            !self.snd.fin_waits() && (self.snd.more || (self.snd.cork && !self.snd.override_due));
         if (is_last && !held_back) || len > u32::from(mss) {
             flags |= Flags::PSH;
         }

@@ -167,9 +167,12 @@ impl Conversation {
                 .then(|| timestamps.live_by_distance(ecr))
                 .flatten()
         };
+        // Where the stack never sent one, the script means the number itself.
+        let plain = || timestamps.is_empty().then_some(ecr);
         timestamps
             .live(ecr)
             .or_else(scaled)
+            .or_else(plain)
             .ok_or(Unbuildable::UnknownEcho(ecr))
     }
 

@@ -137,6 +137,11 @@ impl Timestamps {
         self.seen.push_back(pair);
     }
 
+    /// Whether the stack has sent none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// The live value last sent for this value of the script.
     pub(super) fn live(&self, script: u32) -> Option<u32> {
         let same = |pair: &&Initial| pair.script == script;

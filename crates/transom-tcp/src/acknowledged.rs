@@ -261,8 +261,6 @@ impl Tcb {
         }
         if round_end {
             self.snd.round_end = self.snd.nxt;
-            self.snd.cwnd_limited = false;
-            self.snd.max_in_flight = self.recovery.pipe();
         }
     }
 

@@ -95,7 +95,7 @@ pub struct ConnectionInfo {
     pub rcv_mss: u16,
     /// When data was last sent.
     pub last_sent: Option<Instant>,
-    /// When data was last received.
+    /// When data was last received; before that, when the peer's SYN was.
     pub last_received: Option<Instant>,
     /// Totals since the connection began.
     pub counters: Counters,
@@ -277,7 +277,7 @@ impl ConnectionInfo {
             recv_queue: rcv.queue.readable(),
             recv_out_of_order: rcv.queue.out_of_order_bytes(),
             rcv_mss: rcv.rmss,
-            last_received: (rcv.nxt() != rcv.irs + 1).then_some(rcv.last_data_at),
+            last_received: Some(rcv.last_data_at),
             ..self
         }
     }

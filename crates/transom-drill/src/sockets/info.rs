@@ -34,9 +34,8 @@ impl Sockets {
         let Ok(tcp) = self.tcp(fd) else {
             return Vec::new();
         };
-        let info = tcp.connection().and_then(|id| self.stack.tcp_info(id).ok());
-        match info {
-            Some(info) => fields(now, &info),
+        match tcp.connection() {
+            Some(id) => self.connection_info(now, id),
             None => {
                 let listens = matches!(tcp.stage, super::file::Stage::Listening(_));
                 vec![("tcpi_state", if listens { 10 } else { 7 })]
@@ -47,9 +46,16 @@ impl Sockets {
     /// The same of a connection; empty when the stack has forgotten it.
     #[must_use]
     pub fn connection_info(&self, now: Instant, id: ConnId) -> Vec<(&'static str, i64)> {
-        self.stack
-            .tcp_info(id)
-            .map_or_else(|_| Vec::new(), |info| fields(now, &info))
+        let Ok(info) = self.stack.tcp_info(id) else {
+            return Vec::new();
+        };
+        let limits = self.limits.get(&id).copied().unwrap_or_default().until(now);
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let mut fields = fields(now, &info);
+        fields.push(("tcpi_busy_time", micros(limits.busy)));
+        fields.push(("tcpi_rwnd_limited", micros(limits.window)));
+        fields.push(("tcpi_sndbuf_limited", micros(limits.buffer)));
+        fields
     }
 }
 

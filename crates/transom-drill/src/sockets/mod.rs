@@ -15,6 +15,7 @@ mod call;
 mod errno;
 mod file;
 mod info;
+mod limits;
 pub mod names;
 mod open;
 mod option;
@@ -33,6 +34,7 @@ use transom_stack::wire::RxFrame;
 use transom_stack::{ConnId, Stack, StackEvent};
 
 use file::{File, Kind, Stage, Tcp, errno_of};
+use limits::Limits;
 use names::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 
 /// Everything may have changed.
@@ -55,6 +57,8 @@ pub struct Sockets {
     refuses: bool,
     /// The connection whose `close` waits (SO_LINGER).
     lingering: Option<ConnId>,
+    /// What held connections back.
+    limits: BTreeMap<ConnId, Limits>,
 }
 
 impl Sockets {
@@ -75,6 +79,7 @@ impl Sockets {
             next_port: 40_000,
             refuses: false,
             lingering: None,
+            limits: BTreeMap::new(),
         }
     }
 
@@ -259,6 +264,22 @@ impl Sockets {
                     }
                 }
                 _ => {}
+            }
+        }
+        self.note_limits(now);
+    }
+
+    /// Looks at what holds the open connections back.
+    fn note_limits(&mut self, now: Instant) {
+        for file in self.files.values() {
+            if let Kind::Tcp(tcp) = &file.kind
+                && let Some(id) = tcp.connection()
+                && let Ok(info) = self.stack.tcp_info(id)
+            {
+                self.limits
+                    .entry(id)
+                    .or_default()
+                    .note(now, &info, tcp.no_space);
             }
         }
     }

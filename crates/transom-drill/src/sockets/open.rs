@@ -238,9 +238,8 @@ impl Sockets {
         if let Some(ttl) = ttl {
             self.stack.tcp_set_hop_limit(id, ttl);
         }
-        let local = self.stack.tcp_addresses(id).map(|(local, _)| local);
+        // A port that the stack chose is not kept: another try gets another.
         let tcp = self.tcp_mut(fd)?;
-        tcp.local = local;
         tcp.read_shut = false;
         tcp.write_shut = false;
         tcp.finished = false;

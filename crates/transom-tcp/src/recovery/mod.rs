@@ -255,6 +255,7 @@ impl Recovery {
         let mut acked = Covered::default();
         if advanced {
             acked = self.board.ack_to(input.ack);
+            acked.delivered -= self.told_by_duplicates(acked.delivered, input.mss);
             self.high_rxt = self.high_rxt.max(input.ack);
             self.dup_acks = 0;
             self.limited_sent = 0;
@@ -356,6 +357,16 @@ impl Recovery {
         self.reset_probe();
         self.dup_acks = 0;
         self.limited_sent = 0;
+    }
+
+    /// Octets of those just acknowledged whose arrival the duplicates before had told already: a
+    /// segment each, where there is no SACK. They let new data out then, and do not do so twice.
+    fn told_by_duplicates(&self, delivered: u32, mss: u32) -> u32 {
+        if self.sack || self.episode != Episode::None {
+            return 0;
+        }
+        let told = self.dup_acks.saturating_mul(mss);
+        told.min(delivered.saturating_sub(mss))
     }
 
     const fn limited_segs(&self) -> u32 {

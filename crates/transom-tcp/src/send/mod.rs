@@ -70,10 +70,14 @@ pub(crate) struct Sender {
     pub(crate) waits_for_more: bool,
     /// `send` took less than it was given.
     pub(crate) wants_writable: bool,
-    /// The congestion window held us back during this round trip.
+    /// The congestion window held us back since `usage_start`.
     pub(crate) cwnd_limited: bool,
-    /// Most octets in flight during this round trip.
+    /// Most octets in flight since `usage_start`.
     pub(crate) max_in_flight: u64,
+    /// The use of the congestion window is watched from the sending of what ends here. It begins
+    /// anew with the first sending after that is acknowledged, so that a burst which fills the
+    /// window counts until all of it is acknowledged.
+    pub(crate) usage_start: Seq,
     /// SND.NXT when this round trip began.
     pub(crate) round_end: Seq,
     /// Where SND.NXT stood when the segment size last changed.
@@ -108,6 +112,7 @@ impl Sender {
             wants_writable: false,
             cwnd_limited: false,
             max_in_flight: 0,
+            usage_start: nxt,
             round_end: nxt,
             mss_since: nxt,
         }
@@ -122,6 +127,7 @@ impl Sender {
         self.small_end = self.small_end.max(una);
         // Only "more than a segment ago" is asked of this one.
         self.mss_since = self.mss_since.max(una - (1 << 30));
+        self.usage_start = self.usage_start.max(una - (1 << 30));
     }
 
     /// The number after everything that a peer may acknowledge.

@@ -216,6 +216,11 @@ impl Tcb {
         self.rcv.on_data_sent(env.config.delayed_ack, now);
         self.note_sent(range, false, now);
         let in_flight = self.recovery.pipe();
+        if self.snd.una.ge(self.snd.usage_start) {
+            self.snd.usage_start = range.end;
+            self.snd.cwnd_limited = false;
+            self.snd.max_in_flight = 0;
+        }
         self.snd.max_in_flight = self.snd.max_in_flight.max(in_flight);
         self.congestion.on_sent(now, u64::from(len), before);
         if in_flight.saturating_add(u64::from(mss)) > self.congestion.cwnd() {

@@ -14,9 +14,11 @@
 
 mod args;
 mod browse;
+mod calendar;
 mod cmd;
 mod failure;
 mod kernel;
+mod pcapng;
 mod sys;
 mod terminal;
 

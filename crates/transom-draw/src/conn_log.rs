@@ -17,6 +17,7 @@
 mod id;
 mod local;
 
+use crate::calendar::Utc;
 use core::fmt::Write;
 use core::time::Duration;
 use transom_flow::{Application, Connection, End};
@@ -214,29 +215,15 @@ fn escaped(text: &str) -> String {
 
 /// `2026-05-23-18-02-04`, in UTC.
 fn stamp(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let Utc {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    } = Utc::of(time);
     format!("{year:04}-{month:02}-{day:02}-{hour:02}-{minute:02}-{second:02}")
-}
-
-/// The date of a day since 1970-01-01, in the Gregorian calendar.
-///
-/// Counts from 1 March of the year 0, so that a leap day is the last of its year.
-const fn date(days: u64) -> (u64, u64, u64) {
-    const DAYS_OF_400_YEARS: u64 = 146_097;
-    let days = days + 719_468;
-    let (cycle, day) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    (cycle * 400 + year + carry, month, day_of_month)
 }
 
 #[cfg(test)]

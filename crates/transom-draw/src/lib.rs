@@ -9,6 +9,7 @@
 //! - [`svg`]: the same diagram as a picture
 //! - [`html`]: a page of connections that needs nothing else
 //! - [`mermaid`]: the diagram as text that Mermaid draws
+//! - [`calendar`]: dates, for those who write times
 //! - [`conn_log`]: one line for each connection, as Zeek's `conn.log` has it
 //!
 //! ```
@@ -29,6 +30,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
+pub mod calendar;
 pub mod conn_log;
 pub mod html;
 pub mod json;

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::packet::{be_promiscuous, bind};
+use super::packet::{be_promiscuous, bind, set_receive_buffer, unbound};
 use super::{check, set_option};
 use crate::error::failed;
 
@@ -50,27 +50,20 @@ pub(crate) struct Meta {
 
 /// Opens a socket that hears one interface, or all of them for index 0.
 pub(crate) fn open(name: &str, index: i32, promiscuous: bool) -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // Protocol 0 receives nothing: no frame of another interface slips in before `bind`.
-    // SAFETY: no pointers are passed.
-    let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) }).map_err(|error| {
+    let fd = unbound().map_err(|error| {
         failed(
             format_args!("cannot listen on {name}"),
             &error,
             "this needs CAP_NET_RAW (root, or `setcap cap_net_raw+ep` on the program)",
         )
     })?;
-    // SAFETY: the descriptor was just made and is owned by nobody else.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let fail =
         |what: &str, error: io::Error| failed(format_args!("cannot {what} on {name}"), &error, "");
     set_option(&fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1_i32)
         .map_err(|error| fail("ask for times", error))?;
     set_option(&fd, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1_i32)
         .map_err(|error| fail("ask for VLAN tags", error))?;
-    // Beyond the system's limit when that is allowed, up to it otherwise.
-    set_option(&fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)
-        .or_else(|_| set_option(&fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER))
+    set_receive_buffer(&fd, RECEIVE_BUFFER)
         .map_err(|error| fail("enlarge the receive buffer", error))?;
     if promiscuous && index != 0 {
         be_promiscuous(&fd, index).map_err(|error| fail("hear every frame", error))?;

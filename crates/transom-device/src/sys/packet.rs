@@ -22,18 +22,13 @@ pub(crate) enum Capture {
 
 /// Opens a socket that exchanges frames with a vnet header over one interface.
 pub(crate) fn open(name: &str, index: i32, capture: Capture) -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // Protocol 0 receives nothing: no frame of another interface slips in before `bind`.
-    // SAFETY: no pointers are passed.
-    let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) }).map_err(|error| {
+    let fd = unbound().map_err(|error| {
         failed(
             format_args!("cannot make a packet socket for {name}"),
             &error,
             "this needs CAP_NET_RAW in the network namespace (root, or `unshare -rn`)",
         )
     })?;
-    // SAFETY: the descriptor was just made and is owned by nobody else.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let fail =
         |what: &str, error: io::Error| failed(format_args!("cannot {what} on {name}"), &error, "");
     let set = |option| set_option(&fd, libc::SOL_PACKET, option, &1);
@@ -48,13 +43,24 @@ pub(crate) fn open(name: &str, index: i32, capture: Capture) -> io::Result<Owned
             keep_leaving(&fd).map_err(|error| fail("filter the frames that leave", error))?;
         }
     }
-    set_receive_buffer(&fd).map_err(|error| fail("enlarge the receive buffer", error))?;
+    set_receive_buffer(&fd, RECEIVE_BUFFER)
+        .map_err(|error| fail("enlarge the receive buffer", error))?;
     bind(&fd, index).map_err(|error| fail("bind a packet socket", error))?;
     // An interface that is still down leaves an error behind, which reading takes away. The socket
     // works as soon as the interface is up.
     let _: libc::c_int = option(&fd, libc::SOL_SOCKET, libc::SO_ERROR)
         .map_err(|error| fail("look for errors", error))?;
     Ok(fd)
+}
+
+/// Makes a socket that receives nothing yet: no frame of another interface slips in before `bind`.
+pub(super) fn unbound() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // Protocol 0 is what receives nothing.
+    // SAFETY: no pointers are passed.
+    let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
+    // SAFETY: the descriptor was just made and is owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Lets through only frames that this host sends, and no SCTP: its segmentation offload cannot be
@@ -132,10 +138,10 @@ pub(crate) fn take_drops(fd: impl AsFd, name: &str) -> io::Result<u64> {
     Ok(u64::from(drops))
 }
 
-fn set_receive_buffer(fd: &OwnedFd) -> io::Result<()> {
+pub(super) fn set_receive_buffer(fd: &OwnedFd, bytes: libc::c_int) -> io::Result<()> {
     // Beyond the system's limit when that is allowed, up to it otherwise.
-    set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER)
-        .or_else(|_| set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER))
+    set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes)
+        .or_else(|_| set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &bytes))
 }
 
 /// Whether the receive buffer has the wanted size.

@@ -24,15 +24,8 @@ impl Tcb {
         }
         let (options, mss) = self.options(env, now);
         let limits = self.limits(mss, max_payload);
-        let Retransmit { range, cause } = self.recovery.next_retransmit(&limits)?;
-        Some(self.send_again(
-            env,
-            now,
-            range,
-            TransmitKind::Retransmit(cause),
-            options,
-            mss,
-        ))
+        let wanted = self.recovery.next_retransmit(&limits)?;
+        Some(self.retransmit(env, now, wanted, options, mss))
     }
 
     /// RFC 6675 §4 rules 3 and 4, when no new data may go.
@@ -48,15 +41,20 @@ impl Tcb {
             return None;
         }
         let limits = self.limits(mss, max_payload);
-        let Retransmit { range, cause } = self.recovery.next_speculative(&limits)?;
-        Some(self.send_again(
-            env,
-            now,
-            range,
-            TransmitKind::Retransmit(cause),
-            options,
-            mss,
-        ))
+        let wanted = self.recovery.next_speculative(&limits)?;
+        Some(self.retransmit(env, now, wanted, options, mss))
+    }
+
+    fn retransmit(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        Retransmit { range, cause }: Retransmit,
+        options: Options,
+        mss: u16,
+    ) -> Transmit {
+        let kind = TransmitKind::Retransmit(cause);
+        self.send_again(env, now, range, kind, options, mss)
     }
 
     fn limits(&self, mss: u16, max_payload: usize) -> SendLimits {

@@ -1,18 +1,18 @@
 //! From frames to connections, each handed on as soon as it is over.
 
-use std::collections::HashMap;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use transom_flow::capture::{Decapsulator, Record};
-use transom_flow::filter::{Filter, Hits, Subject};
+use transom_flow::capture::Record;
+use transom_flow::filter::{Filter, Hits};
 use transom_flow::parallel::{Crew, Numbered};
-use transom_flow::{Connection, Counters, Frame, Limits, Past, Tracker, Weight};
+use transom_flow::{Connection, Counters, Limits, Past, Tracker, Weight};
 
-use super::model::{Capture, Explained, Gathering, Keep};
+use super::model::{Explained, Gathering, Keep};
 use super::progress::Progress;
+use super::sieve::{Opened, Opener, Sieve, of_any_frame};
 use super::source::Sources;
 use crate::failure::Failure;
 
@@ -110,18 +110,16 @@ pub(crate) fn gather(
         limits.last_steps = steps;
     }
     let mut reading = Reading {
-        decapsulator: Decapsulator::new(),
+        opener: Opener::new(),
         follower: Follower::new(limits, chosen.filter.as_ref()),
         gathering: Gathering::new(sink.keep()),
         streams: &chosen.streams,
-        capture: Capture::default(),
-        previous: None,
         over: Vec::new(),
     };
     let mut progress = Progress::new();
     while let Some(record) = sources.next()? {
         reading.record(&record);
-        let frames = reading.capture.frames;
+        let frames = reading.opener.capture().frames;
         if frames.is_multiple_of(STRIDE) {
             for (addr, name) in sources.names() {
                 reading.follower.label(addr, &name);
@@ -138,7 +136,7 @@ pub(crate) fn gather(
     for (addr, name) in sources.names() {
         reading.follower.label(addr, &name);
     }
-    let counters = reading.follower.finish(reading.capture.last);
+    let counters = reading.follower.finish(reading.opener.capture().last);
     reading.hand_over(sink)?;
     progress.done();
     Ok(reading.finish(&sources, counters))
@@ -154,8 +152,7 @@ enum Follower<'a> {
 struct Filtering<'a> {
     tracker: Tracker,
     filter: &'a Filter,
-    /// What the frames of connections that are not over leave open, by their numbers from 0.
-    hits: HashMap<u64, Hits>,
+    sieve: Sieve,
     over: Vec<Over>,
 }
 
@@ -167,15 +164,11 @@ impl<'a> Follower<'a> {
             return Self::Filtering(Box::new(Filtering {
                 tracker: Tracker::new(limits),
                 filter,
-                hits: HashMap::new(),
+                sieve: Sieve::default(),
                 over: Vec::new(),
             }));
         }
-        // Every frame says the same of a filter that does not look at it.
-        let filter = filter.map(|filter| {
-            let hits = filter.frame(&Subject::default());
-            (Arc::new(filter.clone()), hits)
-        });
+        let filter = filter.map(|filter| (Arc::new(filter.clone()), of_any_frame(filter)));
         let workers = thread::available_parallelism().map_or(1, NonZero::get);
         let crew = Crew::new(limits, workers.min(WORKERS_MAX), move |past| {
             let filter = filter.as_ref().map(|(filter, hits)| (&**filter, *hits));
@@ -212,22 +205,14 @@ impl<'a> Follower<'a> {
 }
 
 impl Filtering<'_> {
-    /// Follows a frame, and notes what it leaves open. The subject has its place still to come.
-    fn frame(&mut self, frame: &Frame<'_>, mut subject: Subject<'_>) {
+    /// Follows a frame, and notes what it leaves open.
+    fn frame(&mut self, opened: &Opened<'_>, record: &Record<'_>) {
         // What belongs to no connection was counted.
-        let Ok(tracked) = self.tracker.frame(frame) else {
+        let Ok(tracked) = self.tracker.frame(&opened.frame) else {
             return;
         };
-        let number = tracked.connection.saturating_sub(1);
-        if !self.hits.get(&number).is_some_and(Hits::is_always)
-            && let Some(place) = self.tracker.place(&tracked)
-        {
-            subject.place = Some(place);
-            let hits = self.filter.frame(&subject);
-            if !hits.is_never() {
-                self.hits.entry(number).or_default().add(hits);
-            }
-        }
+        self.sieve
+            .add(self.filter, &self.tracker, &tracked, opened, record);
         if self.tracker.has_closed() {
             let over: Vec<Connection> = self.tracker.take_closed().collect();
             self.judge(over);
@@ -236,55 +221,32 @@ impl Filtering<'_> {
 
     fn judge(&mut self, over: Vec<Connection>) {
         for connection in over {
-            let number = connection.number();
-            let hits = self.hits.remove(&number.saturating_sub(1));
-            let filter = (self.filter, hits.unwrap_or_default());
-            let mut over = Over::new(Box::new(connection).into(), Some(filter));
-            over.set_number(number);
-            self.over.push(over);
+            self.over
+                .push(self.sieve.judge(Some(self.filter), connection));
         }
     }
 }
 
 /// The work on one set of captures.
 struct Reading<'a> {
-    decapsulator: Decapsulator,
+    opener: Opener,
     follower: Follower<'a>,
     gathering: Gathering,
     streams: &'a [u64],
-    capture: Capture,
-    previous: Option<Duration>,
     /// What is being passed on.
     over: Vec<Over>,
 }
 
 impl Reading<'_> {
     fn record(&mut self, record: &Record<'_>) {
-        let capture = &mut self.capture;
-        capture.frames += 1;
-        let time = record.time;
-        let origin = *capture.first.get_or_insert(time);
-        capture.last = capture.last.max(Some(time));
-        let previous = self.previous.replace(time).unwrap_or(time);
-        // What holds no IP packet was counted.
-        let Ok(frame) = self.decapsulator.frame(record) else {
+        let Some(opened) = self.opener.open(record) else {
             return;
         };
         match &mut self.follower {
             Follower::Crew(crew) => {
-                let _ = crew.frame(&frame);
+                let _ = crew.frame(&opened.frame);
             }
-            Follower::Filtering(filtering) => {
-                let mut subject = Subject::default();
-                subject.number = record.number;
-                subject.time = time;
-                subject.origin = origin;
-                subject.previous = previous;
-                subject.len = record.orig_len;
-                subject.frame = record.data;
-                subject.packet = frame.data;
-                filtering.frame(&frame, subject);
-            }
+            Follower::Filtering(filtering) => filtering.frame(&opened, record),
         }
     }
 
@@ -308,14 +270,14 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn finish(mut self, sources: &Sources, counters: Counters) -> Explained {
-        self.capture.sources = sources.names_of_all();
-        self.capture.format = sources.format();
-        self.capture.bytes = sources.offset();
-        self.capture.links = self.decapsulator.counters();
-        self.capture.counters = counters;
-        self.capture.breaks = sources.breaks().to_vec();
-        self.gathering.finish(self.capture)
+    fn finish(self, sources: &Sources, counters: Counters) -> Explained {
+        let mut capture = self.opener.into_capture();
+        capture.sources = sources.names_of_all();
+        capture.format = sources.format();
+        capture.bytes = sources.offset();
+        capture.counters = counters;
+        capture.breaks = sources.breaks().to_vec();
+        self.gathering.finish(capture)
     }
 }
 

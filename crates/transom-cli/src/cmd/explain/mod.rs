@@ -10,6 +10,7 @@ pub(crate) mod gather;
 pub(crate) mod model;
 pub(crate) mod output;
 pub(crate) mod progress;
+pub(crate) mod sieve;
 pub(crate) mod source;
 
 use transom_flow::filter::Filter;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use transom_flow::Process;
 use transom_flow::pcapng::{
@@ -15,7 +15,9 @@ use transom_tcp::State;
 use transom_wire::Medium;
 
 use super::plan::INTERFACE;
+use crate::calendar::now;
 use crate::failure::Failure;
+use crate::pcapng::Begun;
 
 /// A packet that waits for what is still to be said about it.
 #[derive(Debug)]
@@ -50,28 +52,17 @@ const MAX_NAMED: usize = 65_536;
 impl Capture {
     /// Starts the file, before the program runs.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        let refused = |error: &dyn std::fmt::Display| {
-            Failure::new(format!(
-                "cannot write the capture to {}: {error}; choose another with -w FILE",
-                path.display()
-            ))
-        };
-        let file = File::create(path).map_err(|error| refused(&error))?;
-        let application = concat!("transom ", env!("CARGO_PKG_VERSION"));
-        let mut writer =
-            Writer::new(BufWriter::new(file), application).map_err(|error| refused(&error))?;
-        let interface = writer
-            .interface(&Interface {
-                name: INTERFACE,
-                description: "the program's network; the other side is transom",
-                medium: Medium::Ip,
-                snaplen: 0,
-                comment: "",
-            })
-            .map_err(|error| refused(&error))?;
+        let mut file = Begun::create(path)?;
+        let interface = file.interface(&Interface {
+            name: INTERFACE,
+            description: "the program's network; the other side is transom",
+            medium: Medium::Ip,
+            snaplen: 0,
+            comment: "",
+        })?;
         Ok(Self {
             path: path.to_owned(),
-            writer,
+            writer: file.into_writer(),
             interface,
             origin: None,
             waiting: None,
@@ -177,8 +168,5 @@ impl Capture {
 
 /// When on the calendar the stack's clock began, if it shows `time` now.
 fn calendar_of(time: Duration) -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .saturating_sub(time)
+    now().saturating_sub(time)
 }

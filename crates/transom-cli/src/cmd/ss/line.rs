@@ -8,7 +8,7 @@ use super::info;
 use super::names::Names;
 use super::number::push_timer;
 use super::states;
-use crate::kernel::inet_diag::{Family, Protocol, Socket};
+use crate::kernel::inet_diag::{Family, KernelState, Protocol, Socket};
 
 /// How many columns there are before what stands behind: protocol, state, both queues, local address
 /// and port, peer address and port.
@@ -48,6 +48,23 @@ impl Line {
         self.second.clear();
         self.words.clear();
     }
+
+    /// Fills the first cells, and gives those of the addresses and ports. `queues`: bytes received and not
+    /// read, and sent and not acknowledged.
+    pub(super) fn begin(
+        &mut self,
+        protocol: &str,
+        state: KernelState,
+        queues: [u32; 2],
+    ) -> [&mut String; 4] {
+        let [netid, name, received, sent, addresses @ ..] = &mut self.cells;
+        netid.push_str(protocol);
+        name.push_str(states::name(state));
+        for (cell, queue) in [received, sent].into_iter().zip(queues) {
+            let _ = write!(cell, "{queue}");
+        }
+        addresses.each_mut()
+    }
 }
 
 /// Writes lines.
@@ -61,20 +78,9 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     /// Fills a line, which is empty.
     pub(crate) fn write(&self, socket: &Socket<'_>, line: &mut Line) {
-        let [
-            netid,
-            state,
-            received,
-            sent,
-            local,
-            local_port,
-            peer,
-            peer_port,
-        ] = &mut line.cells;
-        netid.push_str(protocol_name(socket.protocol));
-        state.push_str(states::name(socket.state));
-        let _ = write!(received, "{}", socket.recv_queue);
-        let _ = write!(sent, "{}", socket.send_queue);
+        let queues = [socket.recv_queue, socket.send_queue];
+        let [local, local_port, peer, peer_port] =
+            line.begin(protocol_name(socket.protocol), socket.state, queues);
         let identity = &socket.identity;
         let v6_only = socket.attributes.v6_only() == Some(true);
         self.address(local, identity.local.ip(), v6_only);

@@ -15,7 +15,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::filter::Shown;
 use super::line::Line;
 use super::plan::Plan;
-use super::states::{self, States};
+use super::states::States;
 use crate::kernel::control;
 use crate::kernel::inet_diag::{Family, KernelState, Protocol};
 
@@ -216,20 +216,8 @@ fn state(name: &str) -> Option<KernelState> {
 impl End {
     /// Fills a line, which is empty.
     pub(crate) fn write(&self, processes: bool, line: &mut Line) {
-        let [
-            netid,
-            state,
-            received,
-            sent,
-            local,
-            local_port,
-            peer,
-            peer_port,
-        ] = &mut line.cells;
-        netid.push_str("tcp");
-        state.push_str(states::name(self.state));
-        let _ = write!(received, "{}", self.recv_queue);
-        let _ = write!(sent, "{}", self.send_queue);
+        let queues = [self.recv_queue, self.send_queue];
+        let [local, local_port, peer, peer_port] = line.begin("tcp", self.state, queues);
         for (to, port, address) in [
             (local, local_port, self.local),
             (peer, peer_port, self.peer),

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use transom_device::{Heard, Start};
-use transom_flow::capture::{Decapsulator, LinkType, Record};
-use transom_flow::filter::{Filter, Hits, Subject};
-use transom_flow::parallel::Numbered;
+use transom_flow::capture::{LinkType, Record};
+use transom_flow::filter::Filter;
 use transom_flow::{Connection, Limits, Severity, Tracked, Tracker};
 
 use crate::cmd::explain::gather::Over;
 use crate::cmd::explain::model::Capture;
+use crate::cmd::explain::sieve::{Opener, Sieve};
 
 /// How long after its end a connection is followed for segments that come late.
 const LINGER: Duration = Duration::from_secs(10);
@@ -40,7 +40,6 @@ impl Event {
 /// What was told of a connection.
 #[derive(Debug, Default)]
 struct Told {
-    hits: Hits,
     opened: bool,
     over: bool,
     /// The gravest finding that was told.
@@ -54,12 +53,13 @@ const LOOK_EVERY: u32 = 64;
 
 /// Follows what is heard.
 pub(super) struct Follower {
-    decapsulator: Decapsulator,
+    opener: Opener,
     tracker: Tracker,
     filter: Option<Filter>,
+    sieve: Sieve,
     told: HashMap<u64, Told>,
-    capture: Capture,
-    previous: Option<Duration>,
+    /// Bytes on the wire.
+    bytes: u64,
 }
 
 impl Follower {
@@ -67,69 +67,52 @@ impl Follower {
         let mut limits = Limits::default();
         limits.linger = LINGER;
         Self {
-            decapsulator: Decapsulator::new(),
+            opener: Opener::new(),
             tracker: Tracker::new(limits),
             filter,
+            sieve: Sieve::default(),
             told: HashMap::new(),
-            capture: Capture::default(),
-            previous: None,
+            bytes: 0,
         }
     }
 
     /// Takes a frame; tells its connection, if the frame is an event of it that is asked for.
     pub(super) fn frame(&mut self, heard: &Heard<'_>) -> Option<(Event, &Connection)> {
-        let capture = &mut self.capture;
-        capture.frames += 1;
-        capture.bytes += heard.original_len as u64;
-        let origin = *capture.first.get_or_insert(heard.time);
-        capture.last = capture.last.max(Some(heard.time));
-        let previous = self.previous.replace(heard.time).unwrap_or(heard.time);
+        self.bytes += heard.original_len as u64;
         let link = match heard.start {
             Start::Ethernet => LinkType::ETHERNET,
             Start::Ip => LinkType::RAW,
             // Counted as a link that is not known.
             _ => LinkType(u16::MAX),
         };
-        let mut record = Record::new(capture.frames, heard.time, link, heard.data);
+        let number = self.opener.capture().frames + 1;
+        let mut record = Record::new(number, heard.time, link, heard.data);
         record.orig_len = u32::try_from(heard.original_len).unwrap_or(u32::MAX);
         record.snaplen = u32::try_from(heard.data.len()).unwrap_or(u32::MAX);
-        let frame = self.decapsulator.frame(&record).ok()?;
-        let tracked = self.tracker.frame(&frame).ok()?;
-        let told = self.told.entry(tracked.connection).or_default();
-        if let Some(filter) = &self.filter
-            && !told.hits.is_always()
-            && let Some(place) = self.tracker.place(&tracked)
-        {
-            let mut subject = Subject::default();
-            subject.number = record.number;
-            subject.time = heard.time;
-            subject.origin = origin;
-            subject.previous = previous;
-            subject.len = record.orig_len;
-            subject.frame = heard.data;
-            subject.packet = frame.data;
-            subject.place = Some(place);
-            told.hits.add(filter.frame(&subject));
+        let opened = self.opener.open(&record)?;
+        let tracked = self.tracker.frame(&opened.frame).ok()?;
+        if let Some(filter) = &self.filter {
+            self.sieve
+                .add(filter, &self.tracker, &tracked, &opened, &record);
         }
         self.event(&tracked)
     }
 
     fn event(&mut self, tracked: &Tracked) -> Option<(Event, &Connection)> {
         let connection = self.tracker.followed(tracked)?;
-        let told = self.told.get_mut(&tracked.connection)?;
-        let passes = |hits| {
-            self.filter
-                .as_ref()
-                .is_none_or(|filter| filter.connection(hits, connection))
+        let told = self.told.entry(tracked.connection).or_default();
+        let passes = || {
+            let filter = self.filter.as_ref();
+            filter.is_none_or(|filter| filter.connection(self.sieve.hits(connection), connection))
         };
         let event = if connection.is_closed() {
-            if told.over || !passes(told.hits) {
+            if told.over || !passes() {
                 return None;
             }
             told.over = true;
             Event::Over
         } else if !told.opened && is_open(connection) {
-            if !passes(told.hits) {
+            if !passes() {
                 return None;
             }
             told.opened = true;
@@ -141,7 +124,7 @@ impl Follower {
             }
             told.unlooked = 0;
             let finding = gravest(connection)?;
-            if told.finding == Some(finding) || !passes(told.hits) {
+            if told.finding == Some(finding) || !passes() {
                 return None;
             }
             told.finding = Some(finding);
@@ -166,24 +149,20 @@ impl Follower {
     }
 
     fn judge(&mut self, over: Vec<Connection>) -> Vec<Over> {
-        let mut judged = Vec::with_capacity(over.len());
-        for connection in over {
-            let told = self.told.remove(&connection.number()).unwrap_or_default();
-            let number = connection.number();
-            let filter = self.filter.as_ref().map(|filter| (filter, told.hits));
-            let mut over = Over::new(Box::new(connection).into(), filter);
-            over.set_number(number);
-            judged.push(over);
-        }
-        judged
+        let judge = |connection: Connection| {
+            self.told.remove(&connection.number());
+            self.sieve.judge(self.filter.as_ref(), connection)
+        };
+        over.into_iter().map(judge).collect()
     }
 
     /// What is known of all that was heard.
-    pub(super) fn into_capture(mut self, source: String) -> Capture {
-        self.capture.sources = vec![source];
-        self.capture.links = self.decapsulator.counters();
-        self.capture.counters = *self.tracker.counters();
-        self.capture
+    pub(super) fn into_capture(self, source: String) -> Capture {
+        let mut capture = self.opener.into_capture();
+        capture.sources = vec![source];
+        capture.bytes = self.bytes;
+        capture.counters = *self.tracker.counters();
+        capture
     }
 }
 

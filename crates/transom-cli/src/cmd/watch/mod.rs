@@ -11,12 +11,12 @@ mod tell;
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use transom_device::Monitor;
 use transom_draw::text::Options;
-use transom_flow::filter::{Filter, Subject};
+use transom_flow::filter::Filter;
 use transom_flow::{Connection, Severity};
 
 use self::args::{DrawAtEnd, WatchArgs};
@@ -25,6 +25,8 @@ use self::store::Store;
 use self::tell::Teller;
 use super::explain;
 use super::explain::model::{Gathering, Keep};
+use super::explain::sieve::of_any_frame;
+use crate::calendar::now;
 use crate::failure::{Failure, Outcome};
 use crate::{sys, terminal};
 
@@ -226,12 +228,5 @@ impl Watch {
 }
 
 fn fits(until: Option<&Filter>, connection: &Connection) -> bool {
-    // Every frame says the same of a filter that does not look at it.
-    until.is_some_and(|until| until.connection(until.frame(&Subject::default()), connection))
-}
-
-fn now() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    until.is_some_and(|until| until.connection(of_any_frame(until), connection))
 }

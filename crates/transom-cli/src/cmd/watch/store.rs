@@ -13,6 +13,7 @@ use transom_flow::pcapng::{
 use transom_wire::Medium;
 
 use crate::failure::Failure;
+use crate::pcapng::Begun;
 
 /// A frame kept in memory.
 #[derive(Debug)]
@@ -55,31 +56,20 @@ impl Store {
         snaplen: u32,
         ring: Option<usize>,
     ) -> Result<Self, Failure> {
-        let refused = |error: &dyn std::fmt::Display| {
-            Failure::new(format!(
-                "cannot write the capture to {}: {error}; choose another with -w FILE",
-                path.display()
-            ))
-        };
-        let file = File::create(path).map_err(|error| refused(&error))?;
-        let application = concat!("transom ", env!("CARGO_PKG_VERSION"));
-        let mut writer =
-            Writer::new(BufWriter::new(file), application).map_err(|error| refused(&error))?;
+        let mut file = Begun::create(path)?;
         let mut add = |medium| {
-            writer
-                .interface(&Interface {
-                    name: interface,
-                    description: "",
-                    medium,
-                    snaplen,
-                    comment: "",
-                })
-                .map_err(|error| refused(&error))
+            file.interface(&Interface {
+                name: interface,
+                description: "",
+                medium,
+                snaplen,
+                comment: "",
+            })
         };
         let (ethernet, ip) = (add(Medium::Ethernet)?, add(Medium::Ip)?);
         Ok(Self {
             path: path.to_owned(),
-            writer,
+            writer: file.into_writer(),
             ethernet,
             ip,
             ring: ring.map(|most| Ring {

@@ -157,14 +157,7 @@ impl<'a> Labels<'a> {
             if line.is_empty() {
                 continue;
             }
-            let _ = write!(
-                self.out,
-                "<text class=\"{class}\" x=\"{}\" y=\"{}\">",
-                N(x),
-                N(y)
-            );
-            line.write(&mut self.out);
-            self.out.push_str("</text>");
+            write_text(&mut self.out, line, (x, y), class);
         }
         self.out.push_str("</g>");
         true
@@ -240,13 +233,17 @@ impl<'a> Labels<'a> {
             return;
         }
         self.taken.push(area);
-        let _ = write!(
-            self.out,
-            "<text class=\"{class}\" x=\"{}\" y=\"{}\">",
-            N(x),
-            N(y)
-        );
-        line.write(&mut self.out);
-        self.out.push_str("</text>");
+        write_text(&mut self.out, line, (x, y), class);
     }
+}
+
+fn write_text(out: &mut String, line: &Line, (x, y): (f64, f64), class: &str) {
+    let _ = write!(
+        out,
+        "<text class=\"{class}\" x=\"{}\" y=\"{}\">",
+        N(x),
+        N(y)
+    );
+    line.write(out);
+    out.push_str("</text>");
 }

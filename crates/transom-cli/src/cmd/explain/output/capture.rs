@@ -1,8 +1,8 @@
 //! What is said of the captures as such.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
+use transom_draw::calendar::Utc;
 use transom_draw::json;
 use transom_flow::words::{bytes, count, duration, thousands};
 
@@ -82,7 +82,7 @@ fn what_was_read(capture: &Capture) -> String {
             text,
             " in {} from {} UTC",
             duration(last.saturating_sub(first)),
-            utc(first)
+            Utc::of(first)
         );
     }
     let _ = write!(text, ", {}; ", bytes(capture.bytes));
@@ -132,49 +132,4 @@ fn left_out(capture: &Capture) -> Option<String> {
 /// `1 frame was`, `3 frames were`.
 fn was(n: u64, noun: &str) -> String {
     format!("{} {}", count(n, noun), if n == 1 { "was" } else { "were" })
-}
-
-/// `2026-11-22 19:03:11` of a time since 1970.
-fn utc(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
-}
-
-/// Year, month and day of the Gregorian calendar, so many days after the first of January 1970.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Counted from the first of March 0, so that the leap day is the last of a year.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    (era * 400 + year + carry, month, day_of_month)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let at = |seconds| utc(Duration::from_secs(seconds));
-        assert_eq!(at(0), "1970-01-01 00:00:00");
-        assert_eq!(at(951_782_400), "2000-02-29 00:00:00");
-        assert_eq!(at(1_795_376_591), "2026-11-22 19:43:11");
-        assert_eq!(at(4_107_542_399), "2100-02-28 23:59:59");
-        assert_eq!(at(4_107_542_400), "2100-03-01 00:00:00");
-    }
 }

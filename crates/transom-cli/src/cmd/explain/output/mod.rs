@@ -18,6 +18,7 @@ pub(crate) use self::text::report;
 use super::args::{DrawChoice, ExplainArgs};
 use super::gather::{Over, Sink};
 use super::model::{Explained, Keep};
+use crate::calendar::now;
 use crate::failure::Failure;
 use crate::terminal;
 
@@ -209,10 +210,4 @@ fn still_read<T>(result: io::Result<T>) -> Result<Option<T>, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
         Err(error) => Err(Failure::doing("write to standard output", error)),
     }
-}
-
-fn now() -> std::time::Duration {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default()
 }

@@ -11,9 +11,10 @@ use transom_wire::tcp::Flags;
 use crate::discard::Discard;
 use crate::egress::{self, Marks};
 use crate::embryo::Admission;
-use crate::endpoint::{Entry, Holder, IncomingSlot};
+use crate::endpoint::{Endpoints, Entry, Holder, IncomingSlot, Slot};
 use crate::event::StackEvent;
 use crate::handle::{ConnId, IncomingId, ListenerId};
+use crate::memory;
 use crate::observer::Dropped;
 use crate::recorder::Metrics;
 use crate::slab::SlabKey;
@@ -298,19 +299,64 @@ impl Stack {
 
     /// After anything happened to a connection: pass its events on, let it send, arm its timer.
     pub(crate) fn settle(&mut self, now: Instant, key: SlabKey) {
+        self.settle_one(now, key);
+        let memory = &self.endpoints.memory;
+        if memory.out_of_order.is_exceeded() || memory.unsent.is_exceeded() {
+            self.relieve(now);
+        }
+    }
+
+    fn settle_one(&mut self, now: Instant, key: SlabKey) {
         self.collect_events(now, key);
         self.endpoints.owe(key);
-        let deadline = self
-            .endpoints
-            .tenants
-            .connections
-            .get(key)
-            .and_then(|slot| slot.connection.poll_timeout());
+        let Endpoints {
+            tenants, memory, ..
+        } = &mut self.endpoints;
+        let deadline = tenants.connections.get_mut(key).and_then(|slot| {
+            memory.look(key, &slot.connection, &mut slot.shares);
+            slot.connection.poll_timeout()
+        });
         // What is due now is due because something is owed, and sending comes first.
         if let Some(deadline) = deadline
             && deadline > now
         {
             self.endpoints.arm_connection(key, deadline);
+        }
+    }
+
+    /// Connections hold too much together: those who have been in the way the longest give it back.
+    fn relieve(&mut self, now: Instant) {
+        // SEC-OOO-2: what lies beyond the oldest gaps is forgotten; the peers send it again.
+        while self.endpoints.memory.out_of_order.is_exceeded() {
+            let Endpoints {
+                tenants, memory, ..
+            } = &mut self.endpoints;
+            let slots = &mut tenants.connections;
+            let current = memory::is_current(slots, |slot: &Slot| slot.shares.out_of_order);
+            let Some(key) = memory.out_of_order.pop(current) else {
+                break;
+            };
+            if let Some(slot) = slots.get_mut(key) {
+                slot.connection.forget_out_of_order();
+                memory.look(key, &slot.connection, &mut slot.shares);
+                self.observer.counters.out_of_order_overflows += 1;
+            }
+        }
+        // SEC-ZWP-1: whose peer has kept its window closed the longest is reset.
+        while self.endpoints.memory.unsent.is_exceeded() {
+            let Endpoints {
+                tenants, memory, ..
+            } = &mut self.endpoints;
+            let slots = &mut tenants.connections;
+            let current = memory::is_current(slots, |slot: &Slot| slot.shares.unsent);
+            let Some(key) = memory.unsent.pop(current) else {
+                break;
+            };
+            if let Some(slot) = slots.get_mut(key) {
+                slot.connection.abort(now);
+                self.observer.counters.send_overflows += 1;
+                self.settle_one(now, key);
+            }
         }
     }
 

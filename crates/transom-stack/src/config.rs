@@ -49,6 +49,12 @@ pub struct StackConfig {
     /// Answer SYNs that the queue of handshakes has no place for with SYN cookies (RFC 4987 §3.6); otherwise they are
     /// dropped. Default true, as Linux.
     pub syn_cookies: bool,
+    /// Most bytes beyond gaps that all connections hold together. Default 256 MiB. Beyond that, what lies beyond the
+    /// oldest gaps is forgotten, and its senders send it again.
+    pub max_out_of_order_bytes: usize,
+    /// Most bytes that all connections hold for sending. Default 1 GiB. Beyond that, the connections whose peers have
+    /// kept their windows closed the longest are reset.
+    pub max_send_bytes: usize,
     /// Most SYNs that wait for the decision of the application, of all listeners. Default 4096.
     pub max_incoming: usize,
     /// How long a SYN waits for that decision. Default 180 s: longer than a peer goes on sending it.
@@ -87,6 +93,8 @@ impl Default for StackConfig {
             max_connections: 1 << 20,
             max_time_wait: 1 << 16,
             max_orphans: 1 << 16,
+            max_out_of_order_bytes: 256 << 20,
+            max_send_bytes: 1 << 30,
             max_incoming: 4096,
             max_embryos: 1 << 16,
             syn_cookies: true,
@@ -129,6 +137,8 @@ setters! {
     max_connections: usize,
     max_time_wait: usize,
     max_orphans: usize,
+    max_out_of_order_bytes: usize,
+    max_send_bytes: usize,
     max_incoming: usize,
     max_embryos: usize,
     syn_cookies: bool,

@@ -42,6 +42,10 @@ pub struct Counters {
     pub time_wait_overflows: u64,
     /// Connections reset because too many were left behind by their applications.
     pub orphan_overflows: u64,
+    /// Connections whose data beyond a gap was forgotten because all together held too much.
+    pub out_of_order_overflows: u64,
+    /// Connections reset because all together held too much unsent data, and this one's peer took none.
+    pub send_overflows: u64,
     discards: Box<[u64]>,
 }
 
@@ -66,6 +70,8 @@ impl Counters {
             syn_cookies_in: 0,
             time_wait_overflows: 0,
             orphan_overflows: 0,
+            out_of_order_overflows: 0,
+            send_overflows: 0,
             discards: vec![0; Discard::count()].into_boxed_slice(),
         }
     }

@@ -13,6 +13,7 @@ use crate::cookie::Cookies;
 use crate::egress::Marks;
 use crate::isn::Identities;
 use crate::listener::Listeners;
+use crate::memory::{self, Memory, Shares};
 use crate::recorder::Metrics;
 use crate::secret::{Key, Purpose};
 use crate::slab::{Slab, SlabKey};
@@ -57,6 +58,8 @@ pub(crate) struct Slot {
     /// The path MTU that the connection was told then; it may have learnt of a smaller one since.
     pub(crate) told_mtu: usize,
     pub(crate) marks: Marks,
+    /// What the stack knows that it holds.
+    pub(crate) shares: Shares,
     /// What a recorder that wants metrics was told last.
     pub(crate) told: Option<Box<Metrics>>,
 }
@@ -169,6 +172,7 @@ pub(crate) struct Endpoints {
     time_wait_order: VecDeque<SlabKey>,
     max_time_wait: usize,
     pub(crate) orphans: usize,
+    pub(crate) memory: Memory,
 }
 
 impl Endpoints {
@@ -191,6 +195,7 @@ impl Endpoints {
             time_wait_order: VecDeque::new(),
             max_time_wait: config.max_time_wait,
             orphans: 0,
+            memory: Memory::new(config.max_out_of_order_bytes, config.max_send_bytes),
         }
     }
 
@@ -235,6 +240,7 @@ impl Endpoints {
             armed: None,
             epoch,
             marks,
+            shares: Shares::default(),
             told: None,
         })?;
         self.link(&tuple, Entry::Connection(key.index));
@@ -254,7 +260,9 @@ impl Endpoints {
 
     pub(crate) fn remove_connection(&mut self, key: SlabKey) -> Option<Slot> {
         self.unlink_connection(key);
-        self.tenants.connections.remove(key)
+        let slot = self.tenants.connections.remove(key)?;
+        self.memory.release(slot.shares);
+        Some(slot)
     }
 
     /// Puts a connection in the queue of those that may owe something.
@@ -400,16 +408,25 @@ impl Endpoints {
         transom_tcp::Identity::new(iss, self.identities.timestamp_offset(tuple))
     }
 
-    /// Keeps the heap of deadlines in proportion to those who have one.
-    pub(crate) fn compact_timers(&mut self) {
+    /// Keeps the heap of deadlines, and the queues of those in the way, in proportion to those who are in them.
+    pub(crate) fn compact(&mut self) {
         let Self {
-            timers, tenants, ..
+            timers,
+            tenants,
+            memory,
+            ..
         } = self;
         let owners = tenants.connections.len()
             + tenants.time_waits.len()
             + tenants.incomings.len()
             + tenants.embryos.len();
         timers.compact(owners, |at, owner| tenants.is_armed(at, owner));
+        let slots = &tenants.connections;
+        let count = slots.len();
+        let gaps = memory::is_current(slots, |slot: &Slot| slot.shares.out_of_order);
+        memory.out_of_order.compact(count, gaps);
+        let stalls = memory::is_current(slots, |slot: &Slot| slot.shares.unsent);
+        memory.unsent.compact(count, stalls);
     }
 
     /// Makes the first deadline one that somebody has.

@@ -45,7 +45,7 @@ pub(crate) struct Part {
     pub(crate) ecn: Ecn,
     /// The protocol that the reassembled payload begins with; that of the first fragment counts.
     pub(crate) protocol: u8,
-    /// The whole packet that the fragment came in, for an error about it.
+    /// The start of the packet that the first fragment came in, for an error about it.
     pub(crate) packet: Bytes,
 }
 

@@ -203,10 +203,15 @@ impl Stack {
         let part = Part {
             start: usize::from(fragment.offset),
             more: fragment.more,
-            data: ingress.slice(ingress.l4_at, ingress.end),
+            // Copied: a held fragment of eight bytes must not keep a large frame.
+            data: Bytes::copy_from_slice(ingress.l4()),
             ecn: ingress.ecn,
             protocol: ingress.protocol.raw(),
-            packet: ingress.slice(ingress.ip_at, ingress.end),
+            packet: if fragment.is_first() {
+                Bytes::copy_from_slice(&ingress.quote())
+            } else {
+                Bytes::new()
+            },
         };
         if part.data.is_empty() {
             return Err(Discard::FragmentLength.into());

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn req_ip4_6_and_sec_id_1_unique_for_a_pair_and_not_global() {
+    fn req_ip4_6_and_sec_id_1_and_cve_28_unique_for_a_pair_and_not_global() {
         let mut random = Random::new(&[4; 32]);
         let mut ids = Identifications::new(&[4; 32]);
         let address = |last| IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, last));

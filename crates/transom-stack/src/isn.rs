@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn req_must_9_numbers_minus_the_clock_look_random() {
+    fn req_must_9_and_cve_06_and_cve_28_numbers_minus_the_clock_look_random() {
         let (ids, other) = (Identities::new(&[1; 32]), Identities::new(&[2; 32]));
         let ports = || 1..=10_000_u16;
         let isn = |port| ids.initial_sequence(&tuple(port), at(0)).raw();

@@ -45,6 +45,7 @@ mod isn;
 mod link;
 mod link_in;
 mod listener;
+mod memory;
 mod neighbour;
 mod observer;
 mod pmtu;

@@ -100,7 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn req_port_2_no_quick_reuse_and_destinations_are_independent() {
+    fn req_port_2_and_sec_port_1_and_cve_12_and_cve_28_no_quick_reuse_and_destinations_are_independent()
+     {
         let mut ports = Ports::new(&[5; 32], 32768..=60999);
         let mut random = Random::new(&[5; 32]);
         let mut last_use: HashMap<u16, u32> = HashMap::new();
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn req_port_2_table_has_at_least_65536_rows() {
+    fn req_port_2_and_sec_port_1_and_cve_12_table_has_at_least_65536_rows() {
         let mut ports = Ports::new(&[5; 32], 1..=10);
         let mut random = Random::new(&[5; 32]);
         ports.choose(LOCAL, remote(80), &mut random, |_| true);

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn req_sec_icmp_4_global_budget_is_blurred() {
+    fn req_sec_icmp_4_and_cve_12_global_budget_is_blurred() {
         let spent = |seed| {
             let mut random = Random::new(&[seed; 32]);
             let mut limiter = Limiter::new(

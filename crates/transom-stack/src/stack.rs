@@ -197,7 +197,7 @@ impl Stack {
                 Owner::Embryo(key) => self.embryo_timeout(now, at, key),
             }
         }
-        self.endpoints.compact_timers();
+        self.endpoints.compact();
         self.neighbour_timeouts(now);
         self.fragment_timeouts(now);
         if self.host.path_mtus.expire(now) {

@@ -4,7 +4,7 @@ use transom_tcp::{Instant, State};
 use transom_wire::TxFrame;
 
 use crate::egress;
-use crate::endpoint::{Holder, Slot};
+use crate::endpoint::{Endpoints, Holder, Slot};
 use crate::host::Host;
 use crate::link::Waiting;
 use crate::slab::SlabKey;
@@ -60,9 +60,14 @@ impl Stack {
     /// A connection owes nothing more for now: arm its timer, or let it go.
     fn drained(&mut self, now: Instant, key: SlabKey) {
         self.collect_events(now, key);
-        let Some(slot) = self.endpoints.tenants.connections.get(key) else {
+        let Endpoints {
+            tenants, memory, ..
+        } = &mut self.endpoints;
+        let Some(slot) = tenants.connections.get_mut(key) else {
             return;
         };
+        // Whether the peer's window holds it up is known only now.
+        memory.look(key, &slot.connection, &mut slot.shares);
         let closed = slot.connection.closed().is_some();
         let held = slot.holder == Holder::Application || matches!(slot.holder, Holder::Listener(_));
         if closed && !held {

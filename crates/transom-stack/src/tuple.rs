@@ -65,3 +65,53 @@ pub(crate) fn octets16(address: IpAddr) -> [u8; 16] {
         IpAddr::V6(v6) => v6.octets(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::secret::Purpose;
+
+    #[test]
+    fn req_sec_res_2_tuples_chosen_to_collide_spread_under_the_key() {
+        // A hash that adds, or exclusive-ors, the fields puts all of these in one place.
+        let tuples: Vec<_> = (0..1 << 16)
+            .map(|n: u32| {
+                let [_, _, high, low] = n.to_be_bytes();
+                let local = [10, 0, high, low];
+                let remote = [20, 0, !high, !low];
+                Tuple::new((local, 80).into(), (remote, 4711).into())
+            })
+            .collect();
+        let sum = |tuple: &Tuple| {
+            let sixteen = |address| u128::from_be_bytes(octets16(address)) & 0xffff_ffff;
+            sixteen(tuple.local) + sixteen(tuple.remote)
+        };
+        assert_eq!(tuples.iter().map(sum).collect::<HashSet<_>>().len(), 1);
+        for secret in 0..4 {
+            let key = Key::derive(&[secret; 32], Purpose::Demux);
+            // A table of as many places as tuples: the places hit, and the fullest one, are those of chance.
+            let mut places = vec![0_u8; tuples.len()];
+            for tuple in &tuples {
+                let place = tuple.hash(&key) as usize % places.len();
+                places[place] = places[place].saturating_add(1);
+            }
+            let hit = places.iter().filter(|count| **count > 0).count();
+            let expected = places.len() as f64 * (1.0 - (-1.0_f64).exp());
+            assert!((hit as f64 - expected).abs() < 1000.0, "{hit} places");
+            assert!(places.iter().max() <= Some(&12));
+        }
+        // And which tuples share a place is nothing that one stack tells about another.
+        let low =
+            |secret, tuple: &Tuple| tuple.hash(&Key::derive(&[secret; 32], Purpose::Demux)) % 1024;
+        let (a, b) = (&tuples[0], &tuples[1..]);
+        let with = |secret| {
+            let place = low(secret, a);
+            let together = b.iter().filter(|tuple| low(secret, tuple) == place);
+            together.map(|tuple| tuple.local).collect::<HashSet<_>>()
+        };
+        let (one, two) = (with(1), with(2));
+        assert!(one.intersection(&two).count() < one.len() / 8);
+    }
+}

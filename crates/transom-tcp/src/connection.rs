@@ -148,6 +148,27 @@ impl Connection {
         self.recv_queue_ref().map_or(0, RecvQueue::readable)
     }
 
+    /// What is held of octets beyond a gap, their bookkeeping included.
+    pub fn out_of_order_memory(&self) -> usize {
+        match &self.block {
+            Block::Tcb(tcb) => tcb.rcv.queue.out_of_order_memory(),
+            Block::SynSent(_) | Block::Closed(_) => 0,
+        }
+    }
+
+    /// Forgets the octets beyond a gap. The peer was told that they arrived, but keeps them until they are acknowledged
+    /// (RFC 2018 §8), and sends them again.
+    pub fn forget_out_of_order(&mut self) {
+        if let Block::Tcb(tcb) = &mut self.block {
+            tcb.rcv.queue.clear_out_of_order();
+        }
+    }
+
+    /// Data waits, and the peer's window is closed.
+    pub fn is_stalled(&self) -> bool {
+        self.env.timers.is_set(Timer::Persist)
+    }
+
     /// Send-Q: octets that the peer has not acknowledged, sent or not.
     pub fn send_queue(&self) -> usize {
         match &self.block {

@@ -283,7 +283,7 @@ fn req_sec_xmas_1_and_sec_amp_1_every_combination_of_flags_in_every_state() {
 }
 
 #[test]
-fn req_sec_rst_1_blind_resets_all_over_the_window() {
+fn req_sec_rst_1_and_cve_13_blind_resets_all_over_the_window() {
     let mut e = E::established();
     let (rnxt, wnd) = (e.rnxt(), e.rwnd());
     let mut answers = 0;
@@ -318,7 +318,7 @@ fn req_sec_syn_1_and_sec_data_1_blind_syn_and_blind_text_change_nothing() {
 }
 
 #[test]
-fn req_sec_data_3_and_cve_16_octets_beyond_the_edge_are_never_stored() {
+fn req_sec_data_3_and_cve_16_and_cve_27_octets_beyond_the_edge_are_never_stored() {
     let mut e = Setup::default()
         .config(|c| c.recv_buffer(1000))
         .established();
@@ -464,7 +464,7 @@ fn req_sec_win_1_and_cve_15_windows_that_jump() {
 }
 
 #[test]
-fn req_sec_urg_1_and_cve_03_and_cve_08_and_cve_09_urgent_pointers_in_every_state() {
+fn req_sec_urg_1_and_cve_03_and_cve_08_and_cve_09_and_cve_29_urgent_pointers_in_every_state() {
     for state in STATES {
         for urg in [0, 1, 1459, 1460, 1461, 65_535] {
             for len in [0, 1, 1460] {
@@ -494,7 +494,7 @@ fn req_sec_opt_2_options_of_a_syn_mean_nothing_later() {
 }
 
 #[test]
-fn req_sec_paws_1_and_sec_paws_2_and_sec_ts_2_timestamps_from_far_away() {
+fn req_sec_paws_1_and_sec_paws_2_and_sec_ts_2_and_cve_13_timestamps_from_far_away() {
     let on = |c: Config| c.timestamps(true);
     let mut e = Setup::default().config(on).syn_sent();
     e.lt("S. 0:0 ack 1 <mss 1000,TS val 100 ecr 1000000>")

@@ -80,7 +80,7 @@ fn req_rack_6_without_reordering_three_segments_or_a_recovery_need_no_window() {
 }
 
 #[test]
-fn req_rack_5_and_rack_6_where_segments_arrived_out_of_order_there_is_always_a_window() {
+fn req_rack_5_and_rack_6_and_lx_20_where_segments_arrived_out_of_order_there_is_always_a_window() {
     let mut e = flight(20_000);
     // The first segment was overtaken: it arrives, never sent twice, below what arrived before.
     let _ = e.lt(". 1:1 ack 1 <sack 1001:3001>");
@@ -170,7 +170,7 @@ fn req_rack_11_after_a_timeout_what_was_sent_just_now_is_not_held_for_lost() {
 }
 
 #[test]
-fn req_rack_12_what_is_lost_is_sent_again_as_the_window_allows() {
+fn req_rack_12_and_cve_27_what_is_lost_is_sent_again_as_the_window_allows() {
     let mut e = flight(10_000);
     let _ = e.lt(". 1:1 ack 1 <sack 9001:10001>");
     e.wait(us(2500));

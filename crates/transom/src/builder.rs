@@ -163,12 +163,7 @@ impl Builder {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let secret = match self.secret {
             Some(secret) => secret,
-            None => {
-                let mut secret = [0; 32];
-                getrandom::fill(&mut secret)
-                    .map_err(|error| io::Error::other(error.to_string()))?;
-                secret
-            }
+            None => fresh_secret(getrandom::fill)?,
         };
         let ephemeral_ports = self.config.ephemeral_ports.clone();
         let clock = Clock::start();
@@ -272,5 +267,32 @@ impl ToIp for &str {
     fn to_ip(&self) -> Result<IpAddr, String> {
         self.parse()
             .map_err(|_| format!("{self:?} is not an IP address"))
+    }
+}
+
+/// A secret from the operating system.
+// SEC-RNG-1: there is no other, and without one there is no stack.
+fn fresh_secret<E: std::fmt::Display>(
+    fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+) -> io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn req_sec_rng_1_no_entropy_means_no_secret() {
+        let none = fresh_secret(|_| Err("no entropy"));
+        assert_eq!(none.unwrap_err().to_string(), "no entropy");
+        let (one, two) = (
+            fresh_secret(getrandom::fill).unwrap(),
+            fresh_secret(getrandom::fill).unwrap(),
+        );
+        assert_ne!(one, two);
+        assert_ne!(one, [0; 32]);
     }
 }

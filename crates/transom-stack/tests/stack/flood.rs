@@ -189,7 +189,7 @@ fn req_synf_6_and_sec_cookie_1_a_wrong_or_late_acknowledgement_is_reset() {
 }
 
 #[test]
-fn req_synf_7_connections_and_embryos_come_before_cookies() {
+fn req_synf_7_and_cve_27_connections_and_embryos_come_before_cookies() {
     let (mut stack, listener) = small();
     let syn = forged(0);
     let syn_ack = one_tcp(&exchange(&mut stack, at(0), syn.bytes()));

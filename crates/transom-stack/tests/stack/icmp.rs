@@ -271,7 +271,7 @@ fn req_ic6_4_unknown_messages_are_dropped() {
 }
 
 #[test]
-fn req_must_55_and_icmpa_6_source_quench_is_ignored() {
+fn req_must_55_and_icmpa_6_and_sec_icmp_3_source_quench_is_ignored() {
     let quote = seg("10.0.0.1:9", "10.0.0.2:53", SYN).bytes();
     let quench = icmpv4::Message::SourceQuench { quote: &quote };
     assert_dropped(

@@ -135,7 +135,7 @@ fn assert_dropped_with_reset(stack: &mut transom_stack::Stack, packet: Vec<u8>) 
 }
 
 #[test]
-fn req_ip4_4_and_must_50_options_are_skipped_and_source_routes_dropped() {
+fn req_ip4_4_and_must_50_and_cve_27_options_are_skipped_and_source_routes_dropped() {
     let with_options = |options: [u8; 4]| {
         let plain = seg("10.0.0.2:9", "10.0.0.1:80", SYN).bytes();
         let mut out = plain[..20].to_vec();
@@ -251,7 +251,7 @@ fn req_ip4_8_reassembles_up_to_the_largest_datagram() {
 }
 
 #[test]
-fn req_ip4_9_and_sec_frag_1_odd_lengths_and_pings_of_death_are_dropped() {
+fn req_ip4_9_and_sec_frag_1_and_cve_29_odd_lengths_and_pings_of_death_are_dropped() {
     let odd = fragment4(7, 0, true, &[0; 13], Ecn::NotEct, Protocol::UDP);
     assert_dropped(&mut stack(), odd, Discard::IpMalformed);
     let death = fragment4(7, 65_528, false, &[0; 40], Ecn::NotEct, Protocol::ICMP);
@@ -259,7 +259,7 @@ fn req_ip4_9_and_sec_frag_1_odd_lengths_and_pings_of_death_are_dropped() {
 }
 
 #[test]
-fn req_ip4_10_overlap_discards_the_datagram_and_a_copy_is_harmless() {
+fn req_ip4_10_and_cve_29_overlap_discards_the_datagram_and_a_copy_is_harmless() {
     let whole = udp4(92);
     let part = |from: usize, to: usize| {
         fragment4(
@@ -280,7 +280,7 @@ fn req_ip4_10_overlap_discards_the_datagram_and_a_copy_is_harmless() {
 }
 
 #[test]
-fn req_ip4_11_timeout_is_reported_only_when_the_first_fragment_came() {
+fn req_ip4_11_and_lx_23_timeout_is_reported_only_when_the_first_fragment_came() {
     let whole = udp4(92);
     let first = fragment4(7, 0, true, &whole[..48], Ecn::NotEct, Protocol::UDP);
     let last = fragment4(8, 48, false, &whole[48..], Ecn::NotEct, Protocol::UDP);
@@ -434,7 +434,7 @@ fn extended(kind: Protocol, option: &[u8; 6]) -> Vec<u8> {
 }
 
 #[test]
-fn req_ip6_3_unknown_options_by_their_action_bits() {
+fn req_ip6_3_and_cve_24_unknown_options_by_their_action_bits() {
     for kind in [Protocol::HOP_BY_HOP, Protocol::DESTINATION_OPTIONS] {
         let skip = extended(kind, &[0x1e, 4, 0, 0, 0, 0]);
         assert_eq!(received(&[skip]).0.len(), 1);
@@ -500,7 +500,7 @@ fn req_ip6_6_routing_headers() {
 }
 
 #[test]
-fn req_ip6_7_fragments() {
+fn req_ip6_7_and_cve_27_fragments() {
     let whole = udp6(92);
     let first = fragment6(7, 0, true, &whole[..48], Protocol::UDP);
     let last = fragment6(7, 48, false, &whole[48..], Protocol::UDP);

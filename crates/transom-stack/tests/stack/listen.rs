@@ -21,7 +21,7 @@ fn to_us(flags: transom_stack::wire::tcp::Flags) -> Seg {
 }
 
 #[test]
-fn req_ev_l_1_and_ev_l_6_resets_are_dropped() {
+fn req_ev_l_1_and_ev_l_6_and_cve_22_and_cve_27_resets_are_dropped() {
     let (mut stack, _) = listening();
     let gone = Discard::Tcp(tcp::Discard::ResetWithoutConnection);
     for flags in [RST, RST | ACK, RST | SYN] {
@@ -127,7 +127,7 @@ fn req_ev_l_8_a_full_backlog_drops_and_a_second_syn_makes_no_second_child() {
 }
 
 #[test]
-fn req_synf_8_a_full_accept_queue_leaves_the_handshake_incomplete() {
+fn req_synf_8_and_cve_27_a_full_accept_queue_leaves_the_handshake_incomplete() {
     let mut stack = stack();
     let on = ListenOn::AnyAddress(80);
     let listener = stack.tcp_listen(ListenOptions::new(on).backlog(1)).unwrap();

@@ -18,5 +18,6 @@ mod neighbour;
 mod observe;
 mod open;
 mod pmtu;
+mod safety;
 mod timewait;
 mod udp;

@@ -330,7 +330,7 @@ fn req_arp_5_and_nd_4_and_nd_5_three_requests_a_second_apart_then_unreachable() 
 }
 
 #[test]
-fn req_nd_5_and_arp_5_frames_that_wait_are_bounded_and_the_oldest_goes() {
+fn req_nd_5_and_arp_5_and_cve_26_frames_that_wait_are_bounded_and_the_oldest_goes() {
     let mut stack = ethernet_stack();
     let id = stack
         .udp_bind(UdpOn::Address(socket("10.0.0.1:53")))

@@ -274,7 +274,7 @@ fn sockets_are_told_apart() {
 }
 
 #[test]
-fn req_ip4_16_and_ip6_10_large_datagrams_go_out_in_fragments() {
+fn req_ip4_16_and_ip6_10_and_cve_24_large_datagrams_go_out_in_fragments() {
     for (us, peer) in [
         ("10.0.0.1:53", "10.0.0.2:9"),
         ("[2001:db8::1]:53", "[2001:db8::2]:9"),

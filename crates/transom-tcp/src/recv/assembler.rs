@@ -102,6 +102,11 @@ impl RecvQueue {
         self.out_of_order.as_ref().map_or(0, |ooo| ooo.octets)
     }
 
+    /// What waits for a gap to close, at its real cost.
+    pub fn out_of_order_memory(&self) -> usize {
+        self.out_of_order.as_ref().map_or(0, |ooo| ooo.memory())
+    }
+
     /// Number of ranges that wait for a gap to close.
     pub fn out_of_order_ranges(&self) -> usize {
         self.out_of_order.as_ref().map_or(0, |ooo| ooo.ranges.len())
@@ -122,7 +127,7 @@ impl RecvQueue {
         self.readable
             .saturating_add(spare)
             .saturating_add(self.rest.capacity().saturating_mul(size_of::<Bytes>()))
-            .saturating_add(self.out_of_order.as_ref().map_or(0, |ooo| ooo.memory()))
+            .saturating_add(self.out_of_order_memory())
     }
 
     /// Changes the limit of memory for data beyond a gap; what is held stays.
@@ -221,7 +226,7 @@ impl RecvQueue {
         cleared
     }
 
-    /// Throws away what waits for a gap to close (the connection is over).
+    /// Throws away what waits for a gap to close.
     pub fn clear_out_of_order(&mut self) {
         self.out_of_order = None;
         self.duplicate = None;

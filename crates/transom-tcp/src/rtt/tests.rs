@@ -39,7 +39,7 @@ fn req_rto_1_the_initial_timeout_is_one_second_and_doubles() {
 }
 
 #[test]
-fn req_rto_2_the_first_measurement() {
+fn req_rto_2_and_cve_23_the_first_measurement() {
     let mut rtt = plain();
     rtt.on_sample(at(ms(0)), ms(100), 1);
     assert_eq!(rtt.srtt(), Some(ms(100)));

@@ -80,6 +80,7 @@ pub struct Pair {
     order: u64,
     pub trace: Vec<String>,
     pub tracing: bool,
+    server_iss: Seq,
 }
 
 impl Side {
@@ -130,7 +131,17 @@ impl Pair {
             order: 0,
             trace: Vec::new(),
             tracing: false,
+            server_iss: Seq::new(0x7fff_ff00),
         }
+    }
+
+    /// Begins again, with these initial sequence numbers.
+    pub fn numbers(mut self, client: u32, server: u32) -> Self {
+        let identity = Identity::new(Seq::new(client), 77);
+        let config = self.sides[0].config.clone();
+        self.sides[0].conn = Some(Connection::connect(config, self.path, identity, self.now));
+        self.server_iss = Seq::new(server);
+        self
     }
 
     /// Decides what becomes of each segment that `side` sends.
@@ -326,7 +337,7 @@ impl Pair {
                     conn.handle_segment(self.now, &flying.segment).ok();
                 }
                 None if flying.segment.flags.contains(Flags::SYN) => {
-                    let identity = Identity::new(Seq::new(0x7fff_ff00), 4_000_000_000);
+                    let identity = Identity::new(self.server_iss, 4_000_000_000);
                     side.conn = Connection::accept(
                         side.config.clone(),
                         self.path,

@@ -106,7 +106,7 @@ fn req_ev_x_9_and_ev_o_8_and_lx_6_and_sec_fw2_1_fin_wait_2_is_limited_only_witho
 }
 
 #[test]
-fn req_ev_x_10_and_ev_x_11_and_ev_o_2_and_rto_12_the_fin_is_sent_again_in_each_state() {
+fn req_ev_x_10_and_ev_x_11_and_ev_o_2_and_rto_12_and_cve_22_the_fin_is_sent_again_in_each_state() {
     for (state, line) in [
         (State::FinWait1, "F. 1:1 ack 1"),
         (State::Closing, "F. 1:1 ack 2"),
@@ -147,7 +147,7 @@ fn req_rto_12_a_bare_acknowledgement_is_never_repeated() {
 }
 
 #[test]
-fn req_ev_x_12_last_ack_stays_when_only_data_is_acknowledged() {
+fn req_ev_x_12_and_cve_22_last_ack_stays_when_only_data_is_acknowledged() {
     let mut e = E::state(State::CloseWait);
     e.write(10);
     e.conn.shutdown_write(e.now).unwrap();

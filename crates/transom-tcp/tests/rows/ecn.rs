@@ -51,7 +51,7 @@ fn out(e: &mut E) -> Vec<Transmit> {
 }
 
 #[test]
-fn req_ecn_2_a_setup_syn_has_both_flags_and_only_on_request() {
+fn req_ecn_2_and_lx_22_a_setup_syn_has_both_flags_and_only_on_request() {
     request().syn_sent_with("SEW 0:0").silent();
     Setup::default().syn_sent_with("S 0:0").silent();
     let off = |config: Config| config.ecn(EcnUse::Off);

@@ -394,7 +394,7 @@ fn req_ws_4_the_window_of_a_syn_is_not_scaled() {
 }
 
 #[test]
-fn req_ws_6_our_window_is_scaled_on_every_segment_but_the_syn() {
+fn req_ws_6_and_cve_26_our_window_is_scaled_on_every_segment_but_the_syn() {
     let config = |c: Config| c.recv_buffer(1 << 20);
     let mut e = Setup::default().config(config).syn_sent();
     e.lt("S. 0:0 ack 1 <mss 1000,wscale 0>").unwrap();

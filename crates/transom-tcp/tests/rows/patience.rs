@@ -245,7 +245,7 @@ fn a_forgotten_drain_loses_no_output() {
 }
 
 #[test]
-fn req_rto_8_the_timer_follows_the_oldest_outstanding_data() {
+fn req_rto_8_and_cve_23_the_timer_follows_the_oldest_outstanding_data() {
     let mut e = E::established();
     let rto = e.conn.info().rto;
     e.write(1000);

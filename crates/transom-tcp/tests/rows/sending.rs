@@ -342,7 +342,7 @@ fn req_zwp_6_a_lost_window_update_does_no_harm() {
 }
 
 #[test]
-fn req_zwp_8_an_orphan_in_persist_is_given_up_sooner() {
+fn req_zwp_8_and_cve_26_an_orphan_in_persist_is_given_up_sooner() {
     let mut e = E::established();
     e.lt(". 1:1 ack 1 win 0").unwrap();
     e.write(10);

@@ -44,7 +44,7 @@ fn req_ev_q_2_empty_segment_in_an_open_window() {
 }
 
 #[test]
-fn req_ev_q_3_and_ev_q_8_and_zwp_9_text_at_a_closed_window() {
+fn req_ev_q_3_and_ev_q_8_and_zwp_9_and_cve_22_text_at_a_closed_window() {
     let mut e = closed_window();
     // A probe of one octet: dropped, and answered at once with the window as it is.
     assert_eq!(e.lt("P. 2001:2002 ack 1"), Err(Discard::ZeroWindow));
@@ -120,7 +120,7 @@ fn req_ev_q_6_and_ev_t_4_a_reset_outside_the_window_is_ignored_in_every_state() 
 }
 
 #[test]
-fn req_ev_q_7_segments_are_cut_to_the_window_on_both_sides() {
+fn req_ev_q_7_and_cve_22_segments_are_cut_to_the_window_on_both_sides() {
     let mut e = Setup::default()
         .config(|c| c.recv_buffer(2000))
         .established();
@@ -205,7 +205,8 @@ fn req_ev_q_11_the_checks_hold_around_the_wrap() {
 }
 
 #[test]
-fn req_blind_1_and_ev_t_3_a_reset_in_the_window_is_challenged_in_every_state() {
+fn req_blind_1_and_ev_t_3_and_cve_26_and_cve_27_a_reset_in_the_window_is_challenged_in_every_state()
+{
     for state in SYNCHRONIZED {
         let mut e = E::state(state);
         let seq = e.rnxt() + 1;
@@ -240,7 +241,7 @@ fn req_blind_2_and_ev_t_7_a_syn_is_challenged_whatever_its_number() {
 }
 
 #[test]
-fn req_blind_5_the_throttle_of_one_connection_does_not_show_on_another() {
+fn req_blind_5_and_sec_ack_4_the_throttle_of_one_connection_does_not_show_on_another() {
     let mut attacked = E::established();
     let mut other = E::established();
     for _ in 0..100 {

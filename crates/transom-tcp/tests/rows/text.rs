@@ -120,7 +120,7 @@ fn req_ev_t_14_text_is_delivered_and_acknowledged() {
 }
 
 #[test]
-fn req_ev_t_14_and_ev_t_18_and_ev_da_1_text_after_the_peers_fin_is_not_taken() {
+fn req_ev_t_14_and_ev_t_18_and_ev_da_1_and_cve_26_text_after_the_peers_fin_is_not_taken() {
     for state in [State::CloseWait, State::Closing, State::LastAck] {
         let mut e = E::state(state);
         assert_eq!(e.lt("P. 2:12 ack 1"), Err(Discard::DataAfterFin), "{state}");

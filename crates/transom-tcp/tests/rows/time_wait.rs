@@ -50,7 +50,7 @@ fn answer(time_wait: &mut TimeWait, e: &E, line: &str) -> Result<String, Discard
 const REOPEN: &str = "reopen beyond 65539";
 
 #[test]
-fn req_must_13_and_tw_14_and_ev_o_3_and_lx_5_time_wait_lasts_and_ends() {
+fn req_must_13_and_tw_14_and_ev_o_3_and_lx_5_and_cve_27_time_wait_lasts_and_ends() {
     let mut e = E::state(State::TimeWait);
     e.wait(secs(60) - ms(1));
     e.is(State::TimeWait);
@@ -119,7 +119,7 @@ fn req_tw_3_timestamps_before_and_none_now() {
 }
 
 #[test]
-fn req_tw_4_and_lx_12_an_old_syn_is_dropped_silently() {
+fn req_tw_4_and_lx_12_and_cve_27_an_old_syn_is_dropped_silently() {
     let (mut time_wait, e) = with_timestamps();
     for line in ["S 1:1 <mss 1000>", "S 900:900 <mss 1000,TS val 119 ecr 0>"] {
         assert_eq!(

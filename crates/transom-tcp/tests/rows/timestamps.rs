@@ -229,7 +229,7 @@ fn req_rto_6_and_must_18_a_resend_measures_only_by_its_timestamp() {
 }
 
 #[test]
-fn req_rto_10_backoff_lasts_until_something_new_is_measured() {
+fn req_rto_10_and_cve_23_backoff_lasts_until_something_new_is_measured() {
     let mut e = E::established();
     e.write(10);
     e.wait(ms(1000));

@@ -252,7 +252,7 @@ fn headers_hold_what_fits() {
 }
 
 #[test]
-fn req_lnk_4_short_frames_are_padded_with_zeros() {
+fn req_lnk_4_and_sec_eth_1_short_frames_are_padded_with_zeros() {
     for len in 0..70 {
         let mut short = TxFrame {
             payload: Bytes::from(vec![9; len]).into(),

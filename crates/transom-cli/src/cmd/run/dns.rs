@@ -130,6 +130,38 @@ mod tests {
     }
 
     #[test]
+    fn req_cve_07_names_that_point_at_themselves_or_beyond_the_message_are_no_names() {
+        // One question and one answer, and the bytes of both.
+        let message = |rest: &[u8]| {
+            let mut bytes = vec![0, 1, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+            bytes.extend_from_slice(rest);
+            bytes
+        };
+        let address = [0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 1];
+        let question = [1, b'a', 0, 0, 1, 0, 1];
+        let with = |name: &[u8]| message(&[&question[..], name, &address[..]].concat());
+        let (name, addresses) = names(&with(&[0xc0, 12])).unwrap();
+        assert_eq!((name.as_str(), addresses.len()), ("a", 1));
+        for bad in [
+            // At itself, at a later pointer, and beyond the end.
+            &[0xc0, 19][..],
+            &[0xc0, 21, 0xc0, 19],
+            &[0xff, 0xff],
+            // A label that is longer than what follows, and one of a kind that does not exist.
+            &[63, b'x'],
+            &[0x80, 0],
+        ] {
+            assert_eq!(names(&with(bad)), None, "{bad:?}");
+        }
+        let whole = with(&[0xc0, 12]);
+        for len in 0..whole.len() {
+            assert_eq!(names(&whole[..len]), None, "{len} bytes");
+        }
+        // A question that points at itself.
+        assert_eq!(names(&message(&[0xc0, 12, 0, 1, 0, 1])), None);
+    }
+
+    #[test]
     fn the_hosts_name_is_answered_without_asking_anybody() {
         let query = query("Host.Transom.Internal.", RecordType::A);
         let answer = answer_ourselves(&query, inside().iter()).unwrap();

@@ -180,7 +180,7 @@ fn req_cub_6_alpha_becomes_one_when_the_old_window_is_reached() {
 }
 
 #[test]
-fn req_cub_7_a_loss_reduces_by_beta_of_flight_size() {
+fn req_cub_7_and_lx_16_a_loss_reduces_by_beta_of_flight_size() {
     let mut cubic = Cubic::new(MSS, 100_000, at(0));
     cubic.on_loss(&loss(at(1), LossKind::FastRetransmit, 60_000, MSS));
     assert_eq!((cubic.ssthresh(), cubic.cwnd()), (42_000, 42_000));
@@ -213,7 +213,7 @@ fn req_cub_8_fast_convergence_gives_room() {
 }
 
 #[test]
-fn req_cub_9_idle_and_limited_times_do_not_count() {
+fn req_cub_9_and_lx_16_idle_and_limited_times_do_not_count() {
     let busy = |cubic: &mut Cubic, from: u64| {
         for i in 0..20 {
             let window = cubic.cwnd();

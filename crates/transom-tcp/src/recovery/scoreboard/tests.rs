@@ -203,7 +203,7 @@ fn only_what_was_sent_once_measures_time() {
 }
 
 #[test]
-fn req_sec_sack_2_alternating_one_octet_blocks_do_not_grow_the_scoreboard() {
+fn req_sec_sack_2_and_cve_13_alternating_one_octet_blocks_do_not_grow_the_scoreboard() {
     let start = Seq::new(1 << 31);
     let mut board = Scoreboard::new(start);
     board.append(start + 1_000_000, at(0));
@@ -301,7 +301,7 @@ fn is_lost(octets: &[Octet], at: usize) -> bool {
 
 proptest! {
     #[test]
-    fn inv_10_counters_and_marks_equal_a_map_of_octets(
+    fn req_inv_10_counters_and_marks_equal_a_map_of_octets(
         isn in prop_oneof![proptest::sample::select(ISNS.to_vec()), any::<u32>()],
         steps in proptest::collection::vec(step(), 1..150),
     ) {

@@ -269,7 +269,8 @@ fn req_sec_data_2_the_octets_received_first_win() {
 }
 
 #[test]
-fn req_sec_ooo_1_one_octet_segments_are_charged_bounded_and_never_stop_the_stream() {
+fn req_sec_ooo_1_and_cve_13_and_cve_21_one_octet_segments_are_charged_bounded_and_never_stop_the_stream()
+ {
     let limit = 64 * 1024;
     let mut queue = RecvQueue::new(Seq::new(0), limit);
     let frame = octets(0, 1500);

@@ -473,21 +473,24 @@ impl Tracker {
         self.counters.segments += 1;
         let pair = Pair::new(segment.src, segment.dst);
         let mut current = self.find(&pair, seen.time);
-        if let Some(slot) = current
-            && let Some(Followed::Ordinary(ordinary)) = self.followed.get_mut(slot)
-            && ordinary.take(seen, segment)
-        {
-            let number = ordinary.number;
-            if ordinary.is_over() {
-                self.linger_if_closed(slot, seen.time);
+        if let Some(slot) = current {
+            match self.followed.get_mut(slot) {
+                Some(Followed::Ordinary(ordinary)) if ordinary.take(seen, segment) => {
+                    let number = ordinary.number;
+                    if ordinary.is_over() {
+                        self.linger_if_closed(slot, seen.time);
+                    }
+                    return (number, slot);
+                }
+                Some(Followed::Whole(connection)) if !connection.is_reopened_by(segment) => {}
+                // What is not ordinary is made whole.
+                _ => {
+                    let whole = self.whole(slot);
+                    current = whole
+                        .is_some_and(|connection| !connection.is_reopened_by(segment))
+                        .then_some(slot);
+                }
             }
-            return (number, slot);
-        }
-        if let Some(slot) = current
-            && let Some(connection) = self.whole(slot)
-            && connection.is_reopened_by(segment)
-        {
-            current = None;
         }
         let Some(slot) = current.or_else(|| self.begin(seen, segment, pair)) else {
             return (0, u32::MAX);

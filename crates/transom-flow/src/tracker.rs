@@ -474,23 +474,22 @@ impl Tracker {
         let pair = Pair::new(segment.src, segment.dst);
         let mut current = self.find(&pair, seen.time);
         if let Some(slot) = current {
-            match self.followed.get_mut(slot) {
-                Some(Followed::Ordinary(ordinary)) if ordinary.take(seen, segment) => {
-                    let number = ordinary.number;
-                    if ordinary.is_over() {
-                        self.linger_if_closed(slot, seen.time);
+            let is_known = match self.followed.get_mut(slot) {
+                Some(Followed::Ordinary(ordinary)) => {
+                    if ordinary.take(seen, segment) {
+                        let number = ordinary.number;
+                        if ordinary.is_over() {
+                            self.linger_if_closed(slot, seen.time);
+                        }
+                        return (number, slot);
                     }
-                    return (number, slot);
-                }
-                Some(Followed::Whole(connection)) if !connection.is_reopened_by(segment) => {}
-                // What is not ordinary is made whole.
-                _ => {
                     let whole = self.whole(slot);
-                    current = whole
-                        .is_some_and(|connection| !connection.is_reopened_by(segment))
-                        .then_some(slot);
+                    whole.is_some_and(|connection| !connection.is_reopened_by(segment))
                 }
-            }
+                Some(Followed::Whole(connection)) => !connection.is_reopened_by(segment),
+                None => false,
+            };
+            current = current.filter(|_| is_known);
         }
         let Some(slot) = current.or_else(|| self.begin(seen, segment, pair)) else {
             return (0, u32::MAX);

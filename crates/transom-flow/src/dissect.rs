@@ -4,7 +4,6 @@
 //! device, super-packets, packets cut short. Whatever is not read has a named reason.
 
 use crate::step::IcmpKind;
-use crate::table::Pair;
 use crate::tracker::Frame;
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -36,6 +35,13 @@ pub(crate) struct Dissected<'a> {
     pub(crate) hop_limit: u8,
     /// Identification (IPv4); 0 if it says nothing.
     pub(crate) ip_id: u16,
+}
+
+impl Dissected<'_> {
+    /// The same with its data elsewhere.
+    pub(crate) const fn with_data<'b>(&self, data: &'b [u8]) -> Dissected<'b> {
+        Dissected { data, ..*self }
+    }
 }
 
 /// An ICMP error that quotes a TCP segment.
@@ -276,38 +282,6 @@ fn tcp<'a>(ip: &Packet<'a>, missing: usize) -> Result<Content<'a>, Ignored> {
             Packet::V6(..) => 0,
         },
     }))
-}
-
-/// The sockets of a TCP segment in a whole IPv4 packet; what is less common is left to [`dissect`].
-pub(crate) fn plain_tcp(packet: &[u8]) -> Option<Pair> {
-    let (head, rest) = packet.split_first_chunk::<20>()?;
-    let [
-        first,
-        _,
-        _,
-        _,
-        _,
-        _,
-        fragment,
-        offset,
-        _,
-        protocol,
-        _,
-        _,
-        addrs @ ..,
-    ] = head;
-    let options = usize::from(first & 15).checked_sub(5)? * 4;
-    let is_plain = first >> 4 == 4 && *protocol == 6 && fragment & 0x3f == 0 && *offset == 0;
-    let ports = rest.get(options..)?.first_chunk::<4>()?;
-    if !is_plain {
-        return None;
-    }
-    let [a, b, c, d, e, f, g, h] = *addrs;
-    let [p0, p1, q0, q1] = *ports;
-    Some(Pair::new(
-        SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([p0, p1]))),
-        SocketAddr::from((Ipv4Addr::new(e, f, g, h), u16::from_be_bytes([q0, q1]))),
-    ))
 }
 
 /// Splits an ICMP message into type, code, the second header word and the quoted packet.

@@ -288,32 +288,37 @@ impl Tracker {
     /// # Errors
     /// [`Ignored`] if it belongs to no TCP connection; it is counted and has its number all the same.
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<Tracked, Ignored> {
-        self.counters.frames += 1;
-        self.newest = self.newest.max(frame.time);
-        let number = frame.number.unwrap_or(self.counters.frames);
-        self.let_go(frame.time);
-        // By reference: a segment is large to be moved.
-        let (connection, slot) = match &dissect(frame) {
-            Ok(Content::Tcp(segment)) => {
-                let seen = Seen {
-                    time: frame.time,
-                    frame: number,
-                    gso_size: frame.gso_size,
-                    fate: frame.fate,
-                };
-                self.segment(seen, segment)
-            }
-            Ok(Content::Icmp(quoted)) => self.icmp(frame.time, number, quoted),
-            Err(ignored) => {
-                self.counters.ignore(*ignored);
-                return Err(*ignored);
-            }
+        let seen = Seen {
+            time: frame.time,
+            frame: frame.number.unwrap_or(self.counters.frames + 1),
+            gso_size: frame.gso_size,
+            fate: frame.fate,
         };
-        Ok(Tracked {
-            frame: number,
+        // By reference: a segment is large to be moved.
+        match &dissect(frame) {
+            Ok(content) => Ok(self.content(seen, content)),
+            Err(ignored) => {
+                self.counters.frames += 1;
+                self.pass_time(frame.time);
+                self.counters.ignore(*ignored);
+                Err(*ignored)
+            }
+        }
+    }
+
+    /// The same with what the frame holds.
+    pub(crate) fn content(&mut self, seen: Seen, content: &Content<'_>) -> Tracked {
+        self.counters.frames += 1;
+        self.pass_time(seen.time);
+        let (connection, slot) = match content {
+            Content::Tcp(segment) => self.segment(seen, segment),
+            Content::Icmp(quoted) => self.icmp(seen.time, seen.frame, quoted),
+        };
+        Tracked {
+            frame: seen.frame,
             connection,
             slot,
-        })
+        }
     }
 
     /// The connection of the frame that was given last, if it is followed.

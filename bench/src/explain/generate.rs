@@ -16,11 +16,10 @@ use transom_flow::wire::ip::{Protocol, ipv4};
 use transom_flow::wire::tcp::{Flags, Header, Options, Timestamps};
 use transom_flow::wire::{Seq, SeqRange};
 
-const MSS: u32 = 1448;
+use super::template::{Data, Line, MSS, REQUEST, RESPONSE_LEN, conversation, refused, reset};
+
 /// 2024-01-01, in microseconds.
 const EPOCH: u64 = 1_704_067_200_000_000;
-const REQUEST: &[u8] = b"GET /articles/2024/01/index.html HTTP/1.1\r\nHost: www.example.com\r\n\
-User-Agent: curl/8.5.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\n\
 Content-Length: 3100\r\nConnection: keep-alive\r\n\r\n<!doctype html>";
 
@@ -114,140 +113,6 @@ impl Capture {
         self.out.flush()?;
         Ok(self.made)
     }
-}
-
-/// Where a segment's data comes from.
-#[derive(Clone, Copy)]
-enum Data {
-    None,
-    Request,
-    /// The response from this offset on, so many bytes.
-    Response(u32, u32),
-}
-
-/// One segment of a template: after the one before it by so many hundredths of the round trip.
-#[derive(Clone, Copy)]
-struct Line {
-    after: u32,
-    from_client: bool,
-    flags: Flags,
-    seq: u32,
-    ack: u32,
-    data: Data,
-    sack: Option<(u32, u32)>,
-}
-
-const fn line(after: u32, from_client: bool, flags: Flags, seq: u32, ack: u32, data: Data) -> Line {
-    Line {
-        after,
-        from_client,
-        flags,
-        seq,
-        ack,
-        data,
-        sack: None,
-    }
-}
-
-const RESPONSE_LEN: u32 = 3200;
-
-/// Two requests on one connection, then an orderly close by the client: 19 segments.
-fn conversation(is_lossy: bool) -> Vec<Line> {
-    let push = Flags::ACK | Flags::PSH;
-    let finish = Flags::ACK | Flags::FIN;
-    let q = REQUEST.len() as u32;
-    let r = RESPONSE_LEN;
-    let mut lines = vec![
-        line(0, true, Flags::SYN, 0, 0, Data::None),
-        line(60, false, Flags::SYN | Flags::ACK, 0, 1, Data::None),
-        line(40, true, Flags::ACK, 1, 1, Data::None),
-    ];
-    for round in 0..2 {
-        let (seq, ack) = (1 + round * q, 1 + round * r);
-        let data = |at: u32, len: u32| Data::Response(at, len);
-        lines.push(line(5, true, push, seq, ack, Data::Request));
-        lines.push(line(60, false, Flags::ACK, ack, seq + q, Data::None));
-        lines.push(line(30, false, Flags::ACK, ack, seq + q, data(0, MSS)));
-        if is_lossy && round == 1 {
-            // The second segment is lost before the capture point and comes again after the timer.
-            lines.push(line(
-                1,
-                false,
-                push,
-                ack + 2 * MSS,
-                seq + q,
-                data(2 * MSS, r - 2 * MSS),
-            ));
-            let mut duplicate = line(40, true, Flags::ACK, seq + q, ack + MSS, Data::None);
-            duplicate.sack = Some((ack + 2 * MSS, ack + r));
-            lines.push(duplicate);
-            lines.push(line(
-                1000,
-                false,
-                Flags::ACK,
-                ack + MSS,
-                seq + q,
-                data(MSS, MSS),
-            ));
-        } else {
-            lines.push(line(
-                1,
-                false,
-                Flags::ACK,
-                ack + MSS,
-                seq + q,
-                data(MSS, MSS),
-            ));
-            lines.push(line(
-                1,
-                false,
-                push,
-                ack + 2 * MSS,
-                seq + q,
-                data(2 * MSS, r - 2 * MSS),
-            ));
-            if round == 0 {
-                lines.push(line(
-                    40,
-                    true,
-                    Flags::ACK,
-                    seq + q,
-                    ack + 2 * MSS,
-                    Data::None,
-                ));
-            }
-        }
-        lines.push(line(40, true, Flags::ACK, seq + q, ack + r, Data::None));
-    }
-    let (seq, ack) = (1 + 2 * q, 1 + 2 * r);
-    lines.push(line(20, true, finish, seq, ack, Data::None));
-    lines.push(line(60, false, finish, ack, seq + 1, Data::None));
-    lines.push(line(40, true, Flags::ACK, seq + 1, ack + 1, Data::None));
-    lines
-}
-
-/// The server resets it in the middle.
-fn reset() -> Vec<Line> {
-    let mut lines = conversation(false);
-    lines.truncate(10);
-    let ack = 1 + REQUEST.len() as u32;
-    lines.push(line(
-        500,
-        false,
-        Flags::RST | Flags::ACK,
-        1 + RESPONSE_LEN,
-        ack,
-        Data::None,
-    ));
-    lines
-}
-
-/// Nobody listens.
-fn refused() -> Vec<Line> {
-    vec![
-        line(0, true, Flags::SYN, 0, 0, Data::None),
-        line(60, false, Flags::RST | Flags::ACK, 0, 1, Data::None),
-    ]
 }
 
 /// A conversation under way.

@@ -3,6 +3,7 @@
 pub(crate) mod compare;
 mod drive;
 mod generate;
+mod template;
 
 use std::io;
 use std::path::Path;

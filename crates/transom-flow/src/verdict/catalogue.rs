@@ -1,4 +1,6 @@
 //! Every finding there is: what it means, what to do about it, and where the RFCs speak of it.
+//!
+//! One table, and as long as there are findings.
 
 use super::Severity;
 use super::Severity::{Fine, Note, Problem};

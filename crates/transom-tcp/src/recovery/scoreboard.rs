@@ -15,6 +15,8 @@
 //! - The counters equal a recount over the runs (INV-10).
 //! - At most `2·MAX_RUNS` runs exist, whatever a peer reports; none when nothing is outstanding,
 //!   and then no heap memory either.
+//!
+//! The file is long because every operation that could break an invariant is in it.
 
 use alloc::collections::VecDeque;
 

@@ -81,7 +81,17 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
             return Ok(());
         };
+        let neighbours = &self.link.neighbours;
+        let acked = neighbours
+            .is_in_doubt(now)
+            .then(|| slot.connection.bytes_acked());
         let outcome = slot.connection.handle_segment(now, &arrival.segment);
+        if acked.is_some_and(|acked| slot.connection.bytes_acked() > acked)
+            && let Some(hop) = self.host.next_hop(arrival.tuple.remote)
+        {
+            // ND-6: forward progress.
+            self.link.neighbours.confirm(now, hop);
+        }
         self.settle(now, key);
         self.tell_metrics(now, key);
         outcome.map_err(|reason| arrival.dropped(reason))

@@ -78,6 +78,8 @@ pub(crate) struct Neighbours {
     capacity: usize,
     /// No entry is due before this.
     next: Option<Instant>,
+    /// After this no entry is in DELAY or PROBE.
+    in_doubt_until: Instant,
     key: Key,
 }
 
@@ -87,6 +89,7 @@ impl Neighbours {
             entries: Map::with_hasher(key),
             capacity: capacity.max(1),
             next: None,
+            in_doubt_until: Instant::ORIGIN,
             key,
         }
     }
@@ -109,9 +112,30 @@ impl Neighbours {
             entry.deadline = Some(at);
             let mac = entry.mac;
             self.wake_by(at);
+            self.in_doubt_until = at + RETRANSMIT * u32::from(MAX_SOLICIT);
             return Some(mac);
         }
         Some(entry.mac)
+    }
+
+    /// Whether it would help to know that a neighbour can be reached.
+    pub(crate) fn is_in_doubt(&self, now: Instant) -> bool {
+        now < self.in_doubt_until
+    }
+
+    /// What was sent by way of `address` has arrived: there is no need to ask.
+    // RFC 4861 §7.3.1 (ND-6).
+    pub(crate) fn confirm(&mut self, now: Instant, address: IpAddr) {
+        let lifetime = self.reachable_time(address, now);
+        let Some(entry) = self.entries.get_mut(&address) else {
+            return;
+        };
+        if matches!(entry.state, State::Delay | State::Probe) {
+            entry.state = State::Reachable;
+            entry.asked = 0;
+            entry.deadline = Some(now + lifetime);
+            self.wake_by(now + lifetime);
+        }
     }
 
     /// Keeps a frame until `address` answers. Says whom to ask, and whether an older frame had to go.

@@ -70,6 +70,14 @@ impl Routes {
     /// The longest matching prefix wins; a configured route wins over the prefix of an address of the
     /// same length.
     pub(crate) fn next_hop(&self, destination: IpAddr) -> Option<IpAddr> {
+        // RFC 4291 §2.5.6 (IP6-16): no router passes these on. With one link their zone is that link.
+        if destination.is_ipv6() && is_link_local(destination) {
+            let speaks = |address: &Cidr| address.addr().is_ipv6();
+            let is_closed = self.routes.iter().any(|route| {
+                route.target == RouteTarget::Unreachable && route.prefix.contains(destination)
+            });
+            return (self.addresses.iter().any(speaks) && !is_closed).then_some(destination);
+        }
         let attached = self
             .addresses
             .iter()

@@ -138,6 +138,13 @@ impl Stack {
         self.host.path_changed();
     }
 
+    /// The largest IP packet that the path to `destination` is known to carry, in bytes.
+    // UDP-7: for who sends datagrams that must not be cut (`DatagramOptions::dont_fragment`).
+    #[must_use]
+    pub fn path_mtu(&self, destination: IpAddr) -> usize {
+        self.host.path_mtu(destination)
+    }
+
     /// What the device can do.
     #[must_use]
     pub const fn capabilities(&self) -> Capabilities {

@@ -164,6 +164,11 @@ impl Connection {
         }
     }
 
+    /// Octets of data that the peer has acknowledged.
+    pub const fn bytes_acked(&self) -> u64 {
+        self.env.counters.bytes_acked
+    }
+
     /// Data waits, and the peer's window is closed.
     pub fn is_stalled(&self) -> bool {
         self.env.timers.is_set(Timer::Persist)

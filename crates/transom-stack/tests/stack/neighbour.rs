@@ -598,3 +598,124 @@ fn req_nd_13_a_device_for_bare_packets_has_no_neighbours() {
     let sent = send_to(&mut stack, at(0), "[2001:db8::2]:9");
     assert_eq!(Packet::new(&sent[0]).unwrap().protocol(), Protocol::UDP);
 }
+
+#[test]
+fn req_ip6_16_link_local_addresses_stay_on_the_link() {
+    let mut stack = ethernet_stack();
+    stack.add_address(cidr("fe80::1/64"));
+    // A router for everything else, whose link address is known.
+    let router = "2001:db8::ff".parse().unwrap();
+    stack.add_route(cidr("::/0"), transom_stack::RouteTarget::Gateway(router));
+    stack.add_neighbour(at(0), router, OTHER_MAC.octets());
+    stack.add_neighbour(at(0), "fe80::2".parse().unwrap(), PEER_MAC.octets());
+    let on = transom_stack::ListenOptions::new(transom_stack::ListenOn::AnyAddress(80));
+    stack.tcp_listen(on).unwrap();
+    let syn = |peer: &str, us: &str| ip_framed(OUR_MAC, &seg(peer, us, SYN).bytes());
+    // The answer comes from the address that was asked, and goes to the neighbour itself.
+    let sent = exchange(&mut stack, at(0), syn("[fe80::2]:9", "[fe80::1]:80"));
+    assert_eq!(sent[0][..6], PEER_MAC.octets());
+    assert_eq!(parse_tcp(&sent[0][14..]).src, socket("[fe80::1]:80"));
+    let sent = exchange(
+        &mut stack,
+        at(0),
+        syn("[2001:db9::2]:9", "[2001:db8::1]:80"),
+    );
+    assert_eq!(sent[0][..6], OTHER_MAC.octets());
+    // What we open ourselves has a source of the same scope, and asks no router either.
+    let to = ConnectOptions::new(socket("[fe80::2]:80"));
+    stack.tcp_connect(at(0), to).unwrap();
+    let sent = drain(&mut stack, at(0));
+    assert_eq!(sent[0][..6], PEER_MAC.octets());
+    assert_eq!(parse_tcp(&sent[0][14..]).src.ip(), ip("fe80::1"));
+    // One that nobody has is asked for on the link.
+    let to = ConnectOptions::new(socket("[fe80::99]:80"));
+    stack.tcp_connect(at(0), to).unwrap();
+    let sent = drain(&mut stack, at(0));
+    let (_, _, message) = parse_ndp(&sent[0]);
+    assert!(matches!(message, ndp::Message::NeighborSolicitation { .. }));
+}
+
+#[test]
+fn req_nd_6_forward_progress_of_tcp_confirms_a_neighbour() {
+    for progress in [true, false] {
+        let mut stack = ethernet_stack();
+        // The peer asks for us, which leaves a stale entry.
+        let ask = arp(Operation::Request, (PEER_MAC, PEER), (MacAddr::ZERO, US));
+        exchange(&mut stack, at(0), ask);
+        let to = ConnectOptions::new(socket("10.0.0.2:80"));
+        let id = stack.tcp_connect(at(0), to).unwrap();
+        // Its first use puts it in doubt.
+        let syn = parse_tcp(&drain(&mut stack, at(0))[0][14..]);
+        let answer = seg("10.0.0.2:80", "10.0.0.1:1", SYN | ACK)
+            .seq(5000)
+            .ack(syn.seq + 1);
+        let mut answer = answer.mss(1460);
+        answer.dst = syn.src;
+        exchange(&mut stack, at(1), ip_framed(OUR_MAC, &answer.bytes()));
+        stack.tcp_send(at(2), id, "data".into()).unwrap();
+        drain(&mut stack, at(2));
+        if progress {
+            let mut ack = answer.clone().seq(5001).ack(syn.seq + 5);
+            ack.flags = ACK;
+            exchange(&mut stack, at(3), ip_framed(OUR_MAC, &ack.bytes()));
+        }
+        // Nobody has to ask when the data was acknowledged.
+        let later = run_until(&mut stack, at(3), at(9_000));
+        let asked = later.iter().filter(|(_, frame)| {
+            ethernet::View::new(frame).unwrap().ether_type() == EtherType::ARP
+        });
+        assert_eq!(asked.count() > 0, !progress);
+    }
+}
+
+#[test]
+fn req_nd_11_redirects_are_off() {
+    let mut stack = ethernet_stack();
+    let router = "2001:db8::ff".parse().unwrap();
+    stack.add_route(cidr("::/0"), transom_stack::RouteTarget::Gateway(router));
+    stack.add_neighbour(at(0), router, OTHER_MAC.octets());
+    let redirect = ndp::Message::Redirect {
+        target: "fe80::66".parse().unwrap(),
+        destination: "2001:db9::2".parse().unwrap(),
+        target_link: Some(PEER_MAC),
+    };
+    let before = stack.counters().discarded(Discard::NdpNotOurs);
+    for from in ["fe80::ff", "2001:db8::ff", "fe80::66"] {
+        let frame = ndp_frame(from, US6, 255, &redirect);
+        assert_eq!(exchange(&mut stack, at(0), frame), Vec::<Vec<u8>>::new());
+    }
+    let after = stack.counters().discarded(Discard::NdpNotOurs)
+        + stack.counters().discarded(Discard::NdpInvalid);
+    assert_eq!(after - before, 3);
+    // The way is what it was.
+    let to = ConnectOptions::new(socket("[2001:db9::2]:80"));
+    stack.tcp_connect(at(0), to).unwrap();
+    assert_eq!(drain(&mut stack, at(0))[0][..6], OTHER_MAC.octets());
+}
+
+#[test]
+fn req_lnk_7_an_unfinished_checksum_counts_only_when_the_device_vouches_for_it() {
+    use transom_stack::wire::{RxChecksum, RxFrame};
+    let whole = seg("10.0.0.2:9", "10.0.0.1:80", SYN).bytes();
+    // As the kernel leaves it: the sum of the pseudo-header, not complemented.
+    let mut partial = whole.clone();
+    let sum = transom_stack::wire::checksum::pseudo_header(
+        ip(PEER),
+        ip(US),
+        Protocol::TCP.raw(),
+        u32::try_from(whole.len() - 20).unwrap(),
+    );
+    let field = !sum.finish();
+    partial[36..38].copy_from_slice(&field.to_be_bytes());
+    let mut stack = stack();
+    let mut give = |checksum| {
+        let mut frame = RxFrame::from(Bytes::from(partial.clone()));
+        frame.checksum = checksum;
+        stack.handle_frame(at(0), frame);
+        let answered = !drain(&mut stack, at(0)).is_empty();
+        (answered, stack.counters().discarded(Discard::TcpChecksum))
+    };
+    assert_eq!(give(RxChecksum::Unverified), (false, 1));
+    // The closed port answers.
+    assert_eq!(give(RxChecksum::Valid), (true, 1));
+}

@@ -360,3 +360,36 @@ fn an_error_quotes_what_a_wire_would_have_carried() {
         assert_eq!(quote, sent, "{peer}");
     }
 }
+
+#[test]
+fn req_udp_7_the_application_knows_the_path_and_may_forbid_fragments() {
+    let mut stack = stack();
+    let id = stack
+        .udp_bind(UdpOn::Address(socket("10.0.0.1:53")))
+        .unwrap();
+    let peer = socket("10.0.0.2:9");
+    let mut whole = DatagramOptions::default();
+    whole.dont_fragment = true;
+    assert_eq!(stack.path_mtu(peer.ip()), 1500);
+    let send = |stack: &mut transom_stack::Stack, len: usize, options| {
+        let sent = stack.udp_send(at(0), id, peer, vec![7; len].into(), options);
+        sent.map(|()| drain(stack, at(0)))
+    };
+    // As large as the path, with DF; one byte more is refused, or cut where that is allowed.
+    let frames = send(&mut stack, 1472, whole).unwrap();
+    assert_eq!((frames.len(), frames[0][6] & 0x40), (1, 0x40));
+    let error = send(&mut stack, 1473, whole).unwrap_err();
+    assert_eq!(error, DatagramError::TooLarge);
+    let cut = send(&mut stack, 1473, DatagramOptions::default()).unwrap();
+    assert_eq!((cut.len(), cut[0][6] & 0x40), (2, 0));
+    // A router knows better, and what is known of the path follows.
+    let too_big = icmpv4::Message::DestinationUnreachable {
+        code: icmpv4::unreachable::FRAGMENTATION_NEEDED,
+        next_hop_mtu: 1000,
+        quote: &frames[0][..28],
+    };
+    exchange(&mut stack, at(0), icmp4("10.0.0.254", US, too_big));
+    assert_eq!(stack.path_mtu(peer.ip()), 1000);
+    assert_eq!(send(&mut stack, 973, whole), Err(DatagramError::TooLarge));
+    assert_eq!(send(&mut stack, 972, whole).unwrap().len(), 1);
+}

@@ -415,7 +415,8 @@ impl Stack {
     #[must_use]
     pub fn tcp_hop_limit(&self, id: ConnId) -> Option<u8> {
         let slot = self.endpoints.tenants.connections.get(id.0)?;
-        Some(slot.marks.hop_limit.unwrap_or(self.host.hop_limit))
+        let default = self.host.hop_limit(slot.tuple.remote);
+        Some(slot.marks.hop_limit.unwrap_or(default))
     }
 
     /// Sets the TTL or hop limit of the segments to come. False when the handle is stale.

@@ -63,6 +63,9 @@ pub struct StackConfig {
     pub max_fragment_bytes: usize,
     /// Most bytes of datagrams held by one UDP socket. Default 1 MiB; one for any port, four times that.
     pub udp_receive_buffer: usize,
+    /// On Ethernet, ask for IPv6 routers and follow what they advertise: default route, prefixes on the link, MTU, hop
+    /// limit (RFC 4861 §6.3). Default false: routes are configured.
+    pub router_discovery: bool,
     /// Most neighbours remembered on Ethernet. Default 1024.
     pub max_neighbours: usize,
     /// Most paths remembered that are narrower than the link. Default 4096.
@@ -101,6 +104,7 @@ impl Default for StackConfig {
             incoming_timeout: Duration::from_secs(180),
             max_fragment_bytes: 4 << 20,
             udp_receive_buffer: 1 << 20,
+            router_discovery: false,
             max_neighbours: 1024,
             max_path_mtus: 4096,
             max_output_queue: 1024,
@@ -145,6 +149,7 @@ setters! {
     incoming_timeout: Duration,
     max_fragment_bytes: usize,
     udp_receive_buffer: usize,
+    router_discovery: bool,
     max_neighbours: usize,
     max_path_mtus: usize,
     max_output_queue: usize,

@@ -134,6 +134,8 @@ discards! {
     ArpMalformed => "arp_malformed",
     /// ARP: a sender that cannot be.
     ArpBadSender => "arp_bad_sender",
+    /// ARP or neighbour discovery: somebody else has, or tries, an address of ours (RFC 5227, RFC 4862 §5.4).
+    AddressConflict => "address_conflict",
     /// ARP: about somebody else.
     ArpNotOurs => "arp_not_ours",
     /// Neighbour discovery: malformed, or not from the link itself.

@@ -162,7 +162,9 @@ pub(crate) fn tcp_frame(
     let payload_len = transmit.payload.len();
     let tcp_len = header.header_len();
     // RFC 9293 §3.9.2 MUST-49: the TTL is the host's or, where an application chose one, its own.
-    let hop_limit = marks.hop_limit.unwrap_or(host.hop_limit);
+    let hop_limit = marks
+        .hop_limit
+        .unwrap_or_else(|| host.hop_limit(tuple.remote));
     // MUST-48, SHLD-22: the DSCP goes down unchanged, on every segment.
     let meta = IpMeta {
         dscp: transmit.dscp,

@@ -25,6 +25,10 @@ pub enum StackEvent {
     UdpReadable(UdpId),
     /// [`Stack::udp_take_error`](crate::Stack::udp_take_error) will give an error.
     UdpError(UdpId),
+    /// An address given to [`Stack::try_address`](crate::Stack::try_address) is ours.
+    AddressReady(IpAddr),
+    /// Somebody else has an address that was tried, which is not used then, or uses one of ours, which is defended.
+    AddressConflict(IpAddr),
     /// Somebody pings, and the application is to answer ([`EchoMode::Deliver`](crate::EchoMode::Deliver)).
     EchoRequest(EchoRequest),
 }

@@ -19,7 +19,11 @@ use crate::tuple::Tuple;
 pub(crate) struct Host {
     pub(crate) capabilities: Capabilities,
     pub(crate) any_address: bool,
-    pub(crate) hop_limit: u8,
+    hop_limit: u8,
+    /// As routers say.
+    pub(crate) hop_limit_v6: u8,
+    /// The largest IPv6 packet of the link, as routers say.
+    pub(crate) link_mtu_v6: Option<usize>,
     pub(crate) routes: Routes,
     pub(crate) path_mtus: PathMtus,
     pub(crate) ids: Identifications,
@@ -39,6 +43,8 @@ impl Host {
             capabilities,
             any_address: config.any_address,
             hop_limit: config.hop_limit.max(1),
+            hop_limit_v6: config.hop_limit.max(1),
+            link_mtu_v6: None,
             routes: Routes::default(),
             path_mtus: PathMtus::new(config.max_path_mtus, tables),
             ids: Identifications::new(secret),
@@ -62,7 +68,7 @@ impl Host {
 
     /// The path to `destination` as a connection sees it.
     pub(crate) fn path(&self, destination: IpAddr) -> Path {
-        let link_mtu = self.capabilities.mtu;
+        let link_mtu = self.link_mtu(destination);
         Path {
             mtu: self.path_mtu(destination),
             link_mtu,
@@ -71,10 +77,26 @@ impl Host {
     }
 
     pub(crate) fn path_mtu(&self, destination: IpAddr) -> usize {
-        let link_mtu = self.capabilities.mtu;
+        let link_mtu = self.link_mtu(destination);
         self.path_mtus
             .get(destination)
             .map_or(link_mtu, |mtu| mtu.min(link_mtu))
+    }
+
+    fn link_mtu(&self, destination: IpAddr) -> usize {
+        let mtu = self.capabilities.mtu;
+        match self.link_mtu_v6 {
+            Some(advertised) if destination.is_ipv6() => mtu.min(advertised),
+            _ => mtu,
+        }
+    }
+
+    /// TTL or hop limit of what nobody chose another for.
+    pub(crate) const fn hop_limit(&self, destination: IpAddr) -> u8 {
+        match destination {
+            IpAddr::V4(_) => self.hop_limit,
+            IpAddr::V6(_) => self.hop_limit_v6,
+        }
     }
 
     pub(crate) fn path_changed(&mut self) {

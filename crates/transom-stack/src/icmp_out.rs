@@ -160,7 +160,7 @@ impl Stack {
             .next(from, to, protocol.raw(), &mut self.host.random);
         let meta = IpMeta {
             id: Some(id as u16),
-            ..IpMeta::new(from, to, protocol, self.host.hop_limit)
+            ..IpMeta::new(from, to, protocol, self.host.hop_limit(to))
         };
         self.send_ip(now, &meta, &header, body)?;
         self.observer.counters.icmp_out += 1;

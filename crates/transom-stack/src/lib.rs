@@ -21,6 +21,7 @@
     reason = "hashes and clocks are cut to the width of their field on purpose"
 )]
 
+mod acquire;
 mod arrivals;
 mod calls;
 mod config;
@@ -54,6 +55,7 @@ mod quote;
 mod rate;
 mod recorder;
 mod route;
+mod router;
 mod secret;
 mod slab;
 mod stack;

@@ -37,10 +37,16 @@ impl Stack {
         let (mac, sender, target) = (view.sender_mac(), view.sender_ip(), view.target_ip());
         // ARP-4. A probe (RFC 5227) has no sender address yet; it is answered, and teaches nothing.
         let probe = sender.is_unspecified() && operation == Operation::Request;
+        if !mac.is_unicast() || mac == MacAddr::ZERO {
+            return Err(Discard::ArpBadSender.into());
+        }
+        if mac != MacAddr(self.link.mac) {
+            self.arp_disputes(now, probe, sender, target)?;
+        }
         let bad_sender = !probe
             && (!self.host.is_plain_unicast(sender.into())
                 || self.host.routes.is_local(sender.into()));
-        if !mac.is_unicast() || mac == MacAddr::ZERO || bad_sender {
+        if bad_sender {
             return Err(Discard::ArpBadSender.into());
         }
         let ours = self.host.routes.is_local(target.into());
@@ -73,7 +79,27 @@ impl Stack {
         Ok(())
     }
 
-    fn send_arp(
+    /// Whether an ARP message means that two of us have one address.
+    // RFC 5227 §2.1.1, §2.4 (ARP-7).
+    fn arp_disputes(
+        &mut self,
+        now: Instant,
+        probe: bool,
+        sender: Ipv4Addr,
+        target: Ipv4Addr,
+    ) -> Result<(), Discard> {
+        let disputed = if probe { target } else { sender };
+        if self.is_disputed(disputed.into()) {
+            return Err(Discard::AddressConflict);
+        }
+        if !probe && self.host.routes.is_local(sender.into()) {
+            self.defend(now, sender);
+            return Err(Discard::AddressConflict);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn send_arp(
         &mut self,
         _now: Instant,
         operation: Operation,
@@ -145,6 +171,10 @@ impl Stack {
                     solicited,
                     override_flag: override_cached,
                 };
+                // RFC 4862 §5.4.4 (ND-8).
+                if self.is_disputed(target.into()) {
+                    return Err(Discard::AddressConflict.into());
+                }
                 let released = self
                     .link
                     .neighbours
@@ -152,6 +182,10 @@ impl Stack {
                 self.release(now, released);
                 Ok(())
             }
+            ndp::Message::RouterAdvertisement(advertisement) => {
+                self.router_advertised(now, ingress, &advertisement)
+            }
+            // ND-11, RFC 4861 §8.3: redirects are off.
             _ => Err(Discard::NdpNotOurs.into()),
         }
     }
@@ -164,6 +198,10 @@ impl Stack {
         target: Ipv6Addr,
         source_link: Option<MacAddr>,
     ) -> Result<(), Dropped> {
+        // RFC 4862 §5.4.3 (ND-8): somebody tries the address that we try. One who asks for it does not have it.
+        if ingress.src.is_unspecified() && self.is_disputed(target.into()) {
+            return Err(Discard::AddressConflict.into());
+        }
         if !self.host.routes.is_local(target.into()) {
             return Err(Discard::NdpNotOurs.into());
         }
@@ -192,7 +230,7 @@ impl Stack {
         Ok(self.send_ndp(now, target, to, None, &message)?)
     }
 
-    fn send_ndp(
+    pub(crate) fn send_ndp(
         &mut self,
         now: Instant,
         from: Ipv6Addr,
@@ -279,7 +317,7 @@ impl Stack {
     }
 
     /// Sends the frames that waited for a neighbour.
-    fn release(&mut self, now: Instant, frames: VecDeque<TxFrame>) {
+    pub(crate) fn release(&mut self, now: Instant, frames: VecDeque<TxFrame>) {
         for frame in frames {
             if let Err(reason) = self.link.push(frame) {
                 self.observer.discard(now, reason);

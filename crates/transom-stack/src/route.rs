@@ -61,6 +61,10 @@ impl Routes {
         self.routes.len() != before
     }
 
+    pub(crate) fn has_route(&self, prefix: Cidr) -> bool {
+        self.routes.iter().any(|route| route.prefix == prefix)
+    }
+
     pub(crate) fn is_local(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|known| known.addr() == address)
     }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use transom_tcp::{Instant, State};
 use transom_wire::{Capabilities, Cidr, TxFrame};
 
+use crate::acquire::Acquire;
 use crate::config::StackConfig;
 use crate::counters::Counters;
 use crate::endpoint::{Endpoints, Entry};
@@ -18,6 +19,7 @@ use crate::listener::ListenOn;
 use crate::observer::Observer;
 use crate::recorder::Recorder;
 use crate::route::RouteTarget;
+use crate::router::Routers;
 use crate::secret::{Key, Purpose};
 use crate::timers::Owner;
 use crate::udp::UdpSockets;
@@ -63,6 +65,8 @@ pub struct Stack {
     pub(crate) config: StackConfig,
     pub(crate) host: Host,
     pub(crate) link: Link,
+    pub(crate) acquire: Acquire,
+    pub(crate) routers: Routers,
     pub(crate) reassembler: Reassembler,
     pub(crate) endpoints: Endpoints,
     pub(crate) udp: UdpSockets,
@@ -83,9 +87,11 @@ impl Stack {
         now: Instant,
     ) -> Self {
         let tables = Key::derive(&secret, Purpose::Demux);
-        Self {
+        let mut stack = Self {
             host: Host::new(&config, capabilities, &secret),
             link: Link::new(&config, capabilities, tables, now),
+            acquire: Acquire::default(),
+            routers: Routers::default(),
             reassembler: Reassembler::new(config.max_fragment_bytes, tables),
             endpoints: Endpoints::new(&config, &secret),
             udp: UdpSockets::new(&config, tables),
@@ -93,7 +99,9 @@ impl Stack {
             queued_echoes: 0,
             observer: Observer::new(),
             config,
-        }
+        };
+        stack.seek_routers(now);
+        stack
     }
 
     /// Who is told what happens; `None` for nobody.
@@ -185,6 +193,8 @@ impl Stack {
             self.link.next_timeout(),
             self.reassembler.next_timeout(),
             self.host.path_mtus.next_expiry(),
+            self.acquire.next_timeout(),
+            self.routers.next_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -206,6 +216,8 @@ impl Stack {
         }
         self.endpoints.compact();
         self.neighbour_timeouts(now);
+        self.acquire_timeouts(now);
+        self.router_timeouts(now);
         self.fragment_timeouts(now);
         if self.host.path_mtus.expire(now) {
             self.host.path_changed();
@@ -239,7 +251,9 @@ impl Stack {
                     }
                 }
                 StackEvent::EchoRequest(_) => self.queued_echoes -= 1,
-                StackEvent::IncomingGone(_) => {}
+                StackEvent::IncomingGone(_)
+                | StackEvent::AddressReady(_)
+                | StackEvent::AddressConflict(_) => {}
             }
             return Some(event);
         }

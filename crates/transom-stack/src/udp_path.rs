@@ -90,7 +90,10 @@ impl Stack {
             Protocol::UDP.raw(),
             &mut self.host.random,
         );
-        let hop_limit = options.hop_limit.unwrap_or(self.host.hop_limit).max(1);
+        let hop_limit = options
+            .hop_limit
+            .unwrap_or_else(|| self.host.hop_limit(to.ip()))
+            .max(1);
         let meta = IpMeta {
             dscp: options.dscp,
             ecn: options.ecn,

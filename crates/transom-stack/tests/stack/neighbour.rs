@@ -954,7 +954,7 @@ fn req_nd_9_and_ip6_12_routers_are_asked_for_and_followed() {
     );
     assert!(!on_link(&mut stack, now));
     // A second router stands in when the first says that it is none any more.
-    let mut second = good.clone();
+    let mut second = good;
     second.source_link = Some(PEER_MAC);
     exchange(&mut stack, at(70_000), says("fe80::fe", second));
     assert_eq!(

@@ -296,10 +296,7 @@ impl Tcb {
                 .negotiated
                 .timestamps
                 .then(|| self.timestamps(env, now)),
-            sack: self
-                .rcv
-                .queue
-                .sack_blocks(self.negotiated.max_sack_blocks()),
+            sack: self.rcv.sack_blocks(self.negotiated.max_sack_blocks()),
             ..Options::EMPTY
         };
         // RFC 6691 §4 MSS-2: each option taken off the payload of the segment that carries it.

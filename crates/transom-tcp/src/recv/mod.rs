@@ -18,8 +18,8 @@ pub(crate) mod window;
 pub use assembler::{Inserted, RecvQueue};
 
 use ack::AckOwed;
-use transom_wire::Seq;
-use transom_wire::tcp::Options;
+use transom_wire::tcp::{Options, SackBlocks};
+use transom_wire::{Seq, SeqRange};
 
 use crate::config::Config;
 use crate::time::Instant;
@@ -150,13 +150,25 @@ impl Receiver {
         }
     }
 
+    /// The blocks of the next acknowledgement. RFC 2018 §3: a FIN behind a gap belongs to the block that it ends, or
+    /// the peer sends it again.
+    pub(crate) fn sack_blocks(&self, max: usize) -> SackBlocks {
+        let blocks = self.queue.sack_blocks(max);
+        let Some(fin) = self.fin.filter(|fin| fin.gt(self.queue.rcv_nxt())) else {
+            return blocks;
+        };
+        blocks
+            .iter()
+            .map(|block| SeqRange {
+                start: block.start,
+                end: block.end + u32::from(block.end == fin),
+            })
+            .collect()
+    }
+
     /// A block that we reported as received ends here.
     pub(crate) fn is_sack_edge(&self, seq: Seq) -> bool {
         self.queue.out_of_order_bytes() > 0
-            && self
-                .queue
-                .sack_blocks(4)
-                .iter()
-                .any(|block| block.end == seq)
+            && self.sack_blocks(4).iter().any(|block| block.end == seq)
     }
 }

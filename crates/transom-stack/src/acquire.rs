@@ -55,6 +55,11 @@ impl Acquire {
         self.attempts.iter().map(|attempt| attempt.due).min()
     }
 
+    /// The addresses that are tried.
+    pub(crate) fn tried(&self) -> impl Iterator<Item = IpAddr> {
+        self.attempts.iter().map(|attempt| attempt.address.addr())
+    }
+
     /// Somebody else has the address, or tries it: gives up. False when we do not try it.
     fn give_up(&mut self, address: IpAddr) -> bool {
         let before = self.attempts.len();
@@ -159,6 +164,11 @@ impl Stack {
             IpAddr::V6(address) => {
                 attempt.sent += 1;
                 attempt.due = now + RETRANS_TIMER;
+                // RFC 4862 §5.4.2: a switch has to know of the group before the answer can come. The attempt itself is
+                // in hand here.
+                self.acquire.attempts.push(attempt);
+                self.report_groups(now);
+                attempt = self.acquire.attempts.pop()?;
                 // From the unspecified address, and without a link address.
                 let message = ndp::Message::NeighborSolicitation {
                     target: address,

@@ -10,6 +10,7 @@ use crate::config::EchoMode;
 use crate::discard::Discard;
 use crate::endpoint::Entry;
 use crate::event::{EchoRequest, StackEvent};
+use crate::groups;
 use crate::ingress::Ingress;
 use crate::observer::Dropped;
 use crate::pmtu;
@@ -90,6 +91,9 @@ impl Stack {
         }
         if src.is_unspecified() {
             return Err(Discard::IpBadSource.into());
+        }
+        if view.kind() == groups::QUERY {
+            return self.group_query(now, ingress, &view);
         }
         match view.message() {
             Message::EchoRequest { id, seq, .. } => {

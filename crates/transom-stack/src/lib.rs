@@ -35,6 +35,7 @@ mod endpoint;
 mod error;
 mod event;
 mod fragment;
+mod groups;
 mod handle;
 mod host;
 mod icmp_in;

@@ -67,6 +67,8 @@ pub struct Stack {
     pub(crate) link: Link,
     pub(crate) acquire: Acquire,
     pub(crate) routers: Routers,
+    /// When a report of our groups is due.
+    pub(crate) report_due: Option<Instant>,
     pub(crate) reassembler: Reassembler,
     pub(crate) endpoints: Endpoints,
     pub(crate) udp: UdpSockets,
@@ -92,6 +94,7 @@ impl Stack {
             link: Link::new(&config, capabilities, tables, now),
             acquire: Acquire::default(),
             routers: Routers::default(),
+            report_due: None,
             reassembler: Reassembler::new(config.max_fragment_bytes, tables),
             endpoints: Endpoints::new(&config, &secret),
             udp: UdpSockets::new(&config, tables),
@@ -195,6 +198,7 @@ impl Stack {
             self.host.path_mtus.next_expiry(),
             self.acquire.next_timeout(),
             self.routers.next_timeout(),
+            self.report_due,
         ]
         .into_iter()
         .flatten()
@@ -218,6 +222,7 @@ impl Stack {
         self.neighbour_timeouts(now);
         self.acquire_timeouts(now);
         self.router_timeouts(now);
+        self.group_timeouts(now);
         self.fragment_timeouts(now);
         if self.host.path_mtus.expire(now) {
             self.host.path_changed();

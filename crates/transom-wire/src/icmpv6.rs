@@ -91,7 +91,9 @@ impl<'a> View<'a> {
     }
 
     /// The second four bytes of the header.
-    pub(crate) const fn rest(&self) -> [u8; 4] {
+    #[inline]
+    #[must_use]
+    pub const fn rest(&self) -> [u8; 4] {
         self.0.rest()
     }
 
@@ -274,7 +276,7 @@ impl Message<'_> {
 }
 
 /// Fills the checksum of a whole message whose checksum field is zero.
-pub(crate) fn fill_checksum(message: &mut [u8], src: Ipv6Addr, dst: Ipv6Addr) {
+pub fn fill_checksum(message: &mut [u8], src: Ipv6Addr, dst: Ipv6Addr) {
     icmp::fill_checksum(message, |message| checksum(message, src, dst));
 }
 

@@ -743,11 +743,16 @@ fn req_nd_8_an_address_is_used_when_nobody_answers_for_it() {
     assert!(stack.try_address(at(0), cidr("2001:db8::77/64")));
     assert!(!stack.try_address(at(0), cidr("2001:db8::77/64")), "once");
     let sent = probes(&mut stack, 0, 1_000);
-    // One solicitation, from nobody, to those who might have it.
-    assert_eq!(sent.len(), 1);
-    let packet = Packet::new(&sent[0].1[14..]).unwrap();
+    // The group, and one solicitation from nobody to those who might have the address.
+    assert_eq!(sent.len(), 2);
+    let groups = reported(&sent[0].1);
+    assert_eq!(
+        groups,
+        [ndp::solicited_node(OUR_V6), ndp::solicited_node(target)]
+    );
+    let packet = Packet::new(&sent[1].1[14..]).unwrap();
     assert!(packet.src().is_unspecified());
-    let (_, to, message) = parse_ndp(&sent[0].1);
+    let (_, to, message) = parse_ndp(&sent[1].1);
     assert_eq!(to, core::net::IpAddr::V6(ndp::solicited_node(target)));
     assert_eq!(message, solicitation("2001:db8::77", None));
     // Until a second has passed it is not ours: who asks for it gets no answer.
@@ -987,4 +992,68 @@ fn req_nd_9_and_ip6_12_routers_are_asked_for_and_followed() {
         );
     }
     assert_eq!(connect(&mut stack, at(0)).unwrap()[..6], PEER_MAC.octets());
+}
+
+const OUR_V6: core::net::Ipv6Addr = core::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+/// The groups that a report names.
+fn reported(frame: &[u8]) -> Vec<core::net::Ipv6Addr> {
+    let group = "ff02::16".parse::<core::net::Ipv6Addr>().unwrap();
+    assert_eq!(frame[..6], [0x33, 0x33, 0, 0, 0, 0x16]);
+    let packet = Packet::new(&frame[14..]).unwrap();
+    assert_eq!((packet.dst(), packet.ttl()), (group.into(), 1));
+    assert_eq!(packet.protocol(), Protocol::ICMPV6);
+    // Hop by hop: router alert, for MLD.
+    assert_eq!(frame[54..62], [58, 0, 5, 2, 0, 0, 1, 0]);
+    let core::net::IpAddr::V6(src) = packet.src() else {
+        panic!("IPv6 expected");
+    };
+    let view = icmpv6::View::new(packet.payload()).unwrap();
+    assert!(view.verify_checksum(src, group));
+    assert_eq!((view.kind(), view.code()), (143, 0));
+    let records = view.body().chunks(20).map(|record| {
+        assert_eq!(record[..4], [2, 0, 0, 0]);
+        core::net::Ipv6Addr::from(<[u8; 16]>::try_from(&record[4..]).unwrap())
+    });
+    records.collect()
+}
+
+#[test]
+fn req_nd_12_the_groups_of_our_addresses_are_reported() {
+    let ours = ndp::solicited_node(OUR_V6);
+    let query = |src: &str, hop_limit: u8, group: core::net::Ipv6Addr| {
+        let mut body = vec![130, 0, 0, 0, 0x03, 0xe8, 0, 0];
+        body.extend(group.octets());
+        body.extend([2, 125, 0, 0]);
+        let to = "ff02::1";
+        icmpv6::fill_checksum(&mut body, src.parse().unwrap(), to.parse().unwrap());
+        let ecn = transom_stack::wire::Ecn::NotEct;
+        let packet = packet_with(src, to, Protocol::ICMPV6, &body, hop_limit, ecn);
+        ip_framed(OUR_MAC, &packet)
+    };
+    let everything = core::net::Ipv6Addr::UNSPECIFIED;
+    for group in [everything, ours] {
+        let mut stack = ethernet_stack();
+        stack.add_address(cidr("fe80::1/64"));
+        // Many queries, one answer, within the second that they allow.
+        for _ in 0..5 {
+            assert!(exchange(&mut stack, at(0), query("fe80::ff", 1, group)).is_empty());
+        }
+        let sent = probes(&mut stack, 0, 1_000);
+        assert_eq!(sent.len(), 1);
+        // Both addresses share a group, and the report comes from the link-local one.
+        assert_eq!(reported(&sent[0].1), [ours]);
+        assert_eq!(Packet::new(&sent[0].1[14..]).unwrap().src(), ip("fe80::1"));
+    }
+    // What does not come from a router of the link, or asks for a group that is not ours, is not answered.
+    let mut stack = ethernet_stack();
+    let other = ndp::solicited_node("2001:db8::99".parse().unwrap());
+    for bad in [
+        query("2001:db8::ff", 1, everything),
+        query("fe80::ff", 64, everything),
+        query("fe80::ff", 1, other),
+    ] {
+        exchange(&mut stack, at(0), bad);
+        assert_eq!(probes(&mut stack, 0, 10_000), []);
+    }
 }

@@ -47,9 +47,7 @@ impl Budget {
         held: usize,
         is_in_the_way: bool,
     ) {
-        let held = u32::try_from(held).unwrap_or(u32::MAX);
-        self.held = self.held + held as usize - share.held as usize;
-        share.held = held;
+        self.count(share, held);
         match (is_in_the_way, share.ticket) {
             (true, 0) => {
                 self.last_ticket = self.last_ticket.checked_add(1).unwrap_or(1);
@@ -59,6 +57,14 @@ impl Budget {
             (false, 1..) => share.ticket = 0,
             _ => {}
         }
+    }
+
+    /// A connection holds `held` bytes now.
+    #[inline]
+    fn count(&mut self, share: &mut Share, held: usize) {
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.held = self.held + held as usize - share.held as usize;
+        share.held = held;
     }
 
     /// A connection is gone.
@@ -117,13 +123,21 @@ impl Memory {
     }
 
     /// Looks at what a connection holds.
+    #[inline]
     pub(crate) fn look(&mut self, key: SlabKey, connection: &Connection, shares: &mut Shares) {
+        // Nothing has changed for who receives in order, nothing but a length for who sends.
         let beyond = connection.out_of_order_memory();
-        self.out_of_order
-            .update(&mut shares.out_of_order, key, beyond, beyond > 0);
-        let is_stalled = connection.is_stalled();
-        self.unsent
-            .update(&mut shares.unsent, key, connection.send_queue(), is_stalled);
+        if beyond != shares.out_of_order.held as usize {
+            self.out_of_order
+                .update(&mut shares.out_of_order, key, beyond, beyond > 0);
+        }
+        let (queued, is_stalled) = (connection.send_queue(), connection.is_stalled());
+        let share = &mut shares.unsent;
+        if is_stalled != (share.ticket != 0) {
+            self.unsent.update(share, key, queued, is_stalled);
+        } else if queued != share.held as usize {
+            self.unsent.count(share, queued);
+        }
     }
 
     pub(crate) fn release(&mut self, shares: Shares) {

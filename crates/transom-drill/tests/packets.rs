@@ -298,6 +298,21 @@ fn timestamps_are_remembered_for_echoes() {
 }
 
 #[test]
+fn packets_are_shown_in_the_scripts_numbers() {
+    let syn = live(Flags::SYN, 0, 0, Options::EMPTY, 0);
+    assert_eq!(conversation().print(&syn), "> S 0:0(0) win 256");
+    let mut conversation = open(conversation());
+    let data = live(ACK, 1, 124, stamped(777_000, 5), 100);
+    let line = "> . 1:101(100) ack 1 <nop,nop,TS val 100 ecr 5>";
+    expect(&mut conversation, line, &[data]).unwrap();
+    let later = live(ACK, 101, 124, stamped(777_250, 5), 100);
+    assert_eq!(
+        conversation.print(&later),
+        "> . 101:201(100) ack 1 win 256 <nop,nop,TS val 350 ecr 5>"
+    );
+}
+
+#[test]
 fn timestamps_are_compared_when_asked() {
     let tick = Duration::from_millis(1);
     let mut conversation = open(conversation()).timestamps(tick, false);

@@ -5,7 +5,7 @@ use transom_stack::wire::ip::Packet as IpPacket;
 use transom_stack::wire::quote::Quoted;
 use transom_stack::wire::{Protocol, icmpv4, icmpv6};
 
-use super::numbers::Numbers;
+use super::numbers::{LIVE_TICK, Numbers};
 use super::{Unreadable, Way};
 use crate::script::Packet;
 
@@ -52,6 +52,15 @@ impl Conversation {
     pub fn strict_segments(mut self, strict: bool) -> Self {
         self.strict_segments = strict;
         self
+    }
+
+    /// The tick that timestamps are shown in: the live one where none is asked for.
+    pub(super) const fn tick(&self) -> Duration {
+        if self.tick.is_zero() {
+            LIVE_TICK
+        } else {
+            self.tick
+        }
     }
 
     /// The stack's address and port.

@@ -198,8 +198,8 @@ fn segment(conversation: &Conversation, way: Way, view: &TcpView<'_>) -> Tcp {
                     .map(|&(start, end)| (other(start), other(end)));
                 TcpOption::Sack(blocks.collect())
             }
-            TcpOption::Timestamps { val, ecr } if !conversation.tick.is_zero() => {
-                let script = |value| numbers.timestamps().script(value, conversation.tick);
+            TcpOption::Timestamps { val, ecr } => {
+                let script = |value| numbers.timestamps().script(value, conversation.tick());
                 match way {
                     Way::Out => TcpOption::Timestamps {
                         val: script(val),

@@ -80,7 +80,12 @@ impl Numbers {
 
     /// The stack's live sequence number as the script's.
     pub(super) fn local_to_script(&self, live: u32, space: Space) -> u32 {
-        let initial = self.local.unwrap_or_default();
+        let initial = match (self.local, space) {
+            (Some(initial), _) => initial,
+            // A SYN that no script has given a number yet: shown as most scripts would write it.
+            (None, Space::Absolute) => Initial { script: 0, live },
+            (None, Space::Relative) => Initial::default(),
+        };
         let relative = live.wrapping_sub(initial.live);
         match space {
             Space::Absolute => relative.wrapping_add(initial.script),
@@ -121,7 +126,7 @@ pub(super) struct Timestamps {
 }
 
 /// Live timestamps count milliseconds, as RFC 7323 allows and Linux does.
-const LIVE_TICK: Duration = Duration::from_millis(1);
+pub(super) const LIVE_TICK: Duration = Duration::from_millis(1);
 
 impl Timestamps {
     /// Pairs kept: an echo of an older one cannot be mapped exactly.

@@ -85,6 +85,8 @@ pub struct ConnectionInfo {
     pub lost: u64,
     /// Octets sent again and not yet acknowledged.
     pub resent: u64,
+    /// By how many segments the path was seen to reorder at most, and how often it did (up to 255).
+    pub reordering: (u16, u8),
     /// Where the connection stands with respect to congestion.
     pub congestion_state: CongestionState,
     /// Window and keep-alive probes since the peer was last heard.
@@ -180,6 +182,7 @@ impl ConnectionInfo {
             sacked: 0,
             lost: 0,
             resent: 0,
+            reordering: (0, 0),
             congestion_state: CongestionState::Open,
             probes: 0,
             path_mtu: env.path.mtu,
@@ -236,6 +239,7 @@ impl ConnectionInfo {
             sacked: recovery.sacked(),
             lost: recovery.lost(),
             resent: recovery.resent_in_flight(),
+            reordering: recovery.reordering(),
             congestion_state: match () {
                 () if recovery.is_in_loss() => CongestionState::Loss,
                 () if recovery.is_in_recovery() => CongestionState::Recovery,

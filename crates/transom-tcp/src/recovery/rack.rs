@@ -57,7 +57,10 @@ pub(super) struct Rack {
     is_known: bool,
     /// `RACK.fack`: end of the highest segment that arrived.
     fack: Seq,
-    reordering_seen: bool,
+    /// How often something arrived behind what was sent after it.
+    reorderings: u8,
+    /// By how many segments at most, in that order.
+    degree: u16,
     reo_wnd_mult: u8,
     reo_wnd_persist: u8,
     /// SND.NXT when a D-SACK last widened the window.
@@ -74,7 +77,8 @@ impl Rack {
             rtt: 0,
             is_known: false,
             fack: una,
-            reordering_seen: false,
+            reorderings: 0,
+            degree: 0,
             reo_wnd_mult: 1,
             reo_wnd_persist: 0,
             dsack_round: None,
@@ -84,8 +88,11 @@ impl Rack {
     /// RFC 8985 §6.2 steps 2 and 3.
     fn on_delivered(&mut self, arrived: &Covered, input: &AckInput<'_>) {
         // RACK-5: something never sent twice arrives behind what was sent after it.
-        if arrived.lowest_once.is_some_and(|end| end.lt(self.fack)) {
-            self.reordering_seen = true;
+        if let Some(end) = arrived.lowest_once.filter(|end| end.lt(self.fack)) {
+            self.reorderings = self.reorderings.saturating_add(1);
+            let segments = self.fack.since(end).div_ceil(input.mss.max(1)) + 1;
+            let segments = u16::try_from(segments).unwrap_or(u16::MAX);
+            self.degree = self.degree.max(segments);
         }
         if let Some(high) = arrived.highest {
             self.fack = self.fack.max(high);
@@ -131,7 +138,7 @@ impl Rack {
 
     /// RACK-6. `is_certain`: a recovery is under way, or three segments were SACKed.
     fn reo_wnd(&self, is_certain: bool, round_trip: &RoundTrip) -> Duration {
-        if !self.reordering_seen && is_certain {
+        if self.reorderings == 0 && is_certain {
             return Duration::ZERO;
         }
         let min = round_trip.min.unwrap_or_else(|| self.rtt());
@@ -147,6 +154,13 @@ impl Recovery {
         if self.sack {
             self.rack = Some(Rack::new(self.board.una()));
         }
+    }
+
+    /// By how many segments the path was seen to reorder, and how often; with RACK only.
+    pub fn reordering(&self) -> (u16, u8) {
+        self.rack
+            .as_ref()
+            .map_or((0, 0), |rack| (rack.degree, rack.reorderings))
     }
 
     /// Whether loss is told by time.
@@ -325,7 +339,7 @@ mod tests {
             Duration::from_micros(2500)
         );
         assert_eq!(rack.reo_wnd(true, &round_trip), Duration::ZERO);
-        rack.reordering_seen = true;
+        rack.reorderings = 1;
         assert_eq!(rack.reo_wnd(true, &round_trip), Duration::from_micros(2500));
         rack.reo_wnd_mult = 200;
         assert_eq!(rack.reo_wnd(true, &round_trip), Duration::from_millis(12));

@@ -85,8 +85,8 @@ pub struct ConnectionInfo {
     pub lost: u64,
     /// Octets sent again and not yet acknowledged.
     pub resent: u64,
-    /// By how many segments the path was seen to reorder at most, and how often it did (up to 255).
-    pub reordering: (u16, u8),
+    /// By how many segments the path was seen to reorder at most (up to 255); 0 when it was not.
+    pub reordering: u8,
     /// Where the connection stands with respect to congestion.
     pub congestion_state: CongestionState,
     /// Window and keep-alive probes since the peer was last heard.
@@ -182,7 +182,7 @@ impl ConnectionInfo {
             sacked: 0,
             lost: 0,
             resent: 0,
-            reordering: (0, 0),
+            reordering: 0,
             congestion_state: CongestionState::Open,
             probes: 0,
             path_mtu: env.path.mtu,

@@ -107,8 +107,7 @@ fn fields(now: Instant, info: &ConnectionInfo) -> Vec<(&'static str, i64)> {
         ("tcpi_snd_cwnd", number(info.cwnd / mss)),
         ("tcpi_advmss", info.advertised_mss.into()),
         // Linux begins with the threshold of fast retransmit.
-        ("tcpi_reordering", i64::from(info.reordering.0.max(3))),
-        ("tcpi_reord_seen", info.reordering.1.into()),
+        ("tcpi_reordering", i64::from(info.reordering.max(3))),
         ("tcpi_total_retrans", counters.retransmissions.into()),
         ("tcpi_bytes_acked", number(counters.bytes_acked)),
         ("tcpi_bytes_received", number(counters.bytes_received)),

@@ -57,10 +57,9 @@ pub(super) struct Rack {
     is_known: bool,
     /// `RACK.fack`: end of the highest segment that arrived.
     fack: Seq,
-    /// How often something arrived behind what was sent after it.
-    reorderings: u8,
-    /// By how many segments at most, in that order.
-    degree: u16,
+    /// Reordering was seen: something arrived behind what was sent after it, by so many segments at
+    /// most. 0: not seen.
+    degree: u8,
     reo_wnd_mult: u8,
     reo_wnd_persist: u8,
     /// SND.NXT when a D-SACK last widened the window.
@@ -77,7 +76,6 @@ impl Rack {
             rtt: 0,
             is_known: false,
             fack: una,
-            reorderings: 0,
             degree: 0,
             reo_wnd_mult: 1,
             reo_wnd_persist: 0,
@@ -89,9 +87,8 @@ impl Rack {
     fn on_delivered(&mut self, arrived: &Covered, input: &AckInput<'_>) {
         // RACK-5: something never sent twice arrives behind what was sent after it.
         if let Some(end) = arrived.lowest_once.filter(|end| end.lt(self.fack)) {
-            self.reorderings = self.reorderings.saturating_add(1);
             let segments = self.fack.since(end).div_ceil(input.mss.max(1)) + 1;
-            let segments = u16::try_from(segments).unwrap_or(u16::MAX);
+            let segments = u8::try_from(segments).unwrap_or(u8::MAX);
             self.degree = self.degree.max(segments);
         }
         if let Some(high) = arrived.highest {
@@ -138,7 +135,7 @@ impl Rack {
 
     /// RACK-6. `is_certain`: a recovery is under way, or three segments were SACKed.
     fn reo_wnd(&self, is_certain: bool, round_trip: &RoundTrip) -> Duration {
-        if self.reorderings == 0 && is_certain {
+        if self.degree == 0 && is_certain {
             return Duration::ZERO;
         }
         let min = round_trip.min.unwrap_or_else(|| self.rtt());
@@ -156,11 +153,9 @@ impl Recovery {
         }
     }
 
-    /// By how many segments the path was seen to reorder, and how often; with RACK only.
-    pub fn reordering(&self) -> (u16, u8) {
-        self.rack
-            .as_ref()
-            .map_or((0, 0), |rack| (rack.degree, rack.reorderings))
+    /// By how many segments the path was seen to reorder at most; 0 when it was not, or without RACK.
+    pub fn reordering(&self) -> u8 {
+        self.rack.as_ref().map_or(0, |rack| rack.degree)
     }
 
     /// Whether loss is told by time.
@@ -339,7 +334,7 @@ mod tests {
             Duration::from_micros(2500)
         );
         assert_eq!(rack.reo_wnd(true, &round_trip), Duration::ZERO);
-        rack.reorderings = 1;
+        rack.degree = 1;
         assert_eq!(rack.reo_wnd(true, &round_trip), Duration::from_micros(2500));
         rack.reo_wnd_mult = 200;
         assert_eq!(rack.reo_wnd(true, &round_trip), Duration::from_millis(12));

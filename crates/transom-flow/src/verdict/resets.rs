@@ -128,6 +128,9 @@ impl Case<'_> {
         let text = if self.end == End::Server {
             "The attempt is over: probably the listener was closed, its queue is full and set to \
              reset, or a firewall cut in (RFC 9293 §3.5.3)."
+        } else if m.syn_ack.is_none() {
+            "It ended its own attempt, and no answer was seen: a TCP that gives up a SYN sends no reset \
+             (RFC 9293 §3.10.5), so a tool or a device made it, or the answer was not captured."
         } else {
             "The attempt is over (RFC 9293 §3.5.3)."
         };

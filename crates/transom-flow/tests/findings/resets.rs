@@ -100,6 +100,11 @@ cases! {
         10 < SA
         10.1 > R
     ";
+    by_the_client_itself: "reset_by_client reset_in_handshake",
+        ["It ended its own attempt, and no answer was seen"], "
+        0 > S
+        0.3 > R seq=1
+    ";
     in_the_handshake: "reset_by_server reset_in_handshake", ["its queue is full and set to reset"], "
         0 > S
         10 < SA

@@ -7,11 +7,13 @@
 //! |---|---|
 //! | socket, bind, listen, accept, connect, shutdown, close | `open` |
 //! | read, write and their family, pipe, splice | `transfer` |
-//! | setsockopt, getsockopt, fcntl, ioctl | `option` |
+//! | setsockopt, getsockopt | `option` |
+//! | fcntl, ioctl | `control` |
 //! | poll, epoll | `ready` |
 //! | `tcp_info` | `info` |
 
 mod call;
+mod control;
 mod errno;
 mod file;
 mod info;
@@ -271,6 +273,8 @@ impl Sockets {
 
     /// Looks at what holds the open connections back.
     fn note_limits(&mut self, now: Instant) {
+        let stack = &self.stack;
+        self.limits.retain(|id, _| stack.tcp_state(*id).is_some());
         for file in self.files.values() {
             if let Kind::Tcp(tcp) = &file.kind
                 && let Some(id) = tcp.connection()

@@ -7,17 +7,16 @@ use transom_stack::tcp::{Connection, Instant, KeepAlive, State};
 
 use super::file::{Stage, Tcp};
 use super::names::{
-    AF_INET, AF_INET6, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FIONBIO, IP_FREEBIND, IP_MTU,
-    IP_MTU_DISCOVER, IP_RECVERR, IP_TOS, IP_TTL, IPPROTO_TCP, IPV6_MTU, IPV6_MTU_DISCOVER,
-    IPV6_RECVERR, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, O_NONBLOCK, O_RDWR, SIOCATMARK,
-    SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SO_ACCEPTCONN, SO_DOMAIN, SO_ERROR, SO_INCOMING_CPU,
-    SO_KEEPALIVE, SO_LINGER, SO_MARK, SO_OOBINLINE, SO_PRIORITY, SO_PROTOCOL, SO_RCVBUF,
-    SO_RCVBUFFORCE, SO_RCVLOWAT, SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF,
-    SO_SNDBUFFORCE, SO_SNDTIMEO, SO_TIMESTAMPING, SO_TYPE, SO_ZEROCOPY, SOCK_STREAM, SOL_IP,
-    SOL_IPV6, SOL_SOCKET, SOL_TCP, TCP_CONGESTION, TCP_CORK, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT,
-    TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE, TCP_INQ, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
-    TCP_LINGER2, TCP_MAXSEG, TCP_MD5SIG, TCP_MD5SIG_EXT, TCP_NODELAY, TCP_NOTSENT_LOWAT,
-    TCP_QUICKACK, TCP_REPAIR, TCP_SYNCNT, TCP_TIMESTAMP, TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP,
+    AF_INET, AF_INET6, IP_FREEBIND, IP_MTU, IP_MTU_DISCOVER, IP_RECVERR, IP_TOS, IP_TTL,
+    IPPROTO_TCP, IPV6_MTU, IPV6_MTU_DISCOVER, IPV6_RECVERR, IPV6_TCLASS, IPV6_UNICAST_HOPS,
+    IPV6_V6ONLY, SO_ACCEPTCONN, SO_DOMAIN, SO_ERROR, SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER,
+    SO_MARK, SO_OOBINLINE, SO_PRIORITY, SO_PROTOCOL, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVLOWAT,
+    SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_SNDBUFFORCE, SO_SNDTIMEO,
+    SO_TIMESTAMPING, SO_TYPE, SO_ZEROCOPY, SOCK_STREAM, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP,
+    TCP_CONGESTION, TCP_CORK, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY,
+    TCP_FASTOPEN_NO_COOKIE, TCP_INQ, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_LINGER2,
+    TCP_MAXSEG, TCP_MD5SIG, TCP_MD5SIG_EXT, TCP_NODELAY, TCP_NOTSENT_LOWAT, TCP_QUICKACK,
+    TCP_REPAIR, TCP_SYNCNT, TCP_TIMESTAMP, TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP,
 };
 use super::transfer::whole;
 use super::{Errno, Fault, Fd, OptionValue, Output, Returned, Sockets};
@@ -29,44 +28,6 @@ const LEAST_SEND_BUFFER: i64 = 4608;
 const LEAST_RECEIVE_BUFFER: i64 = 2304;
 
 impl Sockets {
-    pub(super) fn fcntl(&mut self, fd: Fd, command: i64, argument: i64) -> Result<Returned, Fault> {
-        let file = self.file_mut(fd)?;
-        match command {
-            F_GETFL => Ok((O_RDWR | if file.nonblocking { O_NONBLOCK } else { 0 }).into()),
-            F_SETFL => {
-                file.nonblocking = argument & O_NONBLOCK != 0;
-                Ok(0.into())
-            }
-            F_GETFD | F_SETFD => Ok(0.into()),
-            _ => Err(Fault::Unsupported(format!("fcntl with command {command}"))),
-        }
-    }
-
-    pub(super) fn ioctl(&mut self, fd: Fd, request: i64, argument: i64) -> Result<Returned, Fault> {
-        if request == FIONBIO {
-            self.file_mut(fd)?.nonblocking = argument != 0;
-            return Ok(0.into());
-        }
-        let tcp = self.tcp(fd)?;
-        if matches!(tcp.stage, Stage::Listening(_)) {
-            return Err(Errno::EINVAL.into());
-        }
-        let connection = tcp
-            .connection()
-            .and_then(|id| self.stack.tcp_connection(id));
-        let number = match request {
-            SIOCINQ => connection.map_or(0, Connection::recv_queue),
-            SIOCOUTQ => connection.map_or(0, Connection::send_queue),
-            SIOCOUTQNSD => connection.map_or(0, Connection::unsent),
-            SIOCATMARK => usize::from(connection.is_some_and(|c| c.urgent_remaining() == 1)),
-            _ => return Err(Errno::ENOTTY.into()),
-        };
-        Ok(Returned {
-            value: 0,
-            output: Output::Integer(whole(number)),
-        })
-    }
-
     pub(super) fn set_option(
         &mut self,
         now: Instant,

@@ -92,6 +92,9 @@ pub struct Config {
     pub ecn: EcnUse,
     /// Differentiated-services code point for every segment (6 bits). Default 0.
     pub dscp: u8,
+    /// Take a path that swallows large packets, and sends no ICMP error about them, for what it is: when the same full
+    /// segments were lost three times, send packets of 1024 octets (1280 in IPv6; RFC 4821 §7.7). Default false, as Linux.
+    pub black_hole_detection: bool,
     /// Report soft errors as events (RFC 9293 SHLD-20). Default true.
     pub report_soft_errors: bool,
     /// What `close` does with data not yet sent. Default `Linger::Background`.
@@ -135,6 +138,7 @@ impl Default for Config {
             sws_override: Duration::from_millis(200),
             ecn: EcnUse::Accept,
             dscp: 0,
+            black_hole_detection: false,
             report_soft_errors: true,
             linger: Linger::Background,
         }
@@ -234,6 +238,7 @@ setters! {
     sws_override: Duration,
     ecn: EcnUse,
     dscp: u8,
+    black_hole_detection: bool,
     report_soft_errors: bool,
     linger: Linger,
 }

@@ -18,6 +18,11 @@ const MIN_MTU_V6: usize = 1280;
 /// our packets by twenty.
 const MIN_MTU_V4: usize = 552;
 
+/// RFC 4821 §7.2: what a search for the MTU begins with.
+const BASE_MTU_V4: usize = 1024;
+/// Timeouts of the same data that make a black hole of a path.
+const BLACK_HOLE_TIMEOUTS: u8 = 3;
+
 impl SynSent {
     /// An ICMP error that quotes our SYN.
     pub(crate) fn on_path_error(
@@ -95,6 +100,25 @@ impl Tcb {
     pub(crate) fn believe_doubted_mtu(&mut self, env: &mut Env, now: Instant) {
         if let Some(mtu) = self.doubted_mtu.take() {
             self.set_path_mtu(env, now, mtu.get() as usize);
+        }
+    }
+
+    /// The same data was lost again: perhaps because it is too large for the path.
+    // RFC 4821 §7.7 PMTU-10. The stack remembers what the connection believes, and forgets it in ten minutes.
+    pub(crate) fn suspect_black_hole(&mut self, env: &mut Env, now: Instant) {
+        let base = if env.path.ip_header_len >= 40 {
+            MIN_MTU_V6
+        } else {
+            BASE_MTU_V4
+        };
+        let small = base.saturating_sub(env.path.ip_header_len + 40);
+        let is_full = self.snd.in_flight() as usize > small;
+        if env.config.black_hole_detection
+            && self.snd.retries == BLACK_HOLE_TIMEOUTS
+            && env.path.mtu > base
+            && is_full
+        {
+            self.set_path_mtu(env, now, base);
         }
     }
 

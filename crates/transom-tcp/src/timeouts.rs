@@ -119,6 +119,7 @@ impl Tcb {
                 return;
             }
             self.believe_doubted_mtu(env, now);
+            self.suspect_black_hole(env, now);
             let flight_size = self.recovery.flight_size();
             let mss = self.mss(env);
             let outcome = self

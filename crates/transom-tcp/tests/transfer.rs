@@ -186,3 +186,43 @@ fn req_sec_zwp_3_a_window_of_one_octet_costs_little_and_can_be_given_up() {
     assert_eq!(e.conn.send_queue(), 0);
     assert_eq!(e.conn.closed(), Some(CloseReason::Aborted));
 }
+
+#[test]
+fn req_pmtu_10_a_path_that_swallows_large_packets_is_found_out() {
+    for detects in [true, false] {
+        let config = Config::default().black_hole_detection(detects);
+        let mut pair = Pair::new(config);
+        pair.sides[0].to_write = 300_000;
+        // Whatever is larger than a tunnel in the way takes is lost without a word.
+        pair.fate(0, |_, sent| {
+            if sent.payload.len() > 1100 {
+                Passage::Lost
+            } else {
+                Passage::Arrives
+            }
+        });
+        pair.run_until(pair.now + secs(30));
+        let info = pair.sides[0].conn().info();
+        if detects {
+            assert_eq!(pair.sides[1].read, 300_000);
+            assert_eq!(pair.sides[0].conn().path_mtu(), 1024);
+            assert!(info.counters.timeouts <= 4);
+        } else {
+            assert_eq!(pair.sides[1].read, 0);
+            assert_eq!(pair.sides[0].conn().path_mtu(), 1500);
+        }
+    }
+    // Small segments that are lost say nothing about large ones, nor does a path that is dead for a moment.
+    let mut pair = Pair::new(Config::default().black_hole_detection(true));
+    pair.sides[0].to_write = 500;
+    pair.fate(0, |count, sent| {
+        if !sent.payload.is_empty() && count < 12 {
+            Passage::Lost
+        } else {
+            Passage::Arrives
+        }
+    });
+    pair.run_until(pair.now + secs(200));
+    assert_eq!(pair.sides[1].read, 500);
+    assert_eq!(pair.sides[0].conn().path_mtu(), 1500);
+}

@@ -197,6 +197,27 @@ impl Tcb {
         self.handshake.is_some()
     }
 
+    /// How far behind SND.UNA an acknowledgement may be: MAX.SND.WND, and not before our SYN, where
+    /// nothing was ever sent (as Linux).
+    pub(crate) fn oldest_ack(&self, env: &Env) -> u32 {
+        let acknowledged = env
+            .counters
+            .bytes_acked
+            .saturating_add(1 + u64::from(self.snd.fin_acked()));
+        let acknowledged = u32::try_from(acknowledged).unwrap_or(u32::MAX);
+        self.snd.max_wnd.min(acknowledged)
+    }
+
+    /// Where a segment without text must lie for the peer to take it.
+    pub(crate) fn acceptable_seq(&self) -> Seq {
+        // The SYN takes no room in the peer's window.
+        if self.syn_outstanding() {
+            self.snd.nxt
+        } else {
+            self.snd.acceptable_seq()
+        }
+    }
+
     /// The application has closed: nobody reads, nobody can be told.
     pub(crate) fn is_orphan(&self) -> bool {
         self.rcv.reader == crate::recv::Reader::Gone
@@ -316,7 +337,7 @@ impl Tcb {
     /// The reset that ends this connection for the peer.
     pub(crate) fn reset(&self, env: &Env, now: Instant) -> Transmit {
         // EV-U-12: with ACK, as deployed; the sequence number is the one that the peer expects.
-        let mut reset = bare_reset(self.snd.reset_seq(), Some(self.rcv.nxt()));
+        let mut reset = bare_reset(self.acceptable_seq(), Some(self.rcv.nxt()));
         reset.options.timestamps = self
             .negotiated
             .timestamps

@@ -30,7 +30,7 @@ pub struct TimeWait {
     /// The window as of entry, as on the wire (TW-13).
     window: u16,
     rcv_wnd: u32,
-    /// MAX.SND.WND: how old an acknowledgement may be.
+    /// MAX.SND.WND, or less (see `Tcb::oldest_ack`): how old an acknowledgement may be.
     max_snd_wnd: u32,
     dscp: u8,
     /// TS.Recent and the offset of our own clock, if timestamps were in use.
@@ -64,7 +64,7 @@ impl TimeWait {
             rcv_nxt: tcb.rcv.nxt(),
             window: u16::try_from(rcv_wnd >> tcb.negotiated.rcv_shift()).unwrap_or(u16::MAX),
             rcv_wnd,
-            max_snd_wnd: tcb.snd.max_wnd,
+            max_snd_wnd: tcb.oldest_ack(env),
             dscp: env.config.dscp,
             timestamps: tcb
                 .negotiated

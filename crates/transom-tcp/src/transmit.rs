@@ -211,7 +211,7 @@ impl Tcb {
             AckOwed::No | AckOwed::Delayed => return None,
         };
         let (options, mss) = self.options(env, now);
-        let seq = self.snd.nxt;
+        let seq = self.acceptable_seq();
         Some(self.build(env, seq, Flags::ACK, Payload::default(), kind, options, mss))
     }
 

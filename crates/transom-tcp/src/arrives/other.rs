@@ -163,7 +163,7 @@ fn first_sequence_number(
     };
     if acceptable {
         arrival.trim_right(tcb.rcv.acceptable_end(tcb.negotiated.rcv_shift()));
-        if arrival.seq.lt(nxt) && !tcb.rcv.fin_received {
+        if arrival.seq.lt(nxt) && !tcb.rcv.fin_received && segment.has(Flags::ACK) {
             note_duplicate(tcb, arrival, nxt);
         }
         arrival.trim_left(nxt);
@@ -369,7 +369,7 @@ fn fifth_ack(tcb: &mut Tcb, env: &mut Env, now: Instant, segment: &Segment) -> R
     } else if ack.gt(tcb.snd.max_ack()) {
         env.request_challenge(now);
         return Err(Discard::AckOfUnsentData);
-    } else if ack.lt(tcb.snd.una - tcb.snd.max_wnd) {
+    } else if ack.lt(tcb.snd.una - tcb.oldest_ack(env)) {
         // RFC 5961 §5.2 BLIND-3: older than any window that the peer ever offered.
         env.request_challenge(now);
         return Err(Discard::AckTooOld);
@@ -462,15 +462,22 @@ fn eighth_fin(
         env.request_challenge(now);
         return Err(Discard::DataAfterFin);
     }
+    let fin = arrival.payload_end();
+    if arrival.fin && tcb.rcv.fin.is_some_and(|first| first != fin) {
+        // Neither has taken effect; the first stands, and the peer learns what is expected.
+        env.request_challenge(now);
+        return Err(Discard::DataAfterFin);
+    }
     if arrival.fin && tcb.rcv.fin.is_none() {
-        let fin = arrival.payload_end();
-        // A FIN before octets that were received already contradicts them; the octets stand.
-        if fin.ge(tcb.rcv.queue.highest()) {
-            tcb.rcv.fin = Some(fin);
-            if fin != tcb.rcv.queue.rcv_nxt() {
-                // EV-T-17: beyond a gap. It takes effect when the gap closes.
-                tcb.rcv.ack_now();
-            }
+        if fin.lt(tcb.rcv.queue.highest()) {
+            // A FIN before octets that were received already contradicts them; the octets stand.
+            env.request_challenge(now);
+            return Err(Discard::DataAfterFin);
+        }
+        tcb.rcv.fin = Some(fin);
+        if fin != tcb.rcv.queue.rcv_nxt() {
+            // EV-T-17: beyond a gap. It takes effect when the gap closes.
+            tcb.rcv.ack_now();
         }
     }
     if tcb.rcv.fin_received || tcb.rcv.fin != Some(tcb.rcv.queue.rcv_nxt()) {

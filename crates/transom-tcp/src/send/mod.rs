@@ -198,10 +198,11 @@ impl Sender {
         changed
     }
 
-    /// Where a reset must lie for the peer to believe it.
-    pub(crate) fn reset_seq(&self) -> Seq {
-        // RFC 5961 §3.2 wants exactly the peer's RCV.NXT: SND.NXT, unless the peer took back window
-        // and threw away what we sent beyond its edge.
+    /// Where a segment without text must lie for the peer to take it.
+    pub(crate) fn acceptable_seq(&self) -> Seq {
+        // RFC 5961 §3.2 wants a reset exactly at the peer's RCV.NXT, and Table 6 of RFC 9293 an
+        // acknowledgement inside its window: SND.NXT, unless the peer took back window and threw
+        // away what we sent beyond its edge (as Linux).
         self.una.max(self.nxt.min(self.window_end()))
     }
 }

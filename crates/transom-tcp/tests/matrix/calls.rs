@@ -200,7 +200,7 @@ fn perform(stage: &mut Stage, call: Call) -> Answer {
     let now = stage.now;
     let connection = stage.connection();
     match call {
-        Call::Send => match connection.send(now, stream(300, WRITE)) {
+        Call::Send => match connection.send(now, stream(2300, WRITE)) {
             Ok(taken) => {
                 assert_eq!(taken, WRITE);
                 Answer::Ok

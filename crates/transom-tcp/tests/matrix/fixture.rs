@@ -20,8 +20,8 @@ const ISS: Seq = Seq::new(u32::MAX - 150);
 const IRS: Seq = Seq::new(u32::MAX - 20);
 /// The receive buffer: small enough that its right edge is near.
 pub const BUFFER: i64 = 1000;
-/// The window that the peer offers.
-pub const PEER_WINDOW: i64 = 60_000;
+/// The window that the peer offers: less than it has acknowledged, so that its ACKs can be too old.
+pub const PEER_WINDOW: i64 = 2000;
 /// The peer's clock at the last segment of the fixture.
 pub const RECENT: i64 = 1_000_000;
 
@@ -218,7 +218,7 @@ impl Stage {
         stage
     }
 
-    /// Everything from ESTABLISHED on: 300 octets were sent, 100 of them acknowledged; some were
+    /// Everything from ESTABLISHED on: 2300 octets were sent, 2100 of them acknowledged; some were
     /// received, and read unless the window is to be full.
     fn beyond(&mut self, fixture: Fixture, variant: Variant) {
         self.peer(|seg| {
@@ -229,10 +229,15 @@ impl Stage {
         (self.model.una, self.model.rnxt) = (1, 1);
         self.settle(State::Established);
         let connection = self.connection();
-        connection.send(start(), stream(0, 300)).unwrap();
-        self.model.nxt = 301;
+        connection.send(start(), stream(0, 2000)).unwrap();
         self.settle(State::Established);
-        self.peer_acks(101);
+        self.peer_acks(2001);
+        let now = self.now;
+        let connection = self.connection();
+        connection.send(now, stream(2000, 300)).unwrap();
+        self.model.nxt = 2301;
+        self.settle(State::Established);
+        self.peer_acks(2101);
         let closes_first = matches!(fixture, Fixture::CloseWait | Fixture::LastAck);
         let finishes = closes_first
             || matches!(
@@ -247,7 +252,7 @@ impl Stage {
         };
         self.peer(|seg| {
             seg.has_ack = true;
-            seg.ack = 101;
+            seg.ack = 2101;
             seg.text = text;
         });
         self.model.rnxt += text;
@@ -278,7 +283,7 @@ impl Stage {
     fn after_our_fin(&mut self, fixture: Fixture) {
         match fixture {
             Fixture::FinWait2 | Fixture::TimeWait | Fixture::TimeWaitSmall => {
-                self.peer_acks(302);
+                self.peer_acks(2302);
                 self.settle(State::FinWait2);
                 if fixture != Fixture::FinWait2 {
                     self.peer_finishes(State::TimeWait);
@@ -311,8 +316,8 @@ impl Stage {
     fn finish(&mut self, state: State) {
         let now = self.now;
         self.connection().shutdown_write(now).unwrap();
-        self.model.fin = Some(301);
-        self.model.nxt = 302;
+        self.model.fin = Some(2301);
+        self.model.nxt = 2302;
         self.settle(state);
     }
 

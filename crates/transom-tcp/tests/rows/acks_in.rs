@@ -120,11 +120,9 @@ fn req_ev_ar_1_the_range_of_acknowledgements_around_the_wrap() {
     e.write(15);
     e.gt("P. 1:16 ack 1");
     assert_eq!(e.lt(". 1:1 ack 17"), Err(Discard::AckOfUnsentData));
-    assert_eq!(
-        e.lt(&format!(". 1:1 ack {}", 1 - 60_001)),
-        Err(Discard::AckTooOld)
-    );
-    e.lt(&format!(". 1:1 ack {}", 1 - 60_000)).unwrap();
+    // Nothing was sent before 0; the window reaches further back.
+    assert_eq!(e.lt(". 1:1 ack -1"), Err(Discard::AckTooOld));
+    e.lt(". 1:1 ack 0").unwrap();
     e.lt(". 1:1 ack 1").unwrap();
     assert_eq!(e.una(), 1);
     e.lt(". 1:1 ack 16").unwrap();
@@ -134,13 +132,15 @@ fn req_ev_ar_1_the_range_of_acknowledgements_around_the_wrap() {
 #[test]
 fn req_ev_ar_2_the_largest_window_is_remembered() {
     let mut e = E::established();
-    e.lt(". 1:1 ack 1 win 10").unwrap();
+    for acked in 1..=8 {
+        e.write(9000);
+        e.skip();
+        e.lt(&format!(". 1:1 ack {}", 1 + acked * 9000)).unwrap();
+    }
+    e.lt(". 1:1 ack 72001 win 10").unwrap();
     // Still measured by the 60 000 of the SYN-ACK.
-    e.lt(&format!(". 1:1 ack {}", 1 - 60_000)).unwrap();
-    assert_eq!(
-        e.lt(&format!(". 1:1 ack {}", 1 - 60_001)),
-        Err(Discard::AckTooOld)
-    );
+    e.lt(". 1:1 ack 12001").unwrap();
+    assert_eq!(e.lt(". 1:1 ack 12000"), Err(Discard::AckTooOld));
 }
 
 #[test]
@@ -296,4 +296,24 @@ fn req_must_21_and_uto_4_and_ev_o_1_the_application_sets_the_limit() {
         e.lt(". 1:1 ack 1 win 0").ok();
     }
     e.closed(transom_tcp::CloseReason::UserTimeout);
+}
+
+#[test]
+fn req_blind_3_an_acknowledgement_before_our_syn_is_too_old_whatever_the_window() {
+    let mut e = E::established();
+    assert_eq!(e.lt(". 1:1 ack -1"), Err(Discard::AckTooOld));
+    e.challenge();
+    assert_eq!(e.lt(". 1:1 ack 0"), Ok(()));
+    e.silent();
+}
+
+#[test]
+fn an_acknowledgement_lies_inside_a_window_that_was_taken_back() {
+    let mut e = E::established();
+    e.write(3000);
+    e.skip();
+    // The peer threw away what lies beyond its edge, and would not look at a segment beyond it.
+    e.lt("P. 1:11 ack 1 win 500").unwrap();
+    e.wait(ms(100));
+    e.gt(". 501:501 ack 11");
 }

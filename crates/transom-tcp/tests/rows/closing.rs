@@ -334,3 +334,33 @@ fn req_must_12_an_abort_with_data_unread_is_no_orderly_end() {
     let read = e.conn.recv(e.now, 100);
     assert_eq!(read, Err(RecvError::Closed(CloseReason::Aborted)));
 }
+
+#[test]
+fn a_fin_before_data_that_was_received_is_answered_and_has_a_name() {
+    let mut e = E::established();
+    e.lt("P. 101:201 ack 1").unwrap();
+    e.skip();
+    assert_eq!(e.lt("F. 1:1 ack 1"), Err(Discard::DataAfterFin));
+    e.challenge();
+    e.is(State::Established);
+}
+
+#[test]
+fn a_second_fin_at_another_place_is_answered_and_has_a_name() {
+    let mut e = E::established();
+    e.lt("F. 101:101 ack 1").unwrap();
+    e.skip();
+    assert_eq!(e.lt("F. 51:51 ack 1"), Err(Discard::DataAfterFin));
+    e.challenge();
+    e.lt("P. 1:101 ack 1").unwrap();
+    e.gt(". 1:1 ack 102");
+    e.is(State::CloseWait);
+}
+
+#[test]
+fn a_reset_before_the_handshake_is_complete_lies_beyond_our_syn_whatever_the_window() {
+    let mut e = Setup::default().passive(|syn| syn.window = 0);
+    e.gt("S. 0:0 ack 1");
+    e.conn.abort(e.now);
+    e.gt("R. 1:1 ack 1");
+}

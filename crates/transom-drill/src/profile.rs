@@ -83,8 +83,7 @@ const HARMLESS: &[&str] = &[
 const FIXED: &[(&str, &[&str])] = &[
     ("tcp_dsack", &["1"]),
     ("tcp_reordering", &["3"]),
-    ("tcp_mtu_probing", &["0"]),
-    ("tcp_base_mss", &[]),
+    ("tcp_base_mss", &["1024"]),
     ("tcp_rfc1337", &["1"]),
     ("tcp_abort_on_overflow", &["0"]),
     ("tcp_stdurg", &["1"]),
@@ -357,9 +356,13 @@ impl Setting {
                     _ => return Err(format!("{name}={value}: cubic and reno are known")),
                 };
             }
+            // 1: when packets are swallowed; 2, always, is not done.
+            "tcp_mtu_probing" if value != "2" => config.black_hole_detection = flag()?,
             "tcp_keepalive_time" | "tcp_keepalive_intvl" | "tcp_keepalive_probes" => {
-                // Linux takes these for sockets that switch probes on and choose nothing else.
-                number()?;
+                return Err(format!("{name}: set the option of the socket instead"));
+            }
+            "tcp_mtu_probing" => {
+                return Err(format!("{name}={value}: the stack has no such choice"));
             }
             _ => return Err(format!("the sysctl {name} is not known")),
         }

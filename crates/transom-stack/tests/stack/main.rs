@@ -16,6 +16,7 @@ mod listen;
 mod mangled;
 mod neighbour;
 mod observe;
+mod on_link;
 mod open;
 mod pmtu;
 mod safety;

@@ -15,6 +15,8 @@ mod harness;
 
 mod calls;
 mod cells;
+mod deviations;
 mod fixture;
 mod oracle;
 mod timeouts;
+mod variants;

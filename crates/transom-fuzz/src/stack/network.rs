@@ -160,6 +160,8 @@ impl World {
                     self.shut(which);
                 } else if let Some(id) = self.ends[which].connection {
                     self.aborted = true;
+                    // What was not read is thrown away, and nobody reads any more.
+                    self.ends[which].failed = true;
                     self.ends[which].stack.tcp_abort(self.now, id);
                 }
             }

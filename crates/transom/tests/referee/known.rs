@@ -2,7 +2,7 @@
 
 use transom::stack_engine::wire::tcp::Flags;
 
-use crate::dialogue::{Call, Context, Dialogue, Seen, Step};
+use crate::dialogue::{Answer, Call, Context, Dialogue, Seen, Step};
 use crate::packets::{Out, Seg};
 
 macro_rules! known {
@@ -76,7 +76,7 @@ known! {
     },
     /// Linux sends the acknowledgement on its own before the FIN that was due.
     AckWithFin => |case| {
-        case.theirs.sent.len() == 2
+        case.theirs.sent.len() > 1
             && case.theirs.sent[0].is_bare_ack()
             && case.ours.sent[..] == case.theirs.sent[1..]
     },
@@ -199,8 +199,25 @@ known! {
     /// The error of a connection is told once by Linux, always by us.
     ErrorToldAgain => |case| {
         case.call == Some(Call::Receive)
-            && case.context.state == "CLOSED"
             && case.ours.sent == case.theirs.sent
+            && [case.ours.answer, case.theirs.answer].contains(&Answer::Failed)
+    },
+    /// Linux counts its congestion window in packets, we in octets.
+    WindowInPackets => |case| {
+        matches!(case.call, Some(Call::Send(_) | Call::ShutdownWrite))
+            && case.ours.sent.starts_with(&case.theirs.sent)
+            && case.ours.state == case.theirs.state
+            && !case.ours.sent.is_empty()
+    },
+    /// Linux takes the octet before the urgent pointer out of the stream.
+    UrgentInLine => |case| {
+        case.call == Some(Call::Receive) && case.any(|seg, _| seg.has(Flags::URG))
+    },
+    /// Linux resets also where the peer has finished and the FIN was sent.
+    UnreadAtTheEnd => |case| {
+        matches!(case.call, Some(Call::Close | Call::Abort))
+            && ["LAST-ACK", "CLOSING"].contains(&case.context.state.as_str())
+            && case.theirs.is_reset()
     },
     /// Shutting down twice is no error for Linux.
     ShutDownTwice => |case| {

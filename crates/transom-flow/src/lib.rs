@@ -33,7 +33,7 @@
 //!
 //! Where what is:
 //! - `dissect`: bytes to segments; `ranges`, `lane`: sequence numbers of one direction
-//! - `facts`: facts to states; `follow`, `arrive`: segments to facts; `truth`: what overrides them
+//! - `facts`: facts to states; `follow`, `depart`, `arrive`: segments to facts; `truth`: what overrides them
 //! - `copies`: packets captured twice, and data sent again for nothing
 //! - `meaning`, `hint`: what a segment is for, and what its data looks like
 //! - `measure`: round trips, windows, what held a sender back; `application`: the first bytes
@@ -51,10 +51,12 @@ mod arrive;
 pub mod capture;
 mod connection;
 mod copies;
+mod depart;
 mod dissect;
 mod facts;
 pub mod filter;
 mod follow;
+mod frame;
 mod hint;
 mod lane;
 mod meaning;

@@ -1,4 +1,4 @@
-//! The whole stack: one host with a hostile network ([`host`]), or two hosts with a bad one ([`network`]).
+//! The whole stack: one host with a hostile network (`host`), or two hosts with a bad one (`network`).
 
 mod host;
 mod network;

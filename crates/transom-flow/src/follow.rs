@@ -3,6 +3,7 @@
 
 use crate::connection::{Arrival, Connection};
 use crate::dissect::{Dissected, Quoted};
+use crate::frame::Frame;
 use crate::lane::Sent;
 use crate::meaning::{self, Situation};
 use crate::measure::nanos;
@@ -30,6 +31,18 @@ pub(crate) struct Seen {
     pub(crate) frame: u64,
     pub(crate) gso_size: u16,
     pub(crate) fate: Fate,
+}
+
+impl Seen {
+    /// Of a frame with this number.
+    pub(crate) const fn of(frame: &Frame<'_>, number: u64) -> Self {
+        Self {
+            time: frame.time,
+            frame: number,
+            gso_size: frame.gso_size,
+            fate: frame.fate,
+        }
+    }
 }
 
 impl Connection {

@@ -1,7 +1,7 @@
 //! What data looks like, from its first bytes.
 
 /// Bytes of a first line that are worth showing.
-const LINE_MAX: usize = 120;
+pub(crate) const LINE_MAX: usize = 120;
 
 /// HTTP/1 methods that start a request line.
 const METHODS: [&[u8]; 9] = [

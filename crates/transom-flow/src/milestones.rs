@@ -1,9 +1,9 @@
 //! What the verdict needs to know of a connection's life, however many steps are folded.
 
 mod rare;
-mod talk;
+pub(crate) mod talk;
 
-pub(crate) use rare::{Before, Causes, Rare, ResetClues, Run};
+pub(crate) use rare::{Before, Causes, Content, Rare, ResetClues, Run};
 pub(crate) use talk::Talk;
 
 use crate::connection::Connection;

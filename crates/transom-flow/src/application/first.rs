@@ -11,7 +11,7 @@ use transom_wire::Seq;
 use transom_wire::tcp::Flags;
 
 /// Bytes of a direction that are looked at: a ClientHello with post-quantum keys has some 1,700.
-const FIRST_MAX: usize = 2048;
+pub(crate) const FIRST_MAX: usize = 2048;
 
 /// The first bytes of one direction.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,8 @@ mod first;
 mod read;
 mod tls;
 
-pub(crate) use first::Reading;
+pub(crate) use first::{FIRST_MAX, Reading};
+pub(crate) use read::DNS_PORT;
 
 use crate::model::End;
 use core::fmt;

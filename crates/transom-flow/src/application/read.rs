@@ -10,7 +10,7 @@ const LINE_MAX: usize = 120;
 /// Text without a line end is no greeting beyond this.
 const GREETING_MAX: usize = 512;
 /// The port of DNS.
-const DNS_PORT: u16 = 53;
+pub(crate) const DNS_PORT: u16 = 53;
 
 /// Methods that start an HTTP/1 request line (RFC 9110 §9, RFC 5789, WebDAV and HTTP/2's preface).
 const METHODS: [&[u8]; 12] = [

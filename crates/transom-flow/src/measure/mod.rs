@@ -181,8 +181,8 @@ impl core::fmt::Display for Limit {
 }
 
 /// A time in nanoseconds, for arithmetic on every segment.
-pub(crate) fn nanos(time: Duration) -> u64 {
+pub(crate) const fn nanos(time: Duration) -> u64 {
     time.as_secs()
         .saturating_mul(1_000_000_000)
-        .saturating_add(u64::from(time.subsec_nanos()))
+        .saturating_add(time.subsec_nanos() as u64)
 }

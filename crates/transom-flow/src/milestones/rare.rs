@@ -145,6 +145,51 @@ pub(crate) struct Alert {
     pub(crate) words: Option<(u8, u8)>,
 }
 
+/// Data that a reader would want to know of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content {
+    /// A TLS alert: level and description, unless they are encrypted.
+    Alert(Option<(u8, u8)>),
+    /// An HTTP/1 status from 400 on.
+    HttpError(u16),
+}
+
+impl Content {
+    pub(crate) fn of(data: &[u8]) -> Option<Self> {
+        match data {
+            // RFC 8446 §5.1, §6: an alert record of version 3.x, two bytes or encrypted.
+            [21, 3, 0..=4, high, low, rest @ ..] => {
+                match (u16::from_be_bytes([*high, *low]), rest) {
+                    (2, [level @ (1 | 2), description, ..]) => {
+                        Some(Self::Alert(Some((*level, *description))))
+                    }
+                    (16..=64, _) => Some(Self::Alert(None)),
+                    _ => None,
+                }
+            }
+            [
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                b'1',
+                b'.',
+                _,
+                b' ',
+                a @ b'4'..=b'5',
+                b @ b'0'..=b'9',
+                c @ b'0'..=b'9',
+                ..,
+            ] => {
+                let digit = |byte: &u8| u16::from(byte - b'0');
+                Some(Self::HttpError(digit(a) * 100 + digit(b) * 10 + digit(c)))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Data in the SYN (RFC 7413).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SynData {
@@ -239,44 +284,19 @@ impl Connection {
 
     /// What the data says of itself, where a reader would want to know.
     pub(super) fn note_content(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) {
-        match segment.data {
-            // RFC 8446 §5.1, §6: an alert record of version 3.x, two bytes or encrypted.
-            [21, 3, 0..=4, high, low, rest @ ..] => {
-                let len = u16::from_be_bytes([*high, *low]);
-                let words = match (len, rest) {
-                    (2, [level @ (1 | 2), description, ..]) => Some((*level, *description)),
-                    (16..=64, _) => None,
-                    _ => return,
-                };
-                let alert = Alert {
-                    frame: seen.frame,
-                    words,
-                };
+        let frame = seen.frame;
+        match Content::of(segment.data) {
+            Some(Content::Alert(words)) => {
+                let alert = Alert { frame, words };
                 self.milestones.rare().alerts[from].get_or_insert(alert);
             }
-            [
-                b'H',
-                b'T',
-                b'T',
-                b'P',
-                b'/',
-                b'1',
-                b'.',
-                _,
-                b' ',
-                a @ b'4'..=b'5',
-                b @ b'0'..=b'9',
-                c @ b'0'..=b'9',
-                ..,
-            ] => {
-                let digit = |byte: &u8| u16::from(byte - b'0');
-                let status = digit(a) * 100 + digit(b) * 10 + digit(c);
+            Some(Content::HttpError(status)) => {
                 let http = &mut self.milestones.rare().http;
                 if http.is_none_or(|(gravest, _)| status / 100 > gravest / 100) {
-                    *http = Some((status, seen.frame));
+                    *http = Some((status, frame));
                 }
             }
-            _ => {}
+            None => {}
         }
     }
 

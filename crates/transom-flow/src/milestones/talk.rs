@@ -16,13 +16,15 @@ use transom_wire::tcp::Flags;
 /// A pause of the whole connection that is worth remembering.
 pub(crate) const PAUSE_MIN: Duration = Duration::from_secs(5);
 /// A pause of a sender after which its congestion window starts anew: more than common timeouts.
-const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
+pub(crate) const RESTART_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Full segments that were in flight before it, for the new start to show.
+pub(crate) const RESTART_SEGMENTS_MIN: u32 = 20;
 /// The shortest delay of an acknowledgement that a timer makes: common systems wait 40 ms and more.
-const DELAYED_ACK_MIN: Duration = Duration::from_millis(30);
+pub(crate) const DELAYED_ACK_MIN: Duration = Duration::from_millis(30);
 /// RFC 9293 §3.8.6.3 MUST-40: no acknowledgement is delayed by half a second or more.
-const DELAYED_ACK_MAX: Duration = Duration::from_millis(500);
+pub(crate) const DELAYED_ACK_MAX: Duration = Duration::from_millis(500);
 /// Within this time data follows the acknowledgement that it waited for.
-const RELEASED_MAX: Duration = Duration::from_millis(3);
+pub(crate) const RELEASED_MAX: Duration = Duration::from_millis(3);
 /// What a segment can carry when no SYN told; RFC 9293 §3.7.1 MUST-15.
 const MSS_DEFAULT: u16 = 536;
 
@@ -198,7 +200,7 @@ impl Connection {
         }
         if let Some(pause) = pause.filter(|pause| *pause >= RESTART_PAUSE_MIN)
             && flight == 0
-            && flight_before >= 20 * limit
+            && flight_before >= RESTART_SEGMENTS_MIN * limit
         {
             let rare = self.milestones.rare();
             rare.restarts[from].begin(pause, flight_before, seen.frame);

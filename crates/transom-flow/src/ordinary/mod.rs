@@ -16,13 +16,18 @@ mod record;
 
 use record::Record;
 
+use crate::application::FIRST_MAX;
 use crate::dissect::Dissected;
 use crate::follow::Seen;
+use crate::hint;
 use crate::measure::nanos;
+use crate::milestones::{Content, talk};
 use crate::model::{End, Ends};
 use crate::step::Fate;
 use crate::summary::Weight;
 use crate::tracker::Limits;
+use crate::verdict::{opening, pace, quiet};
+use core::ops::Range;
 use core::time::Duration;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,27 +39,17 @@ const RECORDS_MAX: usize = 48;
 /// Memory that most records need.
 const USUAL_RECORDS: usize = 24;
 const USUAL_BYTES: usize = 1024;
-/// Bytes of each direction above which its pace matters.
-const BYTES_MAX: u32 = 100_000;
-/// Bytes of a segment's data that tell what it is.
-const LINE_MAX: usize = 128;
-/// Bytes of a direction that tell what it speaks.
-const FIRST_MAX: usize = 2048;
-/// The largest segments of plain Ethernet over IPv4 and IPv6: what is smaller is remarked on.
-const MSS_MIN_V4: u16 = 1460;
-const MSS_MIN_V6: u16 = 1440;
-/// Smaller windows are remarked on.
-const WINDOW_MIN: u32 = 1460;
+/// Bytes kept of the start of a segment's data: more than a line that is shown.
+const LINE_KEPT: usize = hint::LINE_MAX + 8;
+/// A smaller window may be less than a full segment, which is remarked on.
+const WINDOW_MIN: u32 = opening::ETHERNET_MSS_V4 as u32;
 
-const MILLISECOND: u64 = 1_000_000;
-const SECOND: u64 = 1_000 * MILLISECOND;
-/// A handshake that takes as long tells of a long way.
-const FAR: u64 = 200 * MILLISECOND;
-/// Within this time data follows the acknowledgement that it waited for.
-const RELEASED_MAX: u64 = 3 * MILLISECOND;
-/// Bounds of the delay of an acknowledgement that a timer makes.
-const DELAYED_MIN: u64 = 30 * MILLISECOND;
-const DELAYED_MAX: u64 = 500 * MILLISECOND;
+// The bounds of the findings, as times of records are held.
+const FAR: u64 = nanos(opening::FAR);
+const SLOW_ANSWER: u64 = nanos(quiet::SLOW_ANSWER);
+const RESTART_PAUSE_MIN: u64 = nanos(talk::RESTART_PAUSE_MIN);
+const RELEASED_MAX: u64 = nanos(talk::RELEASED_MAX);
+const DELAYED_ACK: Range<u64> = nanos(talk::DELAYED_ACK_MIN)..nanos(talk::DELAYED_ACK_MAX);
 
 /// How far the connection is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -213,7 +208,7 @@ impl Ordinary {
         let is_unanswered = client.last_data > server.last_data
             && client
                 .last_data
-                .is_some_and(|asked| self.newest - asked >= SECOND);
+                .is_some_and(|asked| self.newest - asked >= SLOW_ANSWER);
         (self.is_over() && !is_unanswered).then(|| Weight::fine(self.number, bytes))
     }
 
@@ -352,33 +347,19 @@ impl Ordinary {
     /// Whether data is of a kind, and comes at a time, that nobody remarks on.
     fn is_usual_data(&self, from: End, now: u64, segment: &Dissected<'_>) -> bool {
         let (own, peer) = (&self.sides[from], &self.sides[from.other()]);
-        let is_remarked = match segment.data {
-            // An alert of TLS, an error of HTTP/1.
-            [21, 3, ..] => true,
-            [
-                b'H',
-                b'T',
-                b'T',
-                b'P',
-                b'/',
-                b'1',
-                b'.',
-                _,
-                b' ',
-                b'4'..=b'5',
-                ..,
-            ] => true,
-            // A hello is read whole.
-            data => own.bytes == 0 && data.len() > FIRST_MAX,
-        };
+        // A hello is read whole.
+        let is_long_hello = own.bytes == 0 && segment.data.len() > FIRST_MAX;
+        let is_remarked = is_long_hello || Content::of(segment.data).is_some();
         let since = |time: Option<u64>| time.map_or(0, |time| now - time);
         let is_idle = own.next == peer.ack;
         let is_small = segment.len < peer.mss();
         let was_held = own.held.is_some_and(|at| now - at <= RELEASED_MAX);
         !is_remarked
-            && own.bytes + segment.len < BYTES_MAX
-            && since(peer.last_data) < SECOND
-            && !(is_idle && since(own.last_data) >= SECOND && own.bytes >= 20 * peer.mss())
+            && u64::from(own.bytes + segment.len) < pace::TRANSFER_MIN
+            && since(peer.last_data) < SLOW_ANSWER
+            && !(is_idle
+                && since(own.last_data) >= RESTART_PAUSE_MIN
+                && own.bytes >= talk::RESTART_SEGMENTS_MIN * peer.mss())
             && !(was_held && is_small && is_idle)
     }
 
@@ -388,7 +369,7 @@ impl Ordinary {
         let peer = &mut self.sides[from.other()];
         if let Some(small) = peer.small.take_if(|_| ack == peer.next) {
             let delay = (now - small).checked_sub(trip);
-            let is_late = delay.is_some_and(|late| (DELAYED_MIN..DELAYED_MAX).contains(&late));
+            let is_late = delay.is_some_and(|late| DELAYED_ACK.contains(&late));
             if is_bare && is_late {
                 peer.held = Some(now);
             }
@@ -415,9 +396,9 @@ fn is_plainly_captured(seen: Seen, segment: &Dissected<'_>) -> bool {
 /// Whether a SYN asks for segments as large as Ethernet takes, and has nothing that is rare.
 fn is_usual_syn(segment: &Dissected<'_>) -> bool {
     let least = if segment.src.is_ipv6() {
-        MSS_MIN_V6
+        opening::ETHERNET_MSS_V6
     } else {
-        MSS_MIN_V4
+        opening::ETHERNET_MSS_V4
     };
     let is_large = segment.options.mss.is_some_and(|mss| mss >= least);
     is_large && segment.options.sack.is_empty()

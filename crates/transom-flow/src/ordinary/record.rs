@@ -1,10 +1,11 @@
 //! What is kept of each segment, and a whole connection made of it.
 
-use super::{FIRST_MAX, LINE_MAX, Ordinary};
+use super::{LINE_KEPT, Ordinary};
+use crate::application::{DNS_PORT, FIRST_MAX};
 use crate::connection::Connection;
 use crate::dissect::Dissected;
 use crate::follow::Seen;
-use crate::hint::{is_http, line_end};
+use crate::hint::{self, is_http, line_end};
 use crate::measure::nanos;
 use crate::model::End;
 use crate::step::Fate;
@@ -41,11 +42,11 @@ impl Ordinary {
             let own = &mut self.sides[from];
             let told = own.bytes as usize;
             if told == 0 {
-                own.is_read = port != 53 && is_read_at_once(segment.data);
+                own.is_read = port != DNS_PORT && is_read_at_once(segment.data);
             }
             // Nobody looks at the rest.
             let line = if told == 0 || is_http(segment.data) {
-                LINE_MAX
+                LINE_KEPT
             } else {
                 0
             };
@@ -145,6 +146,6 @@ impl Ordinary {
 
 /// Whether the first bytes of a direction show what it speaks: the line of an HTTP/1 message does.
 fn is_read_at_once(data: &[u8]) -> bool {
-    let head = data.get(..LINE_MAX - 8).unwrap_or(data);
+    let head = data.get(..hint::LINE_MAX).unwrap_or(data);
     is_http(data) && line_end(head).is_some()
 }

@@ -163,12 +163,7 @@ impl<T: Numbered + Send + 'static> Crew<T> {
                 return Err(ignored);
             }
         };
-        let seen = Seen {
-            time: frame.time,
-            frame: number,
-            gso_size: frame.gso_size,
-            fate: frame.fate,
-        };
+        let seen = Seen::of(frame, number);
         let is_full = self.round.is_full_with(content);
         match &mut self.way {
             Way::Here(alone) => {

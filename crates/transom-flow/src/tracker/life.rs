@@ -7,7 +7,7 @@ use crate::follow::Seen;
 use crate::milestones::Before;
 use crate::model::End;
 use crate::ordinary::Ordinary;
-use crate::past::Followed;
+use crate::past::{Followed, blank};
 use crate::table::Pair;
 use crate::truth::Truth;
 use core::time::Duration;
@@ -79,13 +79,8 @@ impl Tracker {
         } else {
             (segment.dst, segment.src)
         };
-        let mut connection = match self.spent.pop() {
-            Some(mut spent) => {
-                spent.renew(number, client, server, time, &self.limits);
-                spent
-            }
-            None => Box::new(Connection::new(number, client, server, time, &self.limits)),
-        };
+        let mut connection = self.spent.pop().unwrap_or_else(blank);
+        connection.renew(number, client, server, time, &self.limits);
         connection.are_roles_known = is_syn;
         if let Some(before) = &before {
             connection.note_before(before);

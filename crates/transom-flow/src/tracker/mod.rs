@@ -10,7 +10,7 @@ use crate::filter::Place;
 use crate::follow::Seen;
 use crate::model::End;
 use crate::ordinary::Ordinary;
-use crate::past::{Followed, Past};
+use crate::past::{Followed, Past, blank};
 use crate::table::{Pair, Table};
 use crate::truth::{Truth, TruthEvent};
 use core::time::Duration;
@@ -113,12 +113,8 @@ impl Tracker {
     /// # Errors
     /// [`Ignored`] if it belongs to no TCP connection; it is counted and has its number all the same.
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<Tracked, Ignored> {
-        let seen = Seen {
-            time: frame.time,
-            frame: frame.number.unwrap_or(self.counters.frames + 1),
-            gso_size: frame.gso_size,
-            fate: frame.fate,
-        };
+        let number = frame.number.unwrap_or(self.counters.frames + 1);
+        let seen = Seen::of(frame, number);
         // By reference: a segment is large to be moved.
         match &dissect(frame) {
             Ok(content) => Ok(self.content(seen, content)),
@@ -341,15 +337,11 @@ impl Tracker {
     fn whole(&mut self, slot: u32) -> Option<&mut Connection> {
         let followed = self.followed.get_mut(slot)?;
         if let Followed::Ordinary(ordinary) = followed {
-            let spent = self.spent.pop();
-            let mut connection = spent.unwrap_or_else(crate::past::blank);
+            let mut connection = self.spent.pop().unwrap_or_else(blank);
             ordinary.follow(&mut connection);
             let made = Followed::Whole(connection);
-            if let Followed::Ordinary(record) = core::mem::replace(followed, made)
-                && self.spent_records.len() < SPENT_MAX
-            {
-                self.spent_records.push(record);
-            }
+            let record = core::mem::replace(followed, made);
+            self.recycle(record.into());
         }
         match self.followed.get_mut(slot)? {
             Followed::Whole(connection) => Some(connection),

@@ -6,10 +6,10 @@ mod phrase;
 mod catalogue;
 mod content;
 mod ending;
-mod opening;
+pub(crate) mod opening;
 mod overview;
-mod pace;
-mod quiet;
+pub(crate) mod pace;
+pub(crate) mod quiet;
 mod repeats;
 mod resets;
 

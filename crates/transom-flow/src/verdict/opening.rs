@@ -10,14 +10,14 @@ use core::time::Duration;
 use transom_tcp::State;
 
 /// A round trip that a user feels.
-const FAR: Duration = Duration::from_millis(200);
+pub(crate) const FAR: Duration = Duration::from_millis(200);
 /// No way is as long as this: somebody waited.
 const TOO_FAR: Duration = Duration::from_secs(3);
 /// The same two sockets are not used again within this time but under pressure (2 MSL).
 const REUSED_SOON: Duration = Duration::from_secs(120);
 /// The largest segment of plain Ethernet: 1500 bytes less both headers.
-const ETHERNET_MSS_V4: u16 = 1460;
-const ETHERNET_MSS_V6: u16 = 1440;
+pub(crate) const ETHERNET_MSS_V4: u16 = 1460;
+pub(crate) const ETHERNET_MSS_V6: u16 = 1440;
 
 pub(super) fn findings(connection: &Connection, found: &mut Vec<Finding>) {
     found.extend(simultaneous_open(connection));

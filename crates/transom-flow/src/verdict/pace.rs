@@ -9,7 +9,7 @@ use crate::words::{bytes, count, duration};
 use core::time::Duration;
 
 /// Less data than this is no transfer whose pace matters.
-const TRANSFER_MIN: u64 = 100_000;
+pub(crate) const TRANSFER_MIN: u64 = 100_000;
 /// A reason that held a sender back for less is not worth a word.
 const HELD_MIN: Duration = Duration::from_millis(200);
 /// A round trip has grown by a queue, if it grew by this much at least.

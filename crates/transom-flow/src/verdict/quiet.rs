@@ -8,7 +8,7 @@ use crate::words::{bytes, count, duration, thousands, times};
 use core::time::Duration;
 
 /// An answer that takes longer is slow, whoever makes it.
-const SLOW_ANSWER: Duration = Duration::from_secs(1);
+pub(crate) const SLOW_ANSWER: Duration = Duration::from_secs(1);
 /// So long a client waits for an answer, not for the end of a conversation.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Turns of a conversation after which what the server says need not be an answer.

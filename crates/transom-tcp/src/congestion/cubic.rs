@@ -218,7 +218,8 @@ impl Controller for Cubic {
     }
 
     fn on_loss(&mut self, loss: &LossInfo) {
-        if self.before_loss.is_none() {
+        // What came before the first event of an episode is what its undoing goes back to.
+        if self.window.phase == Phase::Open || self.before_loss.is_none() {
             self.before_loss = Some(Box::new(Saved {
                 cwnd: self.window.cwnd,
                 ssthresh: self.window.ssthresh,
@@ -261,12 +262,12 @@ impl Controller for Cubic {
             self.window.set_cwnd(self.window.ssthresh);
         }
         self.window.phase = Phase::Open;
-        self.before_loss = None;
         self.last_used = now;
     }
 
     fn on_idle_restart(&mut self, now: Instant, idle: Duration, rto: Duration) {
         self.window.idle_restart(idle, rto);
+        self.before_loss = None;
         self.skip_unused(now);
     }
 

@@ -111,7 +111,8 @@ pub trait Controller: Debug + Send {
     fn on_recovery_exit(&mut self, now: Instant, flight_size: u64);
     /// Sending starts again after `idle` without any, longer than `rto`.
     fn on_idle_restart(&mut self, now: Instant, idle: Duration, rto: Duration);
-    /// The episode was a mistake (the data had only been late): take the reduction back.
+    /// The last episode was a mistake (the data had only been late): take the reduction back.
+    /// Comes during the episode, or after its end and before the next begins; at most once.
     fn on_spurious(&mut self) {}
     /// The segment size changed (path MTU).
     fn on_mss_change(&mut self, mss: u64);

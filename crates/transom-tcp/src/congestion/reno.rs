@@ -11,7 +11,7 @@ pub struct Reno {
     window: Window,
     /// Octets acknowledged since the window last grew in congestion avoidance.
     acked: u64,
-    /// `(cwnd, ssthresh)` before the current episode.
+    /// `(cwnd, ssthresh)` before the last episode.
     before_loss: Option<(u64, u64)>,
 }
 
@@ -33,9 +33,11 @@ impl Reno {
         self
     }
 
+    /// What came before the first event of an episode is what its undoing goes back to.
     fn remember(&mut self) {
-        self.before_loss
-            .get_or_insert((self.window.cwnd, self.window.ssthresh));
+        if self.window.phase == Phase::Open || self.before_loss.is_none() {
+            self.before_loss = Some((self.window.cwnd, self.window.ssthresh));
+        }
     }
 }
 
@@ -106,12 +108,12 @@ impl Controller for Reno {
             self.window.set_cwnd(self.window.ssthresh.min(flight));
         }
         self.window.phase = Phase::Open;
-        self.before_loss = None;
         self.acked = 0;
     }
 
     fn on_idle_restart(&mut self, _now: Instant, idle: Duration, rto: Duration) {
         self.window.idle_restart(idle, rto);
+        self.before_loss = None;
         self.acked = 0;
     }
 

@@ -269,6 +269,36 @@ fn a_spurious_episode_is_taken_back() {
     }
 }
 
+#[test]
+fn an_episode_that_is_over_is_taken_back_until_the_next_begins() {
+    for mut controller in both(1000) {
+        controller.on_ack(&ack(at(1), 90_000));
+        let before = (controller.cwnd(), controller.ssthresh());
+        let fast = |now| loss(at(now), LossKind::FastRetransmit, 100_000, 1000);
+        controller.on_loss(&fast(2));
+        controller.on_recovery_exit(at(3), 50_000);
+        assert!(controller.cwnd() < before.0);
+        controller.on_spurious();
+        assert_eq!((controller.cwnd(), controller.ssthresh()), before);
+        // A second one is what is taken back then, not the first.
+        controller.on_loss(&fast(4));
+        controller.on_recovery_exit(at(5), 50_000);
+        let between = controller.cwnd();
+        controller.on_loss(&fast(6));
+        controller.on_recovery_exit(at(7), 50_000);
+        controller.on_spurious();
+        assert_eq!(controller.cwnd(), between);
+        // Nor is an old one after a pause.
+        controller.on_loss(&fast(8));
+        controller.on_recovery_exit(at(9), 50_000);
+        let (idle, rto) = (Duration::from_secs(9), Duration::from_secs(1));
+        controller.on_idle_restart(at(9009), idle, rto);
+        let restarted = controller.cwnd();
+        controller.on_spurious();
+        assert_eq!(controller.cwnd(), restarted);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Ack(u64, bool),

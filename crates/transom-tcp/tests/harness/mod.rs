@@ -1,6 +1,7 @@
 //! What the tests of this crate share.
 //!
 //! - [`notation`]: a segment as one line of text, such as `P. 1:11 ack 1 win 1000 <mss 1460>`.
+//! - [`bottleneck`]: two connections and a path with a rate, a queue, loss and reordering.
 //! - [`dialogue`]: one connection and the test as its peer. A fixture puts the connection into a
 //!   state, then each line of the test is a segment in (`lt`, the `<` of packet scripts), a segment
 //!   that must come out (`gt`, `>`), silence, or time passing.
@@ -22,6 +23,7 @@
 )]
 #![allow(missing_docs, reason = "documented where the name does not say it")]
 
+pub mod bottleneck;
 pub mod dialogue;
 pub mod notation;
 pub mod pair;

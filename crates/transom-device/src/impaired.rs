@@ -5,6 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use transom_sim::ip::{self, PureAck};
 use transom_sim::{Impairment, Link, LinkCounters, Packet};
 use transom_wire::frame::{
     Capabilities, Payload, RxChecksum, RxFrame, TxFrame, TxOffload, segment,
@@ -89,6 +90,25 @@ impl Packet for Parcel {
             *byte ^= mask;
         }
         self.frame.payload = Payload::from(Bytes::from(data));
+    }
+
+    fn mark_congestion(&mut self) -> bool {
+        // Only the IP header changes, and it lies in the headers; the length says whether it is whole.
+        let mut packet = self.frame.to_vec();
+        let Some(ip) = packet.get_mut(self.link_header..) else {
+            return false;
+        };
+        let is_marked = ip::mark_congestion(ip);
+        let headers = self.frame.headers.len();
+        if let Some(changed) = packet.get(..headers).filter(|_| is_marked && headers > 0) {
+            self.frame.headers.copy_from_slice(changed);
+        }
+        is_marked && headers > 0
+    }
+
+    fn pure_ack(&self) -> Option<PureAck> {
+        let packet = self.frame.to_vec();
+        ip::pure_ack(packet.get(self.link_header..)?)
     }
 }
 

@@ -32,17 +32,25 @@
 //!
 //! [`Duration`]: std::time::Duration
 
+mod bandwidth;
+mod codel;
 mod impairment;
+pub mod ip;
 mod link;
 mod loss;
+mod police;
+mod queue;
 mod random;
 mod spec;
 mod trace;
 mod world;
 
-pub use impairment::{Impairment, Probability, Queue};
+pub use bandwidth::{Bandwidth, BandwidthError};
+pub use impairment::{Aqm, Impairment, Marking, Probability, Queue};
 pub use link::{DropCause, Fate, Filter, Link, LinkCounters, Packet, Passage};
 pub use loss::Loss;
+pub use police::{Outage, Policer};
+pub use queue::{Backlog, Waits};
 pub use random::Random;
 pub use spec::SpecError;
 pub use trace::{Trace, TraceEntry};

@@ -1,12 +1,15 @@
 //! One direction of a wire.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::ip::{self, PureAck};
 use crate::loss::LossProcess;
-use crate::{Impairment, Queue, Random};
+use crate::police::Bucket;
+use crate::queue::{Backlog, Offered, Released, Transmitter, Waits};
+use crate::{Impairment, Random};
 
 /// What a [`Link`] can carry.
 pub trait Packet: Clone {
@@ -15,8 +18,21 @@ pub trait Packet: Clone {
 
     /// Flips one bit; `bit` is below `8 * size()`, bit 0 is the lowest of the first byte.
     fn flip_bit(&mut self, bit: usize);
+
+    /// Marks the packet as having met congestion, where its sender understands that; says whether it
+    /// is marked. [`ip::mark_congestion`](crate::ip::mark_congestion) does it for octets of IP.
+    fn mark_congestion(&mut self) -> bool {
+        false
+    }
+
+    /// What the packet says if it is an acknowledgement and nothing else;
+    /// [`ip::pure_ack`](crate::ip::pure_ack) reads octets of IP.
+    fn pure_ack(&self) -> Option<PureAck> {
+        None
+    }
 }
 
+/// Octets are taken for a bare IP packet where they look like a whole one.
 impl Packet for Vec<u8> {
     fn size(&self) -> usize {
         self.len()
@@ -26,6 +42,14 @@ impl Packet for Vec<u8> {
         if let Some(byte) = self.get_mut(bit / 8) {
             *byte ^= 1 << (bit % 8);
         }
+    }
+
+    fn mark_congestion(&mut self) -> bool {
+        ip::mark_congestion(self)
+    }
+
+    fn pure_ack(&self) -> Option<PureAck> {
+        ip::pure_ack(self)
     }
 }
 
@@ -41,6 +65,10 @@ pub enum DropCause {
     TooBig,
     /// The link's [`Filter`] refused it.
     Filtered,
+    /// It exceeded [`Impairment::police`].
+    Policed,
+    /// It came in an [`Impairment::outage`].
+    Outage,
     /// The link holds as much as it may hold at all ([`Link::MAX_PACKETS`], [`Link::MAX_BYTES`]).
     Overflow,
 }
@@ -52,6 +80,8 @@ impl fmt::Display for DropCause {
             Self::QueueFull => "queue full",
             Self::TooBig => "larger than the link's MTU",
             Self::Filtered => "filtered",
+            Self::Policed => "above the policed rate",
+            Self::Outage => "link down",
             Self::Overflow => "link overflow",
         })
     }
@@ -70,11 +100,14 @@ pub struct Passage {
     pub duplicate: Option<Duration>,
 }
 
-/// What becomes of a packet; known as soon as it is pushed.
+/// What becomes of a packet, as far as it is known when it is pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It arrives.
     Carried(Passage),
+    /// It waits in a queue that decides when the packet leaves ([`Impairment::aqm`],
+    /// [`Impairment::thin`]).
+    Queued,
     /// It does not.
     Dropped(DropCause),
 }
@@ -87,6 +120,8 @@ pub struct LinkCounters {
     pub pushed: u64,
     /// Popped, copies included.
     pub delivered: u64,
+    /// The octets of these.
+    pub delivered_bytes: u64,
     /// Dropped by [`Impairment::loss`].
     pub lost: u64,
     /// Dropped because the queue was full.
@@ -97,6 +132,16 @@ pub struct LinkCounters {
     pub filtered: u64,
     /// Dropped because of the link's own bounds.
     pub overflow: u64,
+    /// Dropped by [`Impairment::police`].
+    pub policed: u64,
+    /// Dropped in an [`Impairment::outage`].
+    pub outage: u64,
+    /// Dropped by [`Impairment::aqm`].
+    pub aqm: u64,
+    /// Acknowledgements taken out by [`Impairment::thin`].
+    pub thinned: u64,
+    /// Marked, not dropped.
+    pub marked: u64,
     /// Held back.
     pub reordered: u64,
     /// Copied.
@@ -111,8 +156,8 @@ pub type Filter<P> = Box<dyn FnMut(Duration, &P) -> bool + Send>;
 
 /// One direction of a wire, in time that the caller gives.
 ///
-/// A packet passes these in order: MTU, filter, loss, rate and queue, duplication, corruption,
-/// delay with jitter, reordering. Order of arrival is order of sending, except for packets chosen
+/// A packet passes these in order: MTU, filter, outage, loss, policer, queue and rate, duplication,
+/// corruption, delay with jitter, reordering. Order of arrival is order of sending, except for packets chosen
 /// by [`Impairment::reorder`].
 ///
 /// Times given to `push`, `next` and `pop` should not go back; a step back is harmless.
@@ -124,11 +169,10 @@ pub struct Link<P = Vec<u8>> {
     duplicate: Random,
     corrupt: Random,
     filter: Option<Filter<P>>,
-    /// Packets that wait for the transmitter or are on it: (end of transmission, bytes).
-    waiting: VecDeque<(Duration, u64)>,
-    waiting_bytes: u64,
-    /// When the transmitter falls idle.
-    idle_from: Duration,
+    bucket: Option<Bucket>,
+    transmitter: Transmitter<P>,
+    /// Packets still to be held back of the present run.
+    held_run: u32,
     /// Arrival of the latest packet that was not reordered.
     latest_in_order: Duration,
     in_flight: BinaryHeap<Reverse<InFlight<P>>>,
@@ -180,11 +224,11 @@ impl<P: Packet> Link<P> {
             reorder: Random::stream(seed, 3),
             duplicate: Random::stream(seed, 4),
             corrupt: Random::stream(seed, 5),
+            bucket: impairment.police.map(Bucket::new),
+            transmitter: Transmitter::new(&impairment),
             impairment,
             filter: None,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            idle_from: Duration::ZERO,
+            held_run: 0,
             latest_in_order: Duration::ZERO,
             in_flight: BinaryHeap::new(),
             in_flight_bytes: 0,
@@ -202,19 +246,35 @@ impl<P: Packet> Link<P> {
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> LinkCounters {
-        self.counters
+        LinkCounters {
+            marked: self.transmitter.marked,
+            thinned: self.transmitter.thinned,
+            ..self.counters
+        }
+    }
+
+    /// What waits for the transmitter, and is on it, at `now`.
+    pub fn backlog(&mut self, now: Duration) -> Backlog {
+        self.advance(now);
+        self.transmitter.backlog(now)
+    }
+
+    /// How long packets waited for the transmitter so far.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.transmitter.waits()
     }
 
     /// Packets on the way.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.in_flight.len()
+        self.in_flight.len() + self.transmitter.standing()
     }
 
     /// Whether nothing is on the way.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.in_flight.is_empty()
+        self.len() == 0
     }
 
     /// Sets or removes the rule about single packets ("drop the first SYN-ACK").
@@ -226,6 +286,9 @@ impl<P: Packet> Link<P> {
     /// of chance starts again from the new seed.
     pub fn set_impairment(&mut self, impairment: Impairment) {
         let fresh = Self::new(impairment);
+        self.transmitter.set(&fresh.impairment);
+        self.bucket = fresh.bucket;
+        self.held_run = 0;
         self.impairment = fresh.impairment;
         self.loss = fresh.loss;
         self.jitter = fresh.jitter;
@@ -237,36 +300,59 @@ impl<P: Packet> Link<P> {
     /// Sends a packet at `now`, and tells what becomes of it.
     pub fn push(&mut self, now: Duration, packet: P) -> Fate {
         self.counters.pushed += 1;
-        match self.admit(now, &packet) {
-            Ok(departs) => Fate::Carried(self.carry(departs, packet)),
-            Err(cause) => {
-                *self.dropped(cause) += 1;
-                Fate::Dropped(cause)
-            }
+        self.advance(now);
+        if let Err(cause) = self.admit(now, &packet) {
+            return self.drop_for(cause);
         }
+        let fate = match self.transmitter.offer(now, packet) {
+            Offered::Departs(departs, packet) => Fate::Carried(self.carry(departs, packet)),
+            Offered::Waits => Fate::Queued,
+            Offered::Full => return self.drop_for(DropCause::QueueFull),
+        };
+        self.advance(now);
+        fate
     }
 
-    /// When the next packet arrives: `now` if one is due already, `None` if none is on the way.
+    /// When something happens next: a packet arrives, or leaves a queue that decides then. `now` if it is
+    /// due already, `None` if nothing is on the way.
     #[must_use]
     pub fn next(&self, now: Duration) -> Option<Duration> {
-        self.in_flight
-            .peek()
-            .map(|Reverse(first)| first.arrives.max(now))
+        let arrives = self.in_flight.peek().map(|Reverse(first)| first.arrives);
+        let next = [arrives, self.transmitter.next()]
+            .into_iter()
+            .flatten()
+            .min();
+        next.map(|next| next.max(now))
     }
 
     /// Takes a packet that has arrived by `now`.
     pub fn pop(&mut self, now: Duration) -> Option<P> {
+        self.advance(now);
         if self.in_flight.peek()?.0.arrives > now {
             return None;
         }
         let Reverse(first) = self.in_flight.pop()?;
-        self.in_flight_bytes -= first.packet.size();
+        let size = first.packet.size();
+        self.in_flight_bytes -= size;
         self.counters.delivered += 1;
+        self.counters.delivered_bytes += size as u64;
         Some(first.packet)
     }
 
-    /// Everything that may drop a packet. Gives the time at which its last bit leaves.
-    fn admit(&mut self, now: Duration, packet: &P) -> Result<Duration, DropCause> {
+    /// Sends on what has left a queue by `now`.
+    fn advance(&mut self, now: Duration) {
+        while let Some(released) = self.transmitter.release(now) {
+            match released {
+                Released::Departs(departs, packet) => {
+                    self.carry(departs, packet);
+                }
+                Released::Dropped => self.counters.aqm += 1,
+            }
+        }
+    }
+
+    /// Everything that may drop a packet before the queue.
+    fn admit(&mut self, now: Duration, packet: &P) -> Result<(), DropCause> {
         let size = packet.size();
         // The loss rule counts every packet, also those dropped for another reason: "the n-th"
         // then means the n-th that was sent.
@@ -279,45 +365,32 @@ impl<P: Packet> Link<P> {
         {
             return Err(DropCause::Filtered);
         }
+        if self
+            .impairment
+            .outage
+            .is_some_and(|outage| outage.covers(now))
+        {
+            return Err(DropCause::Outage);
+        }
         if lost {
             return Err(DropCause::Loss);
         }
         // A packet and its copy.
-        if self.in_flight.len() + 2 > Self::MAX_PACKETS || self.in_flight_bytes > Self::MAX_BYTES {
+        let bytes = self.in_flight_bytes as u64 + self.transmitter.standing_bytes();
+        if self.len() + 2 > Self::MAX_PACKETS || bytes > Self::MAX_BYTES as u64 {
             return Err(DropCause::Overflow);
         }
-        let Some(rate) = self.impairment.rate else {
-            return Ok(now);
-        };
-        self.transmit(now, size as u64, rate)
-    }
-
-    /// Puts a packet behind those that wait for the transmitter.
-    fn transmit(&mut self, now: Duration, size: u64, rate: u64) -> Result<Duration, DropCause> {
-        while let Some(&(end, bytes)) = self.waiting.front()
-            && end <= now
+        if let Some(bucket) = &mut self.bucket
+            && !bucket.lets_pass(now, size as u64)
         {
-            self.waiting.pop_front();
-            self.waiting_bytes -= bytes;
+            return Err(DropCause::Policed);
         }
-        let full = match self.impairment.queue.unwrap_or(Queue::DEFAULT) {
-            Queue::Bytes(limit) => !self.waiting.is_empty() && self.waiting_bytes + size > limit,
-            Queue::Packets(limit) => self.waiting.len() as u64 >= limit.max(1),
-        };
-        if full {
-            return Err(DropCause::QueueFull);
-        }
-        let nanos = u128::from(size) * 8 * 1_000_000_000 / u128::from(rate.max(1));
-        let duration = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        self.idle_from = self.idle_from.max(now).saturating_add(duration);
-        self.waiting.push_back((self.idle_from, size));
-        self.waiting_bytes += size;
-        Ok(self.idle_from)
+        Ok(())
     }
 
     /// Everything that may happen to a packet that is not dropped.
     fn carry(&mut self, departs: Duration, mut packet: P) -> Passage {
-        let reordered = self.impairment.reorder.draw(&mut self.reorder);
+        let reordered = self.is_held_back();
         let arrives = self.arrival(departs, reordered);
         let copy = self
             .impairment
@@ -346,6 +419,19 @@ impl<P: Packet> Link<P> {
             reordered,
             duplicate,
         }
+    }
+
+    /// Whether this packet is one of those that are overtaken.
+    fn is_held_back(&mut self) -> bool {
+        if self.held_run > 0 {
+            self.held_run -= 1;
+            return true;
+        }
+        let begins = self.impairment.reorder.draw(&mut self.reorder);
+        if begins {
+            self.held_run = self.impairment.reorder_run.saturating_sub(1);
+        }
+        begins
     }
 
     /// Departure plus delay, jitter and holding back.
@@ -377,14 +463,19 @@ impl<P: Packet> Link<P> {
         }));
     }
 
-    fn dropped(&mut self, cause: DropCause) -> &mut u64 {
-        match cause {
-            DropCause::Loss => &mut self.counters.lost,
-            DropCause::QueueFull => &mut self.counters.queue_full,
-            DropCause::TooBig => &mut self.counters.too_big,
-            DropCause::Filtered => &mut self.counters.filtered,
-            DropCause::Overflow => &mut self.counters.overflow,
-        }
+    fn drop_for(&mut self, cause: DropCause) -> Fate {
+        let counters = &mut self.counters;
+        let counter = match cause {
+            DropCause::Loss => &mut counters.lost,
+            DropCause::QueueFull => &mut counters.queue_full,
+            DropCause::TooBig => &mut counters.too_big,
+            DropCause::Filtered => &mut counters.filtered,
+            DropCause::Policed => &mut counters.policed,
+            DropCause::Outage => &mut counters.outage,
+            DropCause::Overflow => &mut counters.overflow,
+        };
+        *counter += 1;
+        Fate::Dropped(cause)
     }
 }
 

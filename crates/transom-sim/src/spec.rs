@@ -1,13 +1,15 @@
 //! The text form of an [`Impairment`]: `"loss=1%,delay=20ms"`.
 
+mod text;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Impairment, Loss, Probability, Queue};
+use crate::{Aqm, Impairment, Loss, Marking, Outage, Policer, Probability, Queue};
 
 /// The settings, in the order in which they are printed.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 16] = [
     "loss",
     "delay",
     "jitter",
@@ -17,6 +19,12 @@ const NAMES: [&str; 10] = [
     "rate",
     "queue",
     "mtu",
+    "aqm",
+    "ecn",
+    "police",
+    "slot",
+    "thin",
+    "outage",
     "seed",
 ];
 
@@ -166,18 +174,25 @@ fn apply(impairment: &mut Impairment, name: Word<'_>, value: Word<'_>) -> Result
         "loss" => impairment.loss = loss(value)?,
         "delay" => impairment.delay = duration(value)?,
         "jitter" => impairment.jitter = duration(value)?,
-        "reorder" => match value.split_once(':') {
-            Some((share, held_back)) => {
-                impairment.reorder = probability(share)?;
-                impairment.reorder_by = Some(duration(held_back)?);
-            }
-            None => impairment.reorder = probability(value)?,
-        },
+        "reorder" => reorder(impairment, value)?,
         "duplicate" => impairment.duplicate = probability(value)?,
         "corrupt" => impairment.corrupt = probability(value)?,
         "rate" => impairment.rate = Some(rate(value)?),
         "queue" => impairment.queue = Some(queue(value)?),
         "mtu" => impairment.mtu = Some(mtu(value)?),
+        "aqm" => impairment.aqm = aqm(value)?,
+        "ecn" => impairment.ecn = marking(value)?,
+        "police" => impairment.police = Some(policer(value)?),
+        "slot" => match duration(value)? {
+            Duration::ZERO => return Err(value.wrong("is no time between slots")),
+            slot => impairment.slot = Some(slot),
+        },
+        "thin" => match value.text {
+            "on" => impairment.thin = true,
+            "off" => impairment.thin = false,
+            _ => return Err(value.wrong("is neither on nor off")),
+        },
+        "outage" => impairment.outage = Some(outage(value)?),
         "seed" => impairment.seed = whole_number(value, "a seed is a whole number, as 7")?,
         _ => return Err(name.wrong(unknown(name.text))),
     }
@@ -263,6 +278,81 @@ fn loss(value: Word<'_>) -> Result<Loss, SpecError> {
     }
 }
 
+fn reorder(impairment: &mut Impairment, value: Word<'_>) -> Result<(), SpecError> {
+    let words: Vec<Word<'_>> = value.split(':').collect();
+    let (share, held_back, run) = match *words {
+        [share] => (share, None, None),
+        [share, held_back] => (share, Some(held_back), None),
+        [share, held_back, run] => (share, Some(held_back), Some(run)),
+        _ => return Err(value.wrong("is not SHARE[:TIME[:PACKETS]], as 2%:30ms:8")),
+    };
+    impairment.reorder = probability(share)?;
+    impairment.reorder_by = held_back.map(duration).transpose()?;
+    if let Some(run) = run {
+        let expected = "is not a number of packets, as 8";
+        let packets = whole_number(run, expected)?;
+        let packets = u32::try_from(packets).map_err(|_| run.wrong(expected))?;
+        impairment.reorder_run = if packets > 1 { packets } else { 0 };
+    }
+    Ok(())
+}
+
+fn aqm(value: Word<'_>) -> Result<Aqm, SpecError> {
+    let words: Vec<Word<'_>> = value.split(':').collect();
+    match *words {
+        [codel] if codel.text == "codel" => Ok(Aqm::CODEL),
+        [codel, target, interval] if codel.text == "codel" => Ok(Aqm::Codel {
+            target: duration(target)?,
+            interval: duration(interval)?,
+        }),
+        _ => Err(value.wrong("is not codel or codel:TARGET:INTERVAL, as codel:5ms:100ms")),
+    }
+}
+
+fn marking(value: Word<'_>) -> Result<Marking, SpecError> {
+    match value.text {
+        "off" => Ok(Marking::None),
+        "on" => Ok(Marking::Instead),
+        _ => match queue(value) {
+            Ok(threshold) => Ok(Marking::Above(threshold)),
+            Err(_) => Err(value.wrong("is not on, off or a threshold (30k, 20p)")),
+        },
+    }
+}
+
+fn policer(value: Word<'_>) -> Result<Policer, SpecError> {
+    let Some((bits, burst)) = value.split_once(':') else {
+        return Err(value.wrong("is not RATE:BURST, as 5mbit:64k"));
+    };
+    let burst_bytes =
+        with_unit(burst.text, &SIZE_UNITS).ok_or_else(|| burst.wrong("is not a size, as 64k"))?;
+    Ok(Policer {
+        rate: rate(bits)?,
+        burst: burst_bytes,
+    })
+}
+
+fn outage(value: Word<'_>) -> Result<Outage, SpecError> {
+    let words: Vec<Word<'_>> = value.split(':').collect();
+    let (at, length, every) = match *words {
+        [at, length] => (at, length, None),
+        [at, length, every] => (at, length, Some(every)),
+        _ => return Err(value.wrong("is not AT:LENGTH[:EVERY], as 5s:300ms")),
+    };
+    let every = match every {
+        None => None,
+        Some(word) => match duration(word)? {
+            Duration::ZERO => return Err(word.wrong("is no time between outages")),
+            every => Some(every),
+        },
+    };
+    Ok(Outage {
+        at: duration(at)?,
+        length: duration(length)?,
+        every,
+    })
+}
+
 fn probability(value: Word<'_>) -> Result<Probability, SpecError> {
     let expected = "is not a probability, as 1% or 0.01";
     let (number, whole) = match value.text.strip_suffix('%') {
@@ -291,7 +381,16 @@ fn rate(value: Word<'_>) -> Result<u64, SpecError> {
 }
 
 fn queue(value: Word<'_>) -> Result<Queue, SpecError> {
-    let expected = "is not a size (64k, 1m) or a number of packets (100p)";
+    let expected = "is not a size (64k, 1m), a number of packets (100p), a wait (50ms) or 1bdp";
+    if let Some(number) = value.text.strip_suffix("bdp") {
+        let hundredths = decimal(number, 100).and_then(|parts| u32::try_from(parts).ok());
+        return hundredths
+            .map(Queue::Bdp)
+            .ok_or_else(|| value.wrong(expected));
+    }
+    if let Some(nanos) = with_unit(value.text, &TIME_UNITS) {
+        return Ok(Queue::Time(Duration::from_nanos(nanos)));
+    }
     if let Some(packets) = value.text.strip_suffix('p') {
         let packets = Word {
             text: packets,
@@ -359,195 +458,5 @@ fn decimal(text: &str, scale: u64) -> Option<u64> {
     u64::try_from(value).ok()
 }
 
-impl fmt::Display for Impairment {
-    /// The settings that differ from a perfect link, `none` when there are none.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words: Vec<String> = Vec::new();
-        let mut word = |name: &str, value: String| words.push(format!("{name}={value}"));
-        if self.loss != Loss::None {
-            word("loss", self.loss.to_string());
-        }
-        if !self.delay.is_zero() {
-            word("delay", time_text(self.delay));
-        }
-        if !self.jitter.is_zero() {
-            word("jitter", time_text(self.jitter));
-        }
-        match self.reorder_by {
-            Some(by) => word("reorder", format!("{}:{}", self.reorder, time_text(by))),
-            None if self.reorder != Probability::NEVER => word("reorder", self.reorder.to_string()),
-            None => {}
-        }
-        if self.duplicate != Probability::NEVER {
-            word("duplicate", self.duplicate.to_string());
-        }
-        if self.corrupt != Probability::NEVER {
-            word("corrupt", self.corrupt.to_string());
-        }
-        if let Some(rate) = self.rate {
-            word("rate", unit_text(rate, &RATE_UNITS));
-        }
-        match self.queue {
-            Some(Queue::Bytes(bytes)) => word("queue", unit_text(bytes, &SIZE_UNITS)),
-            Some(Queue::Packets(packets)) => word("queue", format!("{packets}p")),
-            None => {}
-        }
-        if let Some(mtu) = self.mtu {
-            word("mtu", mtu.to_string());
-        }
-        if self.seed != 0 {
-            word("seed", self.seed.to_string());
-        }
-        f.write_str(if words.is_empty() { "none" } else { "" })?;
-        f.write_str(&words.join(","))
-    }
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("0%"),
-            Self::Random(probability) => probability.fmt(f),
-            Self::GilbertElliott {
-                to_bad,
-                to_good,
-                good,
-                bad,
-            } => {
-                write!(f, "gilbert:{to_bad}:{to_good}")?;
-                if (*good, *bad) == (Probability::NEVER, Probability::ALWAYS) {
-                    return Ok(());
-                }
-                write!(f, ":{good}:{bad}")
-            }
-            Self::EveryNth(n) => write!(f, "nth:{n}"),
-            Self::List(numbers) => {
-                let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
-                write!(f, "list:{}", numbers.join("+"))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Probability {
-    /// Per cent, with as many decimals as it has.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, fraction) = (self.parts() / 1_000_000, self.parts() % 1_000_000);
-        if fraction == 0 {
-            return write!(f, "{whole}%");
-        }
-        let digits = format!("{fraction:06}");
-        write!(f, "{whole}.{}%", digits.trim_end_matches('0'))
-    }
-}
-
-fn time_text(duration: Duration) -> String {
-    unit_text(
-        u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
-        &TIME_UNITS,
-    )
-}
-
-/// The value in the largest unit in which it is whole.
-fn unit_text(value: u64, units: &[(&str, u64)]) -> String {
-    let fitting = units
-        .iter()
-        .find(|(_, scale)| value != 0 && value.is_multiple_of(*scale));
-    let (name, scale) = fitting.or_else(|| units.last()).copied().unwrap_or(("", 1));
-    format!("{}{name}", value / scale)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Impairment {
-        text.parse()
-            .unwrap_or_else(|error| panic!("{text}: {error}"))
-    }
-
-    fn error(text: &str) -> String {
-        text.parse::<Impairment>().expect_err(text).to_string()
-    }
-
-    #[test]
-    fn every_setting_is_understood() {
-        let text = "loss=1%,delay=20ms,jitter=5ms,reorder=2%,duplicate=1%,corrupt=0.1%,\
-                    rate=10mbit,queue=64k,mtu=1400,seed=7";
-        let impairment = parse(text);
-        assert_eq!(impairment.loss, Loss::Random(Probability::percent(1)));
-        assert_eq!(impairment.delay, Duration::from_millis(20));
-        assert_eq!(impairment.jitter, Duration::from_millis(5));
-        assert_eq!(impairment.reorder, Probability::percent(2));
-        assert_eq!(impairment.reorder_by, None);
-        assert_eq!(impairment.corrupt, Probability::from_parts(100_000));
-        assert_eq!(impairment.rate, Some(10_000_000));
-        assert_eq!(impairment.queue, Some(Queue::Bytes(65_536)));
-        assert_eq!(impairment.mtu, Some(1400));
-        assert_eq!(impairment.seed, 7);
-        assert_eq!(impairment.to_string(), text);
-    }
-
-    #[test]
-    fn other_spellings_mean_the_same() {
-        assert_eq!(parse("loss=0.01"), parse("loss=1%"));
-        assert_eq!(
-            parse(" delay = 1.5ms , seed = 1 "),
-            parse("delay=1500us,seed=1")
-        );
-        assert_eq!(
-            parse("loss=gilbert:1%:25%"),
-            parse("loss=gilbert:1%:25%:0%:100%")
-        );
-        assert_eq!(parse("none"), Impairment::new());
-        assert_eq!(Impairment::new().to_string(), "none");
-        assert_eq!(parse("queue=100p").queue, Some(Queue::Packets(100)));
-        assert_eq!(parse("rate=1.5gbit").rate, Some(1_500_000_000));
-        assert_eq!(parse("loss=list:3+7").loss, Loss::List(vec![3, 7]));
-    }
-
-    #[test]
-    fn errors_name_the_word_and_its_place() {
-        assert_eq!(
-            error("loss=1%,dely=20ms"),
-            "at character 9: \"dely\" is not a setting; did you mean delay? There are: loss, \
-             delay, jitter, reorder, duplicate, corrupt, rate, queue, mtu, seed"
-        );
-        assert_eq!(
-            error("delay=20"),
-            "at character 7: \"20\" is not a time with its unit (ns, us, ms, s), as 20ms"
-        );
-        assert_eq!(
-            error("loss=101%"),
-            "at character 6: \"101%\" is more than 100%"
-        );
-        assert_eq!(
-            error("loss"),
-            "at character 1: \"loss\" lacks a value: loss=…"
-        );
-        assert_eq!(
-            error("loss=1%,loss=2%"),
-            "at character 9: \"loss\" is set twice"
-        );
-        assert_eq!(
-            error("rate=0bit"),
-            "at character 6: \"0bit\" lets nothing through; for that say loss=100%"
-        );
-        assert!(error("loss=list:3+x").starts_with("at character 13: \"x\""));
-        assert!(error("").starts_with("at character 1: \"\" is empty"));
-        assert!(error("ü=1,delay=20").starts_with("at character 1: \"ü\""));
-        assert!(error("seed=ü,x=1").starts_with("at character 6: \"ü\""));
-        assert!(error("seed=+1").contains("whole number"));
-        for text in [
-            "delay=1e3ms",
-            "loss=-1%",
-            "loss=%",
-            "mtu=0",
-            "loss=nth:0",
-            "delay=.s",
-            "a,b",
-        ] {
-            assert!(text.parse::<Impairment>().is_err(), "{text}");
-        }
-    }
-}
+mod tests;

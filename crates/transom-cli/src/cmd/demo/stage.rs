@@ -333,6 +333,7 @@ impl Stage {
             let fates = sent.map(|entry| match entry.fate {
                 LinkFate::Carried(passage) => Fate::Arrives(passage.arrives),
                 LinkFate::Dropped(_) => Fate::Lost,
+                LinkFate::Queued => Fate::Unknown,
             });
             fates.collect::<Vec<_>>().into_iter()
         })

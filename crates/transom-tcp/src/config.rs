@@ -43,6 +43,9 @@ pub struct Config {
     pub max_segment: Option<u16>,
     /// Which congestion controller. Default CUBIC (RFC 9438).
     pub congestion: Algorithm,
+    /// End the first slow start when the round trip grows, before the queue overflows (HyStart++,
+    /// RFC 9406). Default true.
+    pub hystart: bool,
     /// Initial window in segments (RFC 6928). Default 10.
     pub initial_window_segs: u32,
     /// Send small segments at once (RFC 9293 MUST-17). Default false: Nagle's algorithm.
@@ -116,6 +119,7 @@ impl Default for Config {
             window_scaling: true,
             max_segment: None,
             congestion: Algorithm::Cubic,
+            hystart: true,
             initial_window_segs: 10,
             nodelay: false,
             delayed_ack: Duration::from_millis(40),
@@ -216,6 +220,7 @@ setters! {
     window_scaling: bool,
     max_segment: Option<u16>,
     congestion: Algorithm,
+    hystart: bool,
     initial_window_segs: u32,
     nodelay: bool,
     delayed_ack: Duration,

@@ -13,7 +13,7 @@ use transom_wire::{Seq, SeqRange};
 
 use crate::arrives::closed::bare_reset;
 use crate::config::Config;
-use crate::congestion::{self, Controller};
+use crate::congestion::{self, Controller, Setup};
 use crate::ecn::EcnState;
 use crate::env::Env;
 use crate::event::{CloseReason, Event};
@@ -140,10 +140,7 @@ impl Tcb {
             recovery,
             awaited: Awaited::default(),
             loss_probe_owed: false,
-            congestion: env
-                .config
-                .congestion
-                .build(u64::from(mss), initial_window(env, mss), now),
+            congestion: controller(env, u64::from(mss), initial_window(env, mss), now),
             negotiated,
             rtt: opening.rtt,
             ecn: EcnState::new(&env.config, &opening.handshake, syn),
@@ -242,7 +239,7 @@ impl Tcb {
         if timed_out {
             // RFC 5681 §3.1 CC-2: a lost SYN means congestion; begin with one segment.
             let mss = u64::from(self.mss(env));
-            self.congestion = env.config.congestion.build(mss, mss, now);
+            self.congestion = controller(env, mss, mss, now);
         }
         self.snd.retries = 0;
         // RFC 9293 §3.9.1.1 MUST-21: the limit has been kept; it counts again when data waits.
@@ -368,6 +365,13 @@ impl Tcb {
     pub(crate) fn note_sent(&mut self, range: SeqRange, again: bool, now: Instant) {
         self.recovery.on_sent(range, now, again);
     }
+}
+
+/// A controller with a configuration's choices.
+fn controller(env: &Env, mss: u64, initial_window: u64, now: Instant) -> Box<dyn Controller> {
+    let mut setup = Setup::new(mss, initial_window, now);
+    setup.hystart = env.config.hystart;
+    env.config.congestion.build(&setup)
 }
 
 /// RFC 6928, scaled to the configured number of segments.

@@ -12,7 +12,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::{AckInfo, Controller, LossInfo, LossKind, Phase, Window};
+use super::{AckInfo, Controller, LossInfo, LossKind, Phase, Setup, Window};
 use crate::time::Instant;
 
 /// β_cubic = 0.7 (RFC 9438 §4.6).
@@ -70,16 +70,16 @@ pub struct Cubic {
 }
 
 impl Cubic {
-    /// A new connection's controller; `mss` and `initial_window` in octets.
-    pub const fn new(mss: u64, initial_window: u64, now: Instant) -> Self {
+    /// A new connection's controller.
+    pub const fn new(setup: &Setup) -> Self {
         Self {
-            window: Window::new(mss, initial_window),
+            window: Window::new(setup),
             w_max: 0,
             cwnd_prior: 0,
             epoch: None,
             plateau_next: false,
             growth_rest: 0,
-            last_used: now,
+            last_used: setup.now,
             before_loss: None,
         }
     }
@@ -204,12 +204,22 @@ impl Controller for Cubic {
         }
         if !ack.is_cwnd_limited {
             self.skip_unused(ack.now);
+            if self.in_slow_start() {
+                self.window.watch_delay(ack);
+            }
             return;
         }
         self.last_used = ack.now;
         let mut acked = ack.bytes_acked;
         if self.in_slow_start() {
             acked = self.window.slow_start(acked);
+            if self.window.watch_delay(ack) {
+                // RFC 9438 §4.10 CUB-12: slow start ended without loss, so that the curve begins
+                // at its plateau: K = 0 and W_max = cwnd.
+                self.cwnd_prior = self.window.cwnd;
+                self.plateau_next = true;
+                self.epoch = None;
+            }
         }
         if acked > 0 && !self.in_slow_start() {
             let srtt = ack.srtt.or(ack.rtt).unwrap_or_default();

@@ -11,6 +11,7 @@
 //! - A window that was not used does not grow (RFC 5681 §3.1, RFC 9438 §5.8).
 
 mod cubic;
+mod hystart;
 mod reno;
 
 use alloc::boxed::Box;
@@ -18,6 +19,7 @@ use core::fmt::Debug;
 use core::time::Duration;
 
 pub use cubic::Cubic;
+use hystart::HyStart;
 pub use reno::Reno;
 
 use crate::time::Instant;
@@ -130,6 +132,34 @@ pub trait Controller: Debug + Send {
     fn set_recovery_cwnd(&mut self, cwnd: u64);
 }
 
+/// What a new controller is made from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Setup {
+    /// SMSS in octets.
+    pub mss: u64,
+    /// The first window in octets: see [`initial_window`], or one SMSS when a SYN had to be sent
+    /// again (RFC 5681 §3.1).
+    pub initial_window: u64,
+    /// The time.
+    pub now: Instant,
+    /// End the first slow start when the round trip grows (HyStart++, RFC 9406), where the
+    /// controller has a slow start. Default true.
+    pub hystart: bool,
+}
+
+impl Setup {
+    /// The defaults.
+    pub const fn new(mss: u64, initial_window: u64, now: Instant) -> Self {
+        Self {
+            mss,
+            initial_window,
+            now,
+            hystart: true,
+        }
+    }
+}
+
 /// Which congestion controller a connection uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
@@ -143,13 +173,10 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// A controller for a new connection.
-    ///
-    /// `mss`: SMSS in octets. `initial_window`: octets; see [`initial_window`], or one SMSS when a
-    /// SYN had to be sent again (RFC 5681 §3.1).
-    pub fn build(self, mss: u64, initial_window: u64, now: Instant) -> Box<dyn Controller> {
+    pub fn build(self, setup: &Setup) -> Box<dyn Controller> {
         match self {
-            Self::Reno => Box::new(Reno::new(mss, initial_window)),
-            Self::Cubic => Box::new(Cubic::new(mss, initial_window, now)),
+            Self::Reno => Box::new(Reno::new(setup)),
+            Self::Cubic => Box::new(Cubic::new(setup)),
         }
     }
 
@@ -185,13 +212,14 @@ struct Window {
     /// Most segments by which one acknowledgement may open the window in slow start. None: as
     /// many as it acknowledges.
     abc_limit_segs: Option<u32>,
+    hystart: Option<HyStart>,
 }
 
 impl Window {
-    const fn new(mss: u64, initial_window: u64) -> Self {
-        let mss = if mss == 0 { 1 } else { mss };
-        let initial = if initial_window > mss {
-            initial_window
+    const fn new(setup: &Setup) -> Self {
+        let mss = if setup.mss == 0 { 1 } else { setup.mss };
+        let initial = if setup.initial_window > mss {
+            setup.initial_window
         } else {
             mss
         };
@@ -203,7 +231,37 @@ impl Window {
             initial,
             phase: Phase::Open,
             abc_limit_segs: None,
+            hystart: if setup.hystart {
+                Some(HyStart::new())
+            } else {
+                None
+            },
         }
+    }
+
+    /// RFC 9406 §4.2: takes the measurement of an acknowledgement in slow start; true when the delay
+    /// has ended slow start, and ssthresh is the present window.
+    fn watch_delay(&mut self, ack: &AckInfo) -> bool {
+        let is_first = self.is_first_slow_start();
+        let Some(hystart) = &mut self.hystart else {
+            return false;
+        };
+        if !is_first {
+            *hystart = HyStart::new();
+            return false;
+        }
+        let is_over = hystart.on_ack(ack.rtt, ack.round_end, ack.is_cwnd_limited);
+        if is_over {
+            // HS-6.
+            self.set_ssthresh(self.cwnd);
+            self.hystart = None;
+        }
+        is_over
+    }
+
+    /// RFC 9406 §4.3 HS-8: ssthresh has not been set, or what set it was taken back.
+    const fn is_first_slow_start(&self) -> bool {
+        self.ssthresh == INFINITE_SSTHRESH
     }
 
     /// Grows by slow start; gives the acknowledged octets left when ssthresh is reached.
@@ -217,7 +275,12 @@ impl Window {
             (_, Some(segs)) => self.mss.saturating_mul(u64::from(segs)),
             (_, None) => u64::MAX,
         };
-        let counted = bytes_acked.min(limit);
+        // RFC 9406 §4.2 HS-3, HS-5: in conservative slow start a quarter of it.
+        let divisor = self
+            .hystart
+            .filter(|_| self.is_first_slow_start())
+            .map_or(1, |hystart| hystart.divisor());
+        let counted = bytes_acked.min(limit) / divisor;
         let growth = counted.min(self.ssthresh.saturating_sub(self.cwnd));
         self.grow(growth);
         counted - growth

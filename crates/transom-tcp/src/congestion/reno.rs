@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{AckInfo, Controller, LossInfo, LossKind, Phase, Window};
+use super::{AckInfo, Controller, LossInfo, LossKind, Phase, Setup, Window};
 use crate::time::Instant;
 
 /// RFC 5681.
@@ -16,10 +16,10 @@ pub struct Reno {
 }
 
 impl Reno {
-    /// A new connection's controller; `mss` and `initial_window` in octets.
-    pub const fn new(mss: u64, initial_window: u64) -> Self {
+    /// A new connection's controller.
+    pub const fn new(setup: &Setup) -> Self {
         Self {
-            window: Window::new(mss, initial_window),
+            window: Window::new(setup),
             acked: 0,
             before_loss: None,
         }
@@ -56,12 +56,19 @@ impl Controller for Reno {
 
     fn on_ack(&mut self, ack: &AckInfo) {
         // RFC 5681 §3.1 CC-13: a window that did not limit the sender proves nothing.
-        if ack.in_recovery || self.window.phase == Phase::FastRecovery || !ack.is_cwnd_limited {
+        if ack.in_recovery || self.window.phase == Phase::FastRecovery {
+            return;
+        }
+        if !ack.is_cwnd_limited {
+            if self.in_slow_start() {
+                self.window.watch_delay(ack);
+            }
             return;
         }
         let mut acked = ack.bytes_acked;
         if self.in_slow_start() {
             acked = self.window.slow_start(acked);
+            self.window.watch_delay(ack);
             if self.in_slow_start() {
                 return;
             }

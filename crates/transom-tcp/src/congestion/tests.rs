@@ -42,7 +42,8 @@ pub(super) fn loss(now: Instant, kind: LossKind, flight_size: u64, mss: u64) -> 
 }
 
 fn both(mss: u64) -> [Box<dyn Controller>; 2] {
-    [Algorithm::Reno, Algorithm::Cubic].map(|kind| kind.build(mss, initial_window(mss), at(0)))
+    [Algorithm::Reno, Algorithm::Cubic]
+        .map(|kind| kind.build(&Setup::new(mss, initial_window(mss), at(0))))
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn req_cc_1_the_initial_window_of_rfc_6928() {
 #[test]
 fn req_cc_2_a_handshake_with_a_timeout_starts_with_one_segment() {
     for kind in [Algorithm::Reno, Algorithm::Cubic] {
-        let controller = kind.build(1460, 1460, at(0));
+        let controller = kind.build(&Setup::new(1460, 1460, at(0)));
         assert_eq!((controller.name(), controller.cwnd()), (kind.name(), 1460));
     }
 }
@@ -134,7 +135,7 @@ fn req_cc_5_slow_start_counts_octets_so_dividing_acks_gains_nothing() {
         );
     }
     // RFC 3465 §2.2: at most L segments per ACK, when asked for.
-    let mut reno = Reno::new(1000, 10_000).with_abc_limit(2);
+    let mut reno = Reno::new(&Setup::new(1000, 10_000, at(0))).with_abc_limit(2);
     reno.on_ack(&ack(at(1), 20_000));
     assert_eq!(reno.cwnd(), 12_000);
     // RFC 3465 §2.3: L = 1 after a timeout.
@@ -370,6 +371,92 @@ proptest! {
                 prop_assert!(controller.cwnd() <= MAX_CWND);
                 prop_assert!(controller.ssthresh() >= 2 * mss);
             }
+        }
+    }
+}
+
+/// Ten acknowledgements of 1000 octets, the last of which ends the round.
+fn slow_start_round(controller: &mut dyn Controller, millis: u64) {
+    for n in 1..=10 {
+        controller.on_ack(&AckInfo {
+            rtt: Some(Duration::from_millis(millis)),
+            round_end: n == 10,
+            ..ack(at(n), 1000)
+        });
+    }
+}
+
+#[test]
+fn req_hs_3_and_hs_5_growth_is_a_quarter_while_the_round_trip_is_longer() {
+    for mut controller in both(1000) {
+        slow_start_round(&mut *controller, 20);
+        assert_eq!(controller.cwnd(), 20_000);
+        // The eighth measurement says so: two acknowledgements count a quarter.
+        slow_start_round(&mut *controller, 30);
+        assert_eq!(controller.cwnd(), 28_500);
+        slow_start_round(&mut *controller, 30);
+        assert_eq!(controller.cwnd(), 31_000);
+        assert!(controller.in_slow_start());
+        // Less than at first: eight count a quarter, the eighth ends it.
+        slow_start_round(&mut *controller, 20);
+        assert_eq!(controller.cwnd(), 35_000);
+    }
+}
+
+#[test]
+fn req_hs_6_after_five_slower_rounds_ssthresh_is_the_window() {
+    for mut controller in both(1000) {
+        slow_start_round(&mut *controller, 20);
+        for _ in 0..5 {
+            assert!(controller.in_slow_start());
+            slow_start_round(&mut *controller, 30);
+        }
+        assert!(!controller.in_slow_start());
+        assert_eq!(controller.ssthresh(), 38_500);
+        assert_eq!(controller.cwnd(), 38_500);
+    }
+}
+
+#[test]
+fn req_hs_7_loss_in_the_slower_phase_is_answered_as_ever() {
+    for mut controller in both(1000) {
+        slow_start_round(&mut *controller, 20);
+        slow_start_round(&mut *controller, 30);
+        controller.on_loss(&loss(at(50), LossKind::FastRetransmit, 28_500, 1000));
+        let share = if controller.name() == "reno" { 5 } else { 7 };
+        assert_eq!(controller.ssthresh(), 28_500 * share / 10);
+        assert_eq!(controller.cwnd(), controller.ssthresh());
+    }
+}
+
+#[test]
+fn req_hs_8_only_the_first_slow_start_listens_to_the_delay() {
+    for mut controller in both(1000) {
+        controller.on_loss(&loss(
+            at(0),
+            LossKind::Timeout { first: true },
+            4_000_000,
+            1000,
+        ));
+        controller.on_recovery_exit(at(1), 0);
+        for millis in [20, 30, 40, 50, 60, 70, 80, 90] {
+            let before = controller.cwnd();
+            slow_start_round(&mut *controller, millis);
+            assert_eq!(controller.cwnd(), before + 10_000, "{millis} ms");
+        }
+    }
+}
+
+#[test]
+fn without_hystart_the_delay_means_nothing() {
+    for kind in [Algorithm::Reno, Algorithm::Cubic] {
+        let mut setup = Setup::new(1000, 10_000, at(0));
+        setup.hystart = false;
+        let mut controller = kind.build(&setup);
+        for millis in [20, 30, 40, 50, 60, 70, 80, 90] {
+            let before = controller.cwnd();
+            slow_start_round(&mut *controller, millis);
+            assert_eq!(controller.cwnd(), before + 10_000, "{millis} ms");
         }
     }
 }

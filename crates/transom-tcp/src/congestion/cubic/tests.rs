@@ -39,7 +39,7 @@ fn close(got: f64, want: f64, tolerance: f64) -> bool {
 
 /// A controller that was reduced from `cwnd` by fast retransmit at time 0.
 fn reduced_from(cwnd: u64) -> Cubic {
-    let mut cubic = Cubic::new(MSS, initial_window(MSS), at(0));
+    let mut cubic = Cubic::new(&Setup::new(MSS, initial_window(MSS), at(0)));
     cubic.window.cwnd = cwnd;
     cubic.on_loss(&loss(at(0), LossKind::FastRetransmit, cwnd, MSS));
     cubic.on_recovery_exit(at(0), cwnd);
@@ -181,7 +181,7 @@ fn req_cub_6_alpha_becomes_one_when_the_old_window_is_reached() {
 
 #[test]
 fn req_cub_7_and_lx_16_a_loss_reduces_by_beta_of_flight_size() {
-    let mut cubic = Cubic::new(MSS, 100_000, at(0));
+    let mut cubic = Cubic::new(&Setup::new(MSS, 100_000, at(0)));
     cubic.on_loss(&loss(at(1), LossKind::FastRetransmit, 60_000, MSS));
     assert_eq!((cubic.ssthresh(), cubic.cwnd()), (42_000, 42_000));
     assert_eq!(cubic.cwnd_prior, 100_000);
@@ -251,7 +251,7 @@ fn req_cub_9_and_lx_16_idle_and_limited_times_do_not_count() {
 
 #[test]
 fn req_cub_10_after_a_timeout_the_next_plateau_is_where_avoidance_begins() {
-    let mut cubic = Cubic::new(MSS, 100_000, at(0));
+    let mut cubic = Cubic::new(&Setup::new(MSS, 100_000, at(0)));
     cubic.on_loss(&loss(
         at(1),
         LossKind::Timeout { first: true },
@@ -274,7 +274,7 @@ fn req_cub_10_after_a_timeout_the_next_plateau_is_where_avoidance_begins() {
 
 #[test]
 fn req_cub_11_slow_start_ends_at_ssthresh_and_the_rest_counts_for_the_curve() {
-    let mut cubic = Cubic::new(MSS, 10_000, at(0));
+    let mut cubic = Cubic::new(&Setup::new(MSS, 10_000, at(0)));
     assert!(cubic.in_slow_start());
     cubic.on_loss(&loss(at(1), LossKind::Timeout { first: true }, 20_000, MSS));
     cubic.on_recovery_exit(at(2), 0);
@@ -365,4 +365,30 @@ proptest! {
             prop_assert!(is_cwnd_limited || cubic.cwnd() == before);
         }
     }
+}
+
+#[test]
+fn req_cub_12_slow_start_that_ends_without_loss_begins_at_the_plateau() {
+    let mut cubic = Cubic::new(&Setup::new(MSS, 10_000, at(0)));
+    let mut now = 0;
+    let mut round = |cubic: &mut Cubic, millis| {
+        for n in 1..=10 {
+            now += 1;
+            cubic.on_ack(&AckInfo {
+                rtt: Some(Duration::from_millis(millis)),
+                round_end: n == 10,
+                ..ack(at(now), 1000)
+            });
+        }
+    };
+    round(&mut cubic, 20);
+    for _ in 0..5 {
+        round(&mut cubic, 30);
+    }
+    assert!(!cubic.in_slow_start());
+    let cwnd = cubic.cwnd();
+    assert_eq!(cubic.cwnd_prior, cwnd);
+    round(&mut cubic, 30);
+    assert_eq!(cubic.k(), Some(Duration::ZERO));
+    assert_eq!(cubic.w_max(), cwnd);
 }

@@ -13,7 +13,7 @@ const MSS: u64 = 1000;
 
 #[test]
 fn req_cc_6_congestion_avoidance_adds_one_segment_per_window() {
-    let mut reno = Reno::new(MSS, 10_000);
+    let mut reno = Reno::new(&Setup::new(MSS, 10_000, at(0)));
     reno.on_loss(&loss(at(0), LossKind::FastRetransmit, 20_000, MSS));
     reno.on_recovery_exit(at(1), 20_000);
     assert_eq!((reno.cwnd(), reno.ssthresh()), (10_000, 10_000));
@@ -32,7 +32,7 @@ fn req_cc_6_congestion_avoidance_adds_one_segment_per_window() {
 
 #[test]
 fn what_slow_start_leaves_over_counts_for_congestion_avoidance() {
-    let mut reno = Reno::new(MSS, 10_000);
+    let mut reno = Reno::new(&Setup::new(MSS, 10_000, at(0)));
     reno.on_loss(&loss(at(0), LossKind::Timeout { first: true }, 20_000, MSS));
     reno.on_recovery_exit(at(1), 0);
     assert_eq!((reno.cwnd(), reno.ssthresh()), (1000, 10_000));
@@ -53,7 +53,7 @@ fn req_nr_5_the_window_at_the_end_of_fast_recovery() {
         (9500, 10_000),
         (40_000, 10_000),
     ] {
-        let mut reno = Reno::new(MSS, 10_000);
+        let mut reno = Reno::new(&Setup::new(MSS, 10_000, at(0)));
         reno.on_loss(&loss(at(0), LossKind::FastRetransmit, 20_000, MSS));
         reno.on_recovery_exit(at(1), flight_size);
         assert_eq!(
@@ -67,7 +67,7 @@ fn req_nr_5_the_window_at_the_end_of_fast_recovery() {
 
 #[test]
 fn the_end_of_a_timeouts_episode_leaves_the_window_where_slow_start_brought_it() {
-    let mut reno = Reno::new(MSS, 10_000);
+    let mut reno = Reno::new(&Setup::new(MSS, 10_000, at(0)));
     reno.on_loss(&loss(at(0), LossKind::Timeout { first: true }, 20_000, MSS));
     reno.on_ack(&ack(at(2), 1000));
     reno.on_ack(&ack(at(2), 2000));

@@ -43,11 +43,14 @@ impl Tcb {
             self.window_is_open(env, now, was_window == 0);
         }
         if advance > 0 {
-            self.ecn.hold = was_one && self.ecn.is_echo(segment);
-            if self.ecn.hold && !env.timers.is_set(Timer::Persist) {
-                // RFC 3168 §6.1.2 ECN-9: a window of one segment cannot be reduced further, so that
-                // the next segment waits for the retransmission timer.
-                self.set_retransmit_timer(env, now + self.rtt.rto());
+            // RFC 3168 §6.1.2 ECN-9: a window of one segment cannot be reduced further, so that the
+            // next segment waits for the retransmission timer.
+            let doublings = self.ecn.hold_at_one(was_one && self.ecn.is_echo(segment));
+            if let Some(doublings) = doublings
+                && !env.timers.is_set(Timer::Persist)
+            {
+                let wait = self.rtt.rto().saturating_mul(1 << doublings);
+                self.set_retransmit_timer(env, now + wait.min(env.config.rto_max));
             }
         }
     }

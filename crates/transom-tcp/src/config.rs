@@ -93,6 +93,9 @@ pub struct Config {
     pub sws_override: Duration,
     /// Explicit congestion notification (RFC 3168). Default [`EcnUse::Accept`], as Linux.
     pub ecn: EcnUse,
+    /// Reduce the congestion window less for a congestion mark than for loss (ABE, RFC 8511). Default
+    /// false, as Linux.
+    pub abe: bool,
     /// Differentiated-services code point for every segment (6 bits). Default 0.
     pub dscp: u8,
     /// Take a path that swallows large packets, and sends no ICMP error about them, for what it is: when the same full
@@ -141,6 +144,7 @@ impl Default for Config {
             cork_limit: Duration::from_millis(200),
             sws_override: Duration::from_millis(200),
             ecn: EcnUse::Accept,
+            abe: false,
             dscp: 0,
             black_hole_detection: false,
             report_soft_errors: true,
@@ -242,6 +246,7 @@ setters! {
     cork_limit: Duration,
     sws_override: Duration,
     ecn: EcnUse,
+    abe: bool,
     dscp: u8,
     black_hole_detection: bool,
     report_soft_errors: bool,

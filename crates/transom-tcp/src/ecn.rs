@@ -38,7 +38,12 @@ pub(crate) struct EcnState {
     episode: bool,
     /// A window of one segment was marked: nothing new until the retransmission timer expires.
     pub(crate) hold: bool,
+    /// How often that was so in a row.
+    holds: u8,
 }
+
+/// Most doublings of the wait at a window of one segment.
+const MAX_DOUBLINGS: u8 = 16;
 
 impl EcnState {
     /// What follows from our SYNs so far and the peer's SYN or SYN-ACK.
@@ -51,6 +56,7 @@ impl EcnState {
             reduced_at: Seq::new(0),
             episode: false,
             hold: false,
+            holds: 0,
         }
     }
 
@@ -137,6 +143,20 @@ impl EcnState {
     /// Whether an echo asks for a reduction: RFC 3168 §6.1.2 ECN-7, once per window of data.
     pub(crate) const fn may_reduce(&self) -> bool {
         !self.reduced
+    }
+
+    /// Data was acknowledged; `marked`: that was at a window of one segment, with an echo. If so, gives
+    /// how often the wait for the next segment is doubled.
+    pub(crate) fn hold_at_one(&mut self, marked: bool) -> Option<u32> {
+        self.hold = marked;
+        if !marked {
+            self.holds = 0;
+            return None;
+        }
+        // RFC 9438 §4.6 CUB-14: with the timer's exponential backoff, while marks go on.
+        let doublings = self.holds.min(MAX_DOUBLINGS);
+        self.holds = self.holds.saturating_add(1);
+        Some(u32::from(doublings))
     }
 
     /// The window was reduced, for an echo or for loss.

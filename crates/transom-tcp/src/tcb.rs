@@ -371,6 +371,7 @@ impl Tcb {
 fn controller(env: &Env, mss: u64, initial_window: u64, now: Instant) -> Box<dyn Controller> {
     let mut setup = Setup::new(mss, initial_window, now);
     setup.hystart = env.config.hystart;
+    setup.abe = env.config.abe;
     env.config.congestion.build(&setup)
 }
 

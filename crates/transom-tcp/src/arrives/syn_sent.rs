@@ -7,6 +7,7 @@ use transom_wire::tcp::Flags;
 
 use super::closed::bare_reset;
 use super::other::{self, Arrival};
+use crate::config::EcnUse;
 use crate::discard::Discard;
 use crate::env::Env;
 use crate::event::CloseReason;
@@ -28,7 +29,7 @@ pub(crate) fn segment_arrives(
     segment: &Segment,
 ) -> Result<Option<Opened>, Discard> {
     let acknowledges = first_ack(syn_sent, env, segment)?;
-    if second_rst(env, segment, acknowledges)? {
+    if second_rst(syn_sent, env, segment, acknowledges)? {
         return Ok(None);
     }
     // Third, security: not in use (see `other.rs`).
@@ -71,7 +72,12 @@ fn echo_is_ours(syn_sent: &SynSent, env: &Env, segment: &Segment) -> bool {
 }
 
 /// Second: whether a reset ends the connection.
-fn second_rst(env: &mut Env, segment: &Segment, acknowledges: bool) -> Result<bool, Discard> {
+fn second_rst(
+    syn_sent: &mut SynSent,
+    env: &mut Env,
+    segment: &Segment,
+    acknowledges: bool,
+) -> Result<bool, Discard> {
     if !segment.has(Flags::RST) {
         return Ok(false);
     }
@@ -80,7 +86,12 @@ fn second_rst(env: &mut Env, segment: &Segment, acknowledges: bool) -> Result<bo
     if !acknowledges {
         return Err(Discard::SynSentBlindReset);
     }
-    env.end(CloseReason::Refused, None);
+    if env.config.ecn == EcnUse::Request && syn_sent.transmissions == 1 {
+        // RFC 3168 §6.1.1.1 ECN-13: some firewalls answer the flags with a reset. Once more, without.
+        syn_sent.syn_owed = true;
+    } else {
+        env.end(CloseReason::Refused, None);
+    }
     Ok(true)
 }
 

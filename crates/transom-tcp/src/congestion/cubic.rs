@@ -17,6 +17,8 @@ use crate::time::Instant;
 
 /// β_cubic = 0.7 (RFC 9438 §4.6).
 const BETA: (u64, u64) = (7, 10);
+/// β_ecn = 0.85 (RFC 8511 §3).
+const BETA_ECN: (u64, u64) = (17, 20);
 /// (1 + β_cubic) / 2 = 0.85 (RFC 9438 §4.7).
 const FAST_CONVERGENCE: (u64, u64) = (17, 20);
 /// α_cubic = 3·(1 − β)/(1 + β) = 0.9/1.7 (RFC 9438 §4.3).
@@ -170,10 +172,9 @@ impl Cubic {
     }
 
     /// RFC 9438 §4.6 and §4.7: what every congestion event does before it sets the window.
-    fn reduce(&mut self, flight_size: u64) {
+    fn reduce(&mut self, left: u64) {
         let cwnd = self.window.cwnd;
-        self.window
-            .set_ssthresh(flight_size.saturating_mul(BETA.0) / BETA.1);
+        self.window.set_ssthresh(left);
         self.cwnd_prior = cwnd;
         // RFC 9438 §4.7 CUB-8: a flow that did not reach its old maximum gives room to new ones.
         self.w_max = if cwnd < self.w_max {
@@ -242,11 +243,14 @@ impl Controller for Cubic {
         self.epoch = None;
         match loss.kind {
             LossKind::FastRetransmit | LossKind::Ecn => {
-                self.reduce(loss.flight_size);
+                let left = self
+                    .window
+                    .share(loss.kind, loss.flight_size, BETA, BETA_ECN);
+                self.reduce(left);
                 // RFC 9438 §4.6 CUB-7: at least two segments after loss, which ssthresh already
                 // is; at least one after a congestion mark.
                 let cwnd = match loss.kind {
-                    LossKind::Ecn => reduced(loss.flight_size),
+                    LossKind::Ecn => left,
                     _ => self.window.ssthresh,
                 };
                 self.window.set_cwnd(cwnd);
@@ -256,7 +260,7 @@ impl Controller for Cubic {
             LossKind::Timeout { first } => {
                 // RFC 9438 §4.8 CUB-10: as Reno, but with β_cubic.
                 if first {
-                    self.reduce(loss.flight_size);
+                    self.reduce(loss.flight_size.saturating_mul(BETA.0) / BETA.1);
                 }
                 self.window.set_cwnd(self.window.mss);
                 self.plateau_next = true;
@@ -315,11 +319,6 @@ impl Controller for Cubic {
     fn set_recovery_cwnd(&mut self, cwnd: u64) {
         self.window.set_cwnd(cwnd);
     }
-}
-
-/// `flight_size` after the multiplicative decrease.
-const fn reduced(flight_size: u64) -> u64 {
-    flight_size.saturating_mul(BETA.0) / BETA.1
 }
 
 /// W_cubic(t) in octets: `origin + C·SMSS·(t − K)³`, never below zero.

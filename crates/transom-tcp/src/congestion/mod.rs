@@ -146,6 +146,8 @@ pub struct Setup {
     /// End the first slow start when the round trip grows (HyStart++, RFC 9406), where the
     /// controller has a slow start. Default true.
     pub hystart: bool,
+    /// Reduce less for a congestion mark than for loss (ABE, RFC 8511). Default false.
+    pub abe: bool,
 }
 
 impl Setup {
@@ -156,6 +158,7 @@ impl Setup {
             initial_window,
             now,
             hystart: true,
+            abe: false,
         }
     }
 }
@@ -213,6 +216,7 @@ struct Window {
     /// many as it acknowledges.
     abc_limit_segs: Option<u32>,
     hystart: Option<HyStart>,
+    abe: bool,
 }
 
 impl Window {
@@ -236,7 +240,19 @@ impl Window {
             } else {
                 None
             },
+            abe: setup.abe,
         }
+    }
+
+    /// What is left of a window after an event: `loss` of it, or `mark` after a congestion mark where
+    /// ABE is wanted; both are fractions.
+    fn share(&self, kind: LossKind, flight_size: u64, loss: (u64, u64), mark: (u64, u64)) -> u64 {
+        // RFC 8511 §3 ABE-1: a queue that marks is short, and half of the window would drain it.
+        let (numerator, denominator) = match kind {
+            LossKind::Ecn if self.abe => mark,
+            _ => loss,
+        };
+        flight_size.saturating_mul(numerator) / denominator
     }
 
     /// RFC 9406 §4.2: takes the measurement of an acknowledgement in slow start; true when the delay

@@ -5,6 +5,11 @@ use core::time::Duration;
 use super::{AckInfo, Controller, LossInfo, LossKind, Phase, Setup, Window};
 use crate::time::Instant;
 
+/// RFC 5681 §3.1: half is left after loss.
+const BETA: (u64, u64) = (1, 2);
+/// RFC 8511 §3: four fifths after a mark.
+const BETA_ECN: (u64, u64) = (4, 5);
+
 /// RFC 5681.
 #[derive(Clone, Debug)]
 pub struct Reno {
@@ -90,7 +95,10 @@ impl Controller for Reno {
         match loss.kind {
             LossKind::FastRetransmit | LossKind::Ecn => {
                 // RFC 5681 §3.1 CC-7: half of FlightSize, not of cwnd, which may be unused.
-                self.window.set_ssthresh(loss.flight_size / 2);
+                let left = self
+                    .window
+                    .share(loss.kind, loss.flight_size, BETA, BETA_ECN);
+                self.window.set_ssthresh(left);
                 self.window.set_cwnd(self.window.ssthresh);
                 self.window.phase = Phase::FastRecovery;
             }

@@ -460,3 +460,27 @@ fn without_hystart_the_delay_means_nothing() {
         }
     }
 }
+
+#[test]
+fn req_abe_1_a_mark_costs_less_than_loss_where_that_is_wanted() {
+    for (kind, of_loss, of_mark) in [(Algorithm::Reno, 50, 80), (Algorithm::Cubic, 70, 85)] {
+        for (abe, why, left) in [
+            (false, LossKind::Ecn, of_loss),
+            (true, LossKind::Ecn, of_mark),
+            (true, LossKind::FastRetransmit, of_loss),
+            (true, LossKind::Timeout { first: true }, of_loss),
+        ] {
+            let mut setup = Setup::new(1000, 100_000, at(0));
+            setup.abe = abe;
+            let mut controller = kind.build(&setup);
+            controller.on_loss(&loss(at(1), why, 100_000, 1000));
+            assert_eq!(controller.ssthresh(), left * 1000, "{kind:?} {abe} {why:?}");
+        }
+        // Never below two segments.
+        let mut setup = Setup::new(1000, 2000, at(0));
+        setup.abe = true;
+        let mut controller = kind.build(&setup);
+        controller.on_loss(&loss(at(1), LossKind::Ecn, 2000, 1000));
+        assert_eq!(controller.ssthresh(), 2000);
+    }
+}

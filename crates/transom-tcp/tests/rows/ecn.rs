@@ -1,6 +1,6 @@
 //! Explicit congestion notification (RFC 3168).
 
-use transom_tcp::{Config, Discard, EcnUse, Segment, State, Transmit};
+use transom_tcp::{CloseReason, Config, Discard, EcnUse, Segment, State, Transmit};
 use transom_wire::tcp::Flags;
 use transom_wire::{Ecn, Seq};
 
@@ -107,7 +107,7 @@ fn req_ecn_3_only_the_right_flags_agree() {
 }
 
 #[test]
-fn req_ecn_1_and_ecn_4_and_ecn_10_only_new_data_is_ecn_capable() {
+fn req_ecn_1_and_ecn_4_and_ecn_10_and_l4s_1_only_new_data_is_ecn_capable() {
     let mut e = request().syn_sent_with("SEW 0:0");
     let syn_ack = e.segment("SE. 0:0 ack 1 <mss 1000>");
     e.lt_segment(&syn_ack).unwrap();
@@ -189,7 +189,7 @@ fn req_ecn_6_marks_on_what_is_not_accepted_do_not_count() {
 }
 
 #[test]
-fn req_ecn_7_and_ecn_8_one_reduction_a_window_and_cwr_on_the_next_new_data() {
+fn req_ecn_7_abe_2_and_ecn_8_one_reduction_a_window_and_cwr_on_the_next_new_data() {
     for algorithm in [
         transom_tcp::congestion::Algorithm::Reno,
         transom_tcp::congestion::Algorithm::Cubic,
@@ -290,6 +290,44 @@ fn req_ecn_9_an_echo_at_one_segment_waits_for_the_timer() {
     e.wait(timeout);
     e.gt("W. 10001:11001 ack 1");
     e.silent();
+}
+
+#[test]
+fn req_cub_14_each_further_echo_at_one_segment_doubles_the_wait() {
+    let mut e = both_ways(|config| config);
+    e.write(20_000);
+    e.skip();
+    let timeout = e.next_deadline().unwrap();
+    e.wait(timeout);
+    e.skip();
+    e.lt("E. 1:1 ack 10001").unwrap();
+    let first = e.next_deadline().expect("a timer");
+    let mut waited = first;
+    for n in 11..15 {
+        e.wait(waited);
+        assert_eq!(out(&mut e).len(), 1);
+        e.lt(&format!("E. 1:1 ack {n}001")).unwrap();
+        e.silent();
+        let next = e.next_deadline().expect("a timer");
+        // The first waits for the timeout that had been doubled for the loss before.
+        assert!(n == 11 || next == waited * 2, "{next:?} after {waited:?}");
+        waited = next;
+    }
+    // An acknowledgement without an echo ends it.
+    e.wait(waited);
+    e.skip();
+    e.lt(". 1:1 ack 15001").unwrap();
+    assert!(!out(&mut e).is_empty());
+}
+
+#[test]
+fn req_ecn_13_a_reset_of_a_syn_that_asked_is_not_believed_the_first_time() {
+    let mut e = request().syn_sent_with("SEW 0:0");
+    e.lt("R. 0:0 ack 1").unwrap();
+    e.gt("S 0:0");
+    e.silent();
+    e.lt("R. 0:0 ack 1").unwrap();
+    e.closed(CloseReason::Refused);
 }
 
 #[test]

@@ -24,7 +24,8 @@ mount -t tmpfs -o mode=755 run /run
 servers() { ip netns exec servers "$@"; }
 ip link set lo up
 ip netns add servers
-ip link add world type veth peer name host netns servers
+ip link add world address 02:00:00:00:00:01 type veth \
+    peer name host address 02:00:00:00:00:02 netns servers
 ip address add 192.0.2.1/24 dev world
 ip address add 2001:db8:1::1/64 dev world nodad
 ip link set world up
@@ -33,6 +34,15 @@ ip -n servers address add 192.0.2.53/24 dev host
 ip -n servers address add 2001:db8:1::2/64 dev host nodad
 ip -n servers link set lo up
 ip -n servers link set host up
+
+# Whether a link that is only just up lets the first question for a neighbour through is a matter of
+# luck, so nobody asks.
+neighbour() { ip ${1:+-n "$1"} neighbour add "$2" lladdr "$3" dev "$4" nud permanent; }
+neighbour "" 192.0.2.2 02:00:00:00:00:02 world
+neighbour "" 192.0.2.53 02:00:00:00:00:02 world
+neighbour "" 2001:db8:1::2 02:00:00:00:00:02 world
+neighbour servers 192.0.2.1 02:00:00:00:00:01 host
+neighbour servers 2001:db8:1::1 02:00:00:00:00:01 host
 
 servers sh -c '
     echo 1 >/proc/sys/net/ipv4/ip_forward
@@ -48,6 +58,13 @@ ip route add prohibit 198.51.100.8
 ip -6 route add prohibit 2001:db8:2::8
 ip -n servers route add blackhole 198.51.100.66
 ip -n servers -6 route add blackhole 2001:db8:2::66
+# Linux tells one source of IPv4 packets only once a second that a route is closed (ip_error), after
+# five times at once; so each of these has a source of its own.
+for n in 10 11 12; do
+    ip address add 192.0.2.1$n/24 dev world
+    neighbour servers 192.0.2.1$n 02:00:00:00:00:01 host
+    ip route add 198.51.100.$n via 192.0.2.2 src 192.0.2.1$n
+done
 ip -n servers route add unreachable 198.51.100.10
 ip -n servers -6 route add unreachable 2001:db8:2::10
 ip -n servers route add prohibit 198.51.100.11

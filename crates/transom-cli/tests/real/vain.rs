@@ -20,40 +20,43 @@ fn attempt(host: &Host, way: Way, case: &str, address: &str) -> Ended {
     Run::new(host, way, words).end()
 }
 
-/// The same attempts in every way; most of their time is waiting, so they wait together.
+/// The same attempts in every way; most of their time is waiting, so they wait together. Each way has a
+/// host of its own: routers tell one host only so often that there is no way.
 fn compare(case: &str, addresses: &[&str]) {
-    let host = Host::new();
-    let different: Vec<_> = thread::scope(|scope| {
-        let threads: Vec<_> = addresses
-            .iter()
-            .map(|address| scope.spawn(|| differences(&host, case, address)))
+    let ways = WAYS.into_iter().chain([WAYS[0].plain()]);
+    let mut seen: Vec<(Way, Vec<Ended>)> = thread::scope(|scope| {
+        let threads: Vec<_> = ways
+            .map(|way| scope.spawn(move || (way, attempts(way, case, addresses))))
             .collect();
         threads
             .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
+            .map(|thread| thread.join().unwrap())
             .collect()
     });
-    assert!(different.is_empty(), "{}", different.join("\n\n"));
-    capture::check(&host);
+    let (_, plain) = seen.pop().unwrap();
+    for (way, ended) in seen {
+        for ((ended, plain), address) in ended.iter().zip(&plain).zip(addresses) {
+            assert_eq!(ended, plain, "{way:?} to {address}");
+        }
+    }
 }
 
-fn differences(host: &Host, case: &str, address: &str) -> Vec<String> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = WAYS
-            .into_iter()
-            .chain([WAYS[0].plain()])
-            .map(|way| scope.spawn(move || (way, attempt(host, way, case, address))))
+fn attempts(way: Way, case: &str, addresses: &[&str]) -> Vec<Ended> {
+    let host = Host::new();
+    let ended = thread::scope(|scope| {
+        let threads: Vec<_> = addresses
+            .iter()
+            .map(|address| scope.spawn(|| attempt(&host, way, case, address)))
             .collect();
-        let mut seen: Vec<_> = threads
+        threads
             .into_iter()
             .map(|thread| thread.join().unwrap())
-            .collect();
-        let (_, plain) = seen.pop().unwrap();
-        seen.retain(|(_, ended)| *ended != plain);
-        seen.into_iter()
-            .map(|(way, ended)| format!("{way:?} to {address}: {ended:?}plain: {plain:?}"))
             .collect()
-    })
+    });
+    if way.device.is_some() {
+        capture::check(&host);
+    }
+    ended
 }
 
 #[test]

@@ -139,6 +139,7 @@ impl Tcb {
             let freed = self.snd.queue.ack_to(segment.ack);
             env.counters.bytes_acked = env.counters.bytes_acked.saturating_add(freed as u64);
         }
+        env.counters.count_outcome(&outcome);
         let rtt = self.measure(env, now, segment, &outcome, advance, mss);
         let echo = self.ecn.is_echo(segment);
         self.tell_congestion(now, &outcome, before, rtt, mss, echo);
@@ -197,19 +198,27 @@ impl Tcb {
             self.congestion
                 .on_recovery_exit(now, self.recovery.flight_size());
         }
+        if outcome.spurious.is_some() && !echo {
+            // UNDO-1, EIF-3: not when a router says at the same time that it is congested.
+            self.congestion.on_spurious();
+        }
         if outcome.entered_recovery {
             // The window of an echo's episode has been reduced for this round trip already.
             if !self.ecn.in_episode() {
                 self.congestion.on_loss(&LossInfo {
                     now,
                     kind: LossKind::FastRetransmit,
-                    flight_size: self.recovery.flight_size(),
+                    flight_size: self.flight_within_window(),
                     mss: u64::from(mss),
                 });
+            }
+            if self.ecn.in_episode() {
+                self.recovery.forget_undo();
             }
             self.ecn.on_reduction(self.snd.nxt, false);
         } else if outcome.probe_repaired {
             // RFC 8985 §7.4.2 TLP-6: as for a fast retransmit, all at once.
+            self.recovery.forget_undo();
             self.congestion.on_loss(&LossInfo {
                 now,
                 kind: LossKind::FastRetransmit,
@@ -220,6 +229,7 @@ impl Tcb {
                 .on_recovery_exit(now, self.recovery.flight_size());
             self.ecn.on_reduction(self.snd.nxt, false);
         } else if echo && self.ecn.may_reduce() && !self.is_recovering() {
+            self.recovery.forget_undo();
             self.congestion.on_loss(&LossInfo {
                 now,
                 kind: LossKind::Ecn,
@@ -265,6 +275,12 @@ impl Tcb {
         if round_end {
             self.snd.round_end = self.snd.nxt;
         }
+    }
+
+    /// FlightSize of RFC 5681 §3.1, for setting ssthresh. Where a gap stays open for long, much more
+    /// than a window lies SACKed behind it, and the threshold would rise instead of falling.
+    pub(crate) fn flight_within_window(&self) -> u64 {
+        self.recovery.flight_size().min(self.congestion.cwnd())
     }
 
     fn is_recovering(&self) -> bool {

@@ -7,6 +7,7 @@ use transom_wire::Seq;
 use crate::connection::{Block, Connection};
 use crate::discard::Discard;
 use crate::env::Env;
+use crate::recovery::AckOutcome;
 use crate::recv::Receiver;
 use crate::send::Sender;
 use crate::state::State;
@@ -141,8 +142,21 @@ pub struct Counters {
     pub retransmissions: u32,
     /// Retransmission time-outs.
     pub timeouts: u32,
+    /// Acknowledgements in which the peer reported a duplicate (RFC 2883); saturates.
+    pub duplicates_reported: u16,
+    /// Congestion episodes that were taken back, because nothing had been lost; saturates.
+    pub undone: u16,
     /// Segments received that were discarded.
     pub discards: u32,
+}
+
+impl Counters {
+    pub(crate) fn count_outcome(&mut self, outcome: &AckOutcome) {
+        let dsack = u16::from(outcome.dsack);
+        self.duplicates_reported = self.duplicates_reported.saturating_add(dsack);
+        let undone = u16::from(outcome.spurious.is_some());
+        self.undone = self.undone.saturating_add(undone);
+    }
 }
 
 impl ConnectionInfo {

@@ -125,6 +125,9 @@ impl Tcb {
             let outcome = self
                 .recovery
                 .on_timeout(now, self.round_trip(), u32::from(mss));
+            if self.ecn.in_episode() {
+                self.recovery.forget_undo();
+            }
             let mss = u64::from(mss);
             let kind = LossKind::Timeout {
                 first: outcome.first,

@@ -90,6 +90,12 @@ impl Tcb {
             if let Some(fin) = self.bare_fin(env, now) {
                 return Some(fin);
             }
+            // FRTO-5.
+            if self.recovery.give_up_frto()
+                && let Some(again) = self.retransmission(env, now, max_payload)
+            {
+                return Some(again);
+            }
             if core::mem::take(&mut self.keep_alive_owed) {
                 return Some(self.keep_alive(env, now));
             }

@@ -4,6 +4,7 @@ use transom_wire::{Seq, SeqRange};
 
 use alloc::boxed::Box;
 
+use super::frto::Frto;
 use super::prr::Prr;
 use super::{AckInput, AckOutcome, Episode, Recovery};
 
@@ -42,13 +43,7 @@ impl Recovery {
         }
         if self.board.una().ge(self.recover) {
             // RFC 6675 §5 (A), RFC 6582 §3.2 step 3: a full acknowledgement.
-            self.episode = Episode::None;
-            self.inflation = 0;
-            self.prr = None;
-            self.forced = false;
-            self.dup_acks = 0;
-            self.timeout_una = None;
-            outcome.exited_recovery = true;
+            self.end_episode(outcome);
             return;
         }
         if self.episode != Episode::Recovery {
@@ -80,6 +75,17 @@ impl Recovery {
         }
     }
 
+    pub(super) fn end_episode(&mut self, outcome: &mut AckOutcome) {
+        self.episode = Episode::None;
+        self.inflation = 0;
+        self.prr = None;
+        self.forced = false;
+        self.dup_acks = 0;
+        self.timeout_una = None;
+        self.frto = Frto::Off;
+        outcome.exited_recovery = true;
+    }
+
     /// Starts fast recovery if the evidence suffices.
     pub(super) fn begin_episode(&mut self, mss: u32, outcome: &mut AckOutcome) {
         if self.episode != Episode::None || self.board.is_empty() {
@@ -108,6 +114,7 @@ impl Recovery {
         self.episode = Episode::Recovery;
         // TLP-7.
         self.reset_probe();
+        self.arm_undo();
         self.recover = self.board.end();
         self.had_partial_ack = false;
         self.start_resending(una);

@@ -1,5 +1,5 @@
 //! What is lost and what may be sent again (RFC 8985, or RFC 6675 on request; RFC 6582 and RFC 3042
-//! without SACK).
+//! without SACK), and whether that was a mistake (RFC 3522, RFC 5682).
 //!
 //! The conductor reports what was sent and what was acknowledged; this leaf tells whether a
 //! recovery episode begins or ends, how many octets are in the network (`pipe`), and what to
@@ -11,9 +11,10 @@
 //! - An episode begins at most once per window of data: not before SND.UNA has passed the place
 //!   where SND.NXT stood when the last one began (RFC 6582 §3.2 `recover`, RFC 6675 §5.1).
 //! - Nothing before SND.UNA or after SND.NXT is ever offered for resending.
-//! - With nothing outstanding no heap memory is held.
+//! - With nothing outstanding no heap memory is held, but for a few octets after an episode.
 
 mod episode;
+mod frto;
 mod probe;
 mod prr;
 mod rack;
@@ -21,18 +22,22 @@ mod report;
 mod resend;
 mod run;
 mod scoreboard;
+mod undo;
 
 use alloc::boxed::Box;
 
+use frto::Frto;
 use probe::Probe;
 use prr::Prr;
 use rack::Rack;
 pub use report::{
-    AckInput, AckOutcome, Retransmit, RetransmitCause, RoundTrip, SendLimits, TimeoutOutcome,
+    AckInput, AckOutcome, Retransmit, RetransmitCause, RoundTrip, SendLimits, Spurious,
+    TimeoutOutcome,
 };
 use run::Covered;
 use scoreboard::Scoreboard;
 use transom_wire::{Seq, SeqRange};
+use undo::Undo;
 
 use crate::time::Instant;
 
@@ -74,6 +79,9 @@ pub struct Recovery {
     rescued: bool,
     /// SND.UNA at the last timeout.
     timeout_una: Option<Seq>,
+    frto: Frto,
+    /// What would show that the last episode was a mistake.
+    undo: Option<Box<Undo>>,
     /// Set during fast recovery with SACK.
     prr: Option<Box<Prr>>,
     /// Set where loss is told by time.
@@ -81,7 +89,6 @@ pub struct Recovery {
     probe: Probe,
     /// Tails are probed.
     probes: bool,
-    retransmitted: u64,
 }
 
 impl Recovery {
@@ -105,11 +112,12 @@ impl Recovery {
             high_rxt: iss,
             rescued: false,
             timeout_una: None,
+            frto: Frto::Off,
+            undo: None,
             prr: None,
             rack: None,
             probe: Probe::NONE,
             probes: true,
-            retransmitted: 0,
         }
     }
 
@@ -152,11 +160,6 @@ impl Recovery {
     /// Octets sent again and not yet acknowledged.
     pub const fn resent_in_flight(&self) -> u64 {
         self.board.counters().resent
-    }
-
-    /// Octets ever sent again.
-    pub const fn retransmitted_bytes(&self) -> u64 {
-        self.retransmitted
     }
 
     /// Duplicate acknowledgements in a row.
@@ -231,8 +234,8 @@ impl Recovery {
                     .highest_sacked()
                     .is_some_and(|high| range.start.ge(high));
             self.board.resend(old, now);
+            self.note_resent(old, now);
             self.forced = false;
-            self.retransmitted += u64::from(old.len());
             if is_rescue {
                 // RFC 6675 §4 NextSeg rule 4: RescueRxt is set, HighRxt is not.
                 self.rescued = true;
@@ -242,6 +245,7 @@ impl Recovery {
         }
         if range.end.gt(end) {
             self.board.append(range.end, now);
+            self.frto_sent_new();
             if !retransmission && self.dup_acks > 0 && self.episode == Episode::None {
                 self.limited_sent = self.limited_sent.saturating_add(range.end.since(end));
             }
@@ -284,10 +288,12 @@ impl Recovery {
             self.check_reneging(&mut outcome);
         }
         self.probe_acked(input, &mut outcome);
+        let mut arrived = acked;
+        arrived.join(&sacked);
+        self.rack_delivered(&arrived, input, &outcome);
+        let originals = self.frto_acked(input, advanced, &arrived);
+        self.detect_spurious(input, advanced, originals, &mut outcome);
         if self.rack.is_some() {
-            let mut arrived = acked;
-            arrived.join(&sacked);
-            self.rack_delivered(&arrived, input, &outcome);
             self.rack_detect(input.now, &input.round_trip, input.mss, &mut outcome);
         } else if self.sack
             && let Some(edge) = self.board.loss_edge(self.dup_thresh, input.mss)
@@ -321,6 +327,12 @@ impl Recovery {
             // RFC 5681 §3.1 CC-8: not again while the same data times out.
             Episode::Loss => self.timeout_una != Some(una),
         };
+        // What this episode sends again is counted from its beginning, be that a fast retransmit.
+        if self.episode == Episode::None {
+            self.arm_undo();
+        }
+        self.undo_timed_out();
+        self.start_frto(self.episode != Episode::Loss && !reneged);
         self.episode = Episode::Loss;
         match self.rack_wait(&round_trip, mss).filter(|_| !reneged) {
             // RFC 8985 §6.3 RACK-11: what was sent just now may still arrive.
@@ -354,6 +366,8 @@ impl Recovery {
         self.forced = false;
         self.inflation = 0;
         self.prr = None;
+        self.frto = Frto::Off;
+        self.undo = None;
         self.reset_probe();
         self.dup_acks = 0;
         self.limited_sent = 0;

@@ -112,6 +112,14 @@ impl Rack {
         }
     }
 
+    /// Something was sent again that had only been overtaken: it counts as seen, though the copy
+    /// hides by how much.
+    pub(super) const fn on_reordering(&mut self) {
+        if self.degree == 0 {
+            self.degree = 1;
+        }
+    }
+
     /// RFC 8985 §6.2 step 4: RACK-7.
     fn on_dsack(&mut self, una: Seq, nxt: Seq, dsack: bool, recovery_ends: bool) {
         if self.dsack_round.is_some_and(|round| una.ge(round)) {

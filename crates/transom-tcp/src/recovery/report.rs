@@ -4,6 +4,7 @@ use transom_wire::tcp::SackBlocks;
 use transom_wire::{Seq, SeqRange};
 
 pub use super::rack::RoundTrip;
+pub use super::undo::Spurious;
 pub use crate::segment::RetransmitCause;
 use crate::time::Instant;
 
@@ -63,6 +64,9 @@ pub struct AckOutcome {
     /// A tail loss probe has repaired a loss: the controller is to reduce as for a fast
     /// retransmit, though no recovery follows (RFC 8985 §7.4.2).
     pub probe_repaired: bool,
+    /// The last episode was a mistake: tell the controller (`on_spurious`), after
+    /// `exited_recovery`.
+    pub spurious: Option<Spurious>,
     /// The tail loss probe's original had arrived too.
     pub probe_was_needless: bool,
     /// Segments by which limited transmit now exceeds the window (RFC 3042): 0, 1 or 2.

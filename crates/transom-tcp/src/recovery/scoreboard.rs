@@ -24,6 +24,7 @@ use transom_wire::{Seq, SeqRange};
 
 use super::rack::Mark;
 use super::run::{Counters, Covered, Run};
+use super::undo::sum_up;
 use crate::time::Instant;
 
 /// Beyond this many runs a SACK block that would split another one is ignored (CVE-2018-5390 and
@@ -413,6 +414,28 @@ impl Scoreboard {
             }
         }
         self.due_from = self.una;
+    }
+
+    /// Holds nothing for lost any more: what was sent again is in the network twice.
+    pub(super) fn believe_in_flight(&mut self) {
+        for index in 0..self.runs.len() {
+            self.change(index, |run| run.lost &= run.sacked);
+        }
+        self.lost_edge = self.una;
+    }
+
+    /// What was sent more than once and has not arrived: when the first of it was last sent, where
+    /// it lies, and the octets that went again.
+    pub(super) fn sent_again(&self) -> Option<(Instant, SeqRange, u64)> {
+        let again = self
+            .runs
+            .iter()
+            .filter(|run| run.transmissions > 1 && !run.sacked);
+        sum_up(again.map(|run| {
+            let (start, end) = (run.start, run.end);
+            let octets = u64::from(run.len()) * u64::from(run.transmissions - 1);
+            (run.sent, SeqRange { start, end }, octets)
+        }))
     }
 
     /// Forgets what was SACKed: the receiver has thrown it away (RFC 2018 §8).

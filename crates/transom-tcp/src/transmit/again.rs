@@ -19,7 +19,8 @@ impl Tcb {
         now: Instant,
         max_payload: usize,
     ) -> Option<Transmit> {
-        if !self.recovery.has_lost() {
+        // RFC 5682 §2.1 step 2b FRTO-2: new data instead, if there is any.
+        if !self.recovery.has_lost() || self.recovery.prefers_new_data() {
             return None;
         }
         let (options, mss) = self.options(env, now);

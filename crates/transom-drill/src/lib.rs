@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bed;
 pub mod code;
 mod journal;
 mod node;

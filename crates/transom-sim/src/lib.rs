@@ -11,6 +11,7 @@
 //!   wrapper around a real device) alike.
 //! - [`Impairment`] is the description of a link. It is also what a person types:
 //!   `"loss=1%,delay=20ms,rate=10mbit".parse::<Impairment>()`, see [`Impairment`] for the words.
+//! - [`Router`] is a host that passes IP packets on; its queues are those of its links.
 //! - [`World`] joins [`Host`]s by pairs of links, jumps the clock to the earliest deadline, and
 //!   writes down each packet with its fate in a [`Trace`].
 //!
@@ -41,6 +42,7 @@ mod loss;
 mod police;
 mod queue;
 mod random;
+mod router;
 mod spec;
 mod trace;
 mod world;
@@ -52,6 +54,7 @@ pub use loss::Loss;
 pub use police::{Outage, Policer};
 pub use queue::{Backlog, Waits};
 pub use random::Random;
+pub use router::{Router, RouterCounters, TooBig};
 pub use spec::SpecError;
 pub use trace::{Trace, TraceEntry};
 pub use world::{Host, HostId, LinkId, Outcome, World};

@@ -84,6 +84,21 @@ struct Wire {
     link: Link,
     from: HostId,
     to: HostId,
+    /// What the link answered to [`Link::next`] last.
+    next: Option<Duration>,
+    /// Its owner may have changed it since.
+    touched: bool,
+}
+
+/// What the world remembers of a host, so that it need not ask every host at every step.
+#[derive(Default)]
+struct Seat {
+    /// The links that leave it, in the order in which they were connected.
+    wires: Vec<usize>,
+    /// What it answered to [`Host::poll_timeout`] after it was touched last.
+    deadline: Option<Duration>,
+    /// Something happened to it since: it may owe frames, and have another deadline.
+    touched: bool,
 }
 
 /// Hosts joined by point-to-point links, with one clock.
@@ -92,9 +107,13 @@ struct Wire {
 /// when nothing of that is left to do, the clock jumps to the earliest deadline of any host or link.
 /// Hosts and links are always visited in the order in which they were added, so a world with the
 /// same hosts and seeds runs the same way each time.
+///
+/// Only what was touched is asked again: a host's deadline and what it owes must not change but by calls of
+/// [`Host`] and through [`World::host_mut`].
 pub struct World<H> {
     now: Duration,
     hosts: Vec<H>,
+    seats: Vec<Seat>,
     wires: Vec<Wire>,
     trace: Trace,
 }
@@ -117,6 +136,7 @@ impl<H: Host> World<H> {
         Self {
             now: Duration::ZERO,
             hosts: Vec::new(),
+            seats: Vec::new(),
             wires: Vec::new(),
             trace: Trace::default(),
         }
@@ -149,6 +169,10 @@ impl<H: Host> World<H> {
     /// Adds a host without links.
     pub fn add_host(&mut self, host: H) -> HostId {
         self.hosts.push(host);
+        self.seats.push(Seat {
+            touched: true,
+            ..Seat::default()
+        });
         HostId(self.hosts.len() - 1)
     }
 
@@ -165,16 +189,18 @@ impl<H: Host> World<H> {
         b_to_a: Impairment,
     ) -> (LinkId, LinkId) {
         let first = self.wires.len();
-        self.wires.push(Wire {
-            link: Link::new(a_to_b),
-            from: a,
-            to: b,
-        });
-        self.wires.push(Wire {
-            link: Link::new(b_to_a),
-            from: b,
-            to: a,
-        });
+        for (from, to, impairment) in [(a, b, a_to_b), (b, a, b_to_a)] {
+            if let Some(seat) = self.seats.get_mut(from.0) {
+                seat.wires.push(self.wires.len());
+            }
+            self.wires.push(Wire {
+                link: Link::new(impairment),
+                from,
+                to,
+                next: None,
+                touched: false,
+            });
+        }
         (LinkId(first), LinkId(first + 1))
     }
 
@@ -193,6 +219,7 @@ impl<H: Host> World<H> {
     /// When the id is of another world.
     #[must_use]
     pub fn host_mut(&mut self, id: HostId) -> &mut H {
+        self.seats[id.0].touched = true;
         &mut self.hosts[id.0]
     }
 
@@ -211,17 +238,29 @@ impl<H: Host> World<H> {
     /// When the id is of another world.
     #[must_use]
     pub fn link_mut(&mut self, id: LinkId) -> &mut Link {
-        &mut self.wires[id.0].link
+        let wire = &mut self.wires[id.0];
+        wire.touched = true;
+        &mut wire.link
     }
 
     /// The earliest moment at which anything happens; the present when something is due already.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        let arrivals = self
-            .wires
+        let arrivals = self.wires.iter().filter_map(|wire| match wire.touched {
+            true => wire.link.next(self.now),
+            false => wire.next,
+        });
+        let timeouts = self
+            .seats
             .iter()
-            .filter_map(|wire| wire.link.next(self.now));
-        let timeouts = self.hosts.iter().filter_map(Host::poll_timeout);
+            .zip(&self.hosts)
+            .filter_map(|(seat, host)| {
+                if seat.touched {
+                    host.poll_timeout()
+                } else {
+                    seat.deadline
+                }
+            });
         arrivals
             .chain(timeouts)
             .min()
@@ -233,18 +272,22 @@ impl<H: Host> World<H> {
         // Calls made by the owner between steps may have left something to send.
         let mut busy = self.transmit();
         for wire in &mut self.wires {
+            if !wire.touched && wire.next.is_none_or(|next| next > self.now) {
+                continue;
+            }
             while let Some(packet) = wire.link.pop(self.now) {
                 busy = true;
+                self.seats[wire.to.0].touched = true;
                 self.hosts[wire.to.0].handle_frame(self.now, packet);
             }
+            wire.next = wire.link.next(self.now);
+            wire.touched = false;
         }
         busy |= self.transmit();
-        for host in &mut self.hosts {
-            if host
-                .poll_timeout()
-                .is_some_and(|deadline| deadline <= self.now)
-            {
+        for (seat, host) in self.seats.iter_mut().zip(&mut self.hosts) {
+            if seat.deadline.is_some_and(|deadline| deadline <= self.now) {
                 busy = true;
+                seat.touched = true;
                 host.handle_timeout(self.now);
             }
         }
@@ -310,43 +353,66 @@ impl<H: Host> World<H> {
         }
     }
 
-    /// Puts on the links what the hosts want to send.
+    /// Puts on the links what the hosts want to send that something happened to.
     fn transmit(&mut self) -> bool {
         let mut busy = false;
         for index in 0..self.hosts.len() {
+            if !self.seats[index].touched {
+                continue;
+            }
+            let mut is_drained = false;
             for _ in 0..Self::BURST {
                 let Some(frame) = self.hosts[index].poll_transmit(self.now) else {
+                    is_drained = true;
                     break;
                 };
                 busy = true;
                 self.send(HostId(index), frame);
             }
+            let seat = &mut self.seats[index];
+            seat.touched = !is_drained;
+            seat.deadline = self.hosts[index].poll_timeout();
         }
         busy
     }
 
     fn send(&mut self, from: HostId, frame: Vec<u8>) {
-        let chosen = self.hosts[from.0].egress(&frame);
-        let own = self
-            .wires
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, wire)| wire.from == from);
-        for (position, (index, wire)) in own.enumerate() {
-            if chosen.is_some_and(|chosen| chosen != position) {
-                continue;
+        let seat = &self.seats[from.0];
+        match self.hosts[from.0].egress(&frame) {
+            Some(chosen) => {
+                if let Some(&wire) = seat.wires.get(chosen) {
+                    self.push(wire, frame);
+                }
             }
-            let fate: Fate = wire.link.push(self.now, frame.clone());
-            if !self.trace.has_room(frame.len()) {
-                self.trace.omit();
-                continue;
+            None => {
+                let Some(&last) = seat.wires.last() else {
+                    return;
+                };
+                for position in 0..seat.wires.len() - 1 {
+                    self.push(self.seats[from.0].wires[position], frame.clone());
+                }
+                self.push(last, frame);
             }
+        }
+    }
+
+    fn push(&mut self, index: usize, frame: Vec<u8>) {
+        let wire = &mut self.wires[index];
+        let kept = if self.trace.has_room(frame.len()) {
+            Some(frame.clone())
+        } else {
+            self.trace.omit();
+            None
+        };
+        let fate: Fate = wire.link.push(self.now, frame);
+        wire.next = wire.link.next(self.now);
+        if let Some(packet) = kept {
             self.trace.record(TraceEntry {
                 sent: self.now,
-                from,
+                from: wire.from,
                 to: wire.to,
                 link: LinkId(index),
-                packet: frame.clone(),
+                packet,
                 fate,
             });
         }

@@ -175,6 +175,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them, the simplest first.
+    pub const ALL: &[Self] = &[Self::Reno, Self::Cubic];
+
     /// A controller for a new connection.
     pub fn build(self, setup: &Setup) -> Box<dyn Controller> {
         match self {

@@ -1,0 +1,227 @@
+//! Flows across a bottleneck, in virtual time.
+//!
+//! `cargo run --release -p transom-sim --example dumbbell -- --rate 100mbit --rtt 40ms --loss 1% --queue 1bdp
+//! --flows cubic,reno --svg DIR` prints what each flow carried, what was sent again and how long packets waited, and
+//! draws windows, flights, round trips, sequence numbers and the queue over time.
+
+#![expect(clippy::print_stdout, reason = "it is what an example is for")]
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use transom_drill::bed::{Dumbbell, Flow, Report};
+use transom_sim::{Bandwidth, Impairment};
+use transom_stack::tcp::EcnUse;
+use transom_stack::tcp::congestion::Algorithm;
+
+const HELP: &str = "\
+dumbbell [OPTIONS]        flows between our own stacks across a bottleneck, in virtual time
+
+  --rate RATE             of the bottleneck (10mbit)
+  --rtt TIME              of the empty path (40ms)
+  --loss P --queue SIZE   1%, gilbert:1%:30% …; 1bdp, 64k, 100p, 50ms
+  --link SPEC             more words for the bottleneck: aqm=codel,ecn=on,reorder=1%:5ms …
+  --back SPEC             the way back; default nothing but its delay
+  --trace FILE            a recorded bandwidth in place of the rate: one time in ms a line, each carries 1500 bytes
+  --flows A,B,…           the congestion control of each flow (cubic); A@5s starts at 5 s; A:1m sends a MiB and ends
+  --ecn                   the senders ask for marks
+  --time TIME             how long (30s)     --seed N (1)     --every TIME between samples (rtt / 2)
+  --csv FILE              the samples
+";
+
+struct Arguments {
+    bed: Dumbbell,
+    time: Duration,
+    csv: Option<PathBuf>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let arguments = read(&words)?;
+    let began = Instant::now();
+    let report = arguments.bed.run(arguments.time);
+    let took = began.elapsed();
+    print(&report);
+    println!(
+        "{:.1} s simulated in {:.2} s",
+        report.ended.as_secs_f64(),
+        took.as_secs_f64()
+    );
+    if let Some(path) = arguments.csv {
+        std::fs::write(path, csv(&report))?;
+    }
+    Ok(())
+}
+
+fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
+    let mut settings: Vec<(&str, &str)> = Vec::new();
+    let mut ecn = false;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--ecn" => ecn = true,
+            name => {
+                let value = words
+                    .next()
+                    .ok_or_else(|| format!("{name} lacks a value; see --help"))?;
+                settings.push((name, value));
+            }
+        }
+    }
+    let known = [
+        "--rate", "--rtt", "--loss", "--queue", "--link", "--back", "--trace", "--flows", "--time",
+        "--seed", "--every", "--csv",
+    ];
+    if let Some((name, _)) = settings.iter().find(|(name, _)| !known.contains(name)) {
+        return Err(format!("{name} is not an option; see --help").into());
+    }
+    let value = |name: &str| {
+        settings
+            .iter()
+            .rev()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| *v)
+    };
+    let time = |name: &str, default: &str| -> Result<Duration, Box<dyn Error>> {
+        let text = value(name).unwrap_or(default);
+        Ok(format!("delay={text}").parse::<Impairment>()?.delay)
+    };
+    let rtt = time("--rtt", "40ms")?;
+    let mut spec = vec![format!("queue={}", value("--queue").unwrap_or("1bdp"))];
+    if value("--trace").is_none() {
+        spec.push(format!("rate={}", value("--rate").unwrap_or("10mbit")));
+    }
+    spec.extend(value("--loss").map(|loss| format!("loss={loss}")));
+    spec.extend(value("--link").map(str::to_owned));
+    let mut link: Impairment = spec.join(",").parse()?;
+    link.delay += rtt / 2;
+    if let Some(path) = value("--trace") {
+        link = link.bandwidth(Arc::new(Bandwidth::parse(&std::fs::read_to_string(path)?)?));
+    }
+    let mut back: Impairment = value("--back").unwrap_or("none").parse()?;
+    back.delay += rtt / 2;
+    let mut bed = Dumbbell::new(link)
+        .back(back)
+        .seed(value("--seed").unwrap_or("1").parse()?)
+        .sample(time("--every", "0ms")?.max(if value("--every").is_some() {
+            Duration::ZERO
+        } else {
+            rtt / 2
+        }));
+    for name in value("--flows").unwrap_or("cubic").split(',') {
+        let mut flow = flow(name)?;
+        if ecn {
+            flow = flow.with_sender(|config| config.ecn(EcnUse::Request));
+        }
+        bed = bed.flow(flow);
+    }
+    Ok(Arguments {
+        bed,
+        time: time("--time", "30s")?,
+        csv: value("--csv").map(PathBuf::from),
+    })
+}
+
+/// `cubic`, `cubic@5s`, `cubic:1m`, `cubic:1m@5s`.
+fn flow(text: &str) -> Result<Flow, Box<dyn Error>> {
+    let (text, starts) = text.split_once('@').unwrap_or((text, "0ms"));
+    let (name, size) = match text.split_once(':') {
+        Some((name, size)) => (name, Some(size)),
+        None => (text, None),
+    };
+    let algorithm = Algorithm::ALL
+        .iter()
+        .find(|algorithm| algorithm.name() == name);
+    let Some(algorithm) = algorithm else {
+        let names: Vec<&str> = Algorithm::ALL
+            .iter()
+            .map(|algorithm| algorithm.name())
+            .collect();
+        return Err(format!("{name:?} is none of {}", names.join(", ")).into());
+    };
+    let starts = format!("delay={starts}").parse::<Impairment>()?.delay;
+    let mut flow = Flow::new(*algorithm).starts(starts);
+    if let Some(size) = size {
+        match format!("queue={size}").parse::<Impairment>()?.queue {
+            Some(transom_sim::Queue::Bytes(bytes)) => flow = flow.bytes(bytes),
+            _ => return Err(format!("{size:?} is not a size, as 1m").into()),
+        }
+    }
+    Ok(flow)
+}
+
+fn print(report: &Report) {
+    println!("flow             goodput    sent again   timeouts   round trip   finished");
+    for (number, flow) in report.flows.iter().enumerate() {
+        let finished = flow
+            .finished
+            .map_or_else(|| "-".to_owned(), |at| format!("{:.3} s", at.as_secs_f64()));
+        println!(
+            "{:2} {:10} {:7.2} Mbit/s {:9.3} % {:10} {:9.1} ms   {finished}{}",
+            number + 1,
+            flow.congestion,
+            flow.goodput() * 8e-6,
+            flow.retransmitted_share() * 100.0,
+            flow.counters.timeouts,
+            flow.mean_srtt().as_secs_f64() * 1e3,
+            flow.failed
+                .as_ref()
+                .map_or_else(String::new, |failed| format!("   {failed}")),
+        );
+    }
+    let (waits, counters) = (report.bottleneck.waits, report.bottleneck.counters);
+    println!(
+        "together {:.2} Mbit/s, fairness {:.3} (Jain); queueing delay {:.1} ms on average, {:.1} ms at most",
+        report.goodput() * 8e-6,
+        report.fairness_from(Duration::ZERO),
+        waits.mean().as_secs_f64() * 1e3,
+        waits.longest.as_secs_f64() * 1e3,
+    );
+    println!(
+        "bottleneck: {} packets, {} lost, {} dropped by the full queue, {} by CoDel, {} policed, {} marked",
+        counters.pushed,
+        counters.lost,
+        counters.queue_full,
+        counters.aqm,
+        counters.policed,
+        counters.marked
+    );
+}
+
+/// One line for each flow and moment; the queue stands beside it.
+fn csv(report: &Report) -> String {
+    let mut text =
+        "time_s,flow,cwnd,ssthresh,in_flight,srtt_ms,sent,retransmitted,received,state,queue_bytes\n".to_owned();
+    for (number, flow) in report.flows.iter().enumerate() {
+        for sample in &flow.samples {
+            let at = report
+                .bottleneck
+                .moments
+                .binary_search_by_key(&sample.time, |moment| moment.time);
+            let queue = at
+                .ok()
+                .and_then(|at| report.bottleneck.moments.get(at))
+                .map_or(0, |moment| moment.backlog.bytes);
+            text += &format!(
+                "{:.6},{},{},{},{},{:.3},{},{},{},{:?},{queue}\n",
+                sample.time.as_secs_f64(),
+                number + 1,
+                sample.cwnd,
+                sample.ssthresh,
+                sample.in_flight,
+                sample.srtt.as_secs_f64() * 1e3,
+                sample.sent,
+                sample.retransmitted,
+                sample.received,
+                sample.state,
+            );
+        }
+    }
+    text
+}

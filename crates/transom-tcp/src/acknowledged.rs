@@ -123,6 +123,7 @@ impl Tcb {
         is_duplicate: bool,
         advance: u32,
     ) {
+        self.check_app_limited();
         let mss = self.mss(env);
         let before = self.recovery.pipe();
         let outcome = self.recovery.on_ack(&AckInput {
@@ -143,6 +144,7 @@ impl Tcb {
         let rtt = self.measure(env, now, segment, &outcome, advance, mss);
         let echo = self.ecn.is_echo(segment);
         self.tell_congestion(now, &outcome, before, rtt, mss, echo);
+        self.update_pacing(env);
         if outcome.restart_rto && advance > 0 {
             self.restart_retransmit_timer(env, now);
         }
@@ -247,6 +249,7 @@ impl Tcb {
             self.congestion.set_recovery_cwnd(cwnd);
         }
         if outcome.delivered == 0 {
+            self.tell_delivery(now, outcome, rtt);
             return;
         }
         let round_end = self.snd.una.ge(self.snd.round_end);
@@ -275,6 +278,7 @@ impl Tcb {
         if round_end {
             self.snd.round_end = self.snd.nxt;
         }
+        self.tell_delivery(now, outcome, rtt);
     }
 
     /// FlightSize of RFC 5681 §3.1, for setting ssthresh. Where a gap stays open for long, much more

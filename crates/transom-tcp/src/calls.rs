@@ -83,6 +83,7 @@ impl Connection {
         match &mut self.block {
             Block::SynSent(syn_sent) => push(&mut syn_sent.queue),
             Block::Tcb(tcb) => {
+                tcb.check_app_limited();
                 push(&mut tcb.snd.queue);
                 tcb.start_user_timer(&mut self.env, now);
             }

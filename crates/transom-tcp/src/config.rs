@@ -46,6 +46,10 @@ pub struct Config {
     /// End the first slow start when the round trip grows, before the queue overflows (HyStart++,
     /// RFC 9406). Default true.
     pub hystart: bool,
+    /// Spread what the window admits over the round trip, with CUBIC and Reno too, at the rates that
+    /// Linux takes: twice the window per round trip in slow start, 1.2 times afterwards. Default false:
+    /// acknowledgements are their clock. A controller that works by rate is always paced.
+    pub pacing: bool,
     /// Initial window in segments (RFC 6928). Default 10.
     pub initial_window_segs: u32,
     /// Send small segments at once (RFC 9293 MUST-17). Default false: Nagle's algorithm.
@@ -123,6 +127,7 @@ impl Default for Config {
             max_segment: None,
             congestion: Algorithm::Cubic,
             hystart: true,
+            pacing: false,
             initial_window_segs: 10,
             nodelay: false,
             delayed_ack: Duration::from_millis(40),
@@ -225,6 +230,7 @@ setters! {
     max_segment: Option<u16>,
     congestion: Algorithm,
     hystart: bool,
+    pacing: bool,
     initial_window_segs: u32,
     nodelay: bool,
     delayed_ack: Duration,

@@ -58,6 +58,11 @@ pub struct ConnectionInfo {
     pub ssthresh: u64,
     /// Name of the congestion controller.
     pub congestion: &'static str,
+    /// Octets per second at which data goes out, when it is paced.
+    pub pacing_rate: Option<u64>,
+    /// Octets per second that the path delivered of late, and whether the application gave no more;
+    /// measured for controllers that work by rate.
+    pub delivery_rate: Option<(u64, bool)>,
     /// Octets believed to be in the network (RFC 6675's pipe).
     pub pipe: u64,
     /// Fast recovery is under way.
@@ -182,6 +187,8 @@ impl ConnectionInfo {
             cwnd: 0,
             ssthresh: 0,
             congestion: env.config.congestion.name(),
+            pacing_rate: None,
+            delivery_rate: None,
             pipe: 0,
             in_recovery: false,
             srtt: None,
@@ -221,6 +228,8 @@ impl ConnectionInfo {
             negotiated,
             recovery,
             congestion,
+            pacer,
+            delivery,
             rtt,
             ecn,
             handshake: _,
@@ -243,6 +252,8 @@ impl ConnectionInfo {
             cwnd: congestion.cwnd(),
             ssthresh: congestion.ssthresh(),
             congestion: congestion.name(),
+            pacing_rate: pacer.as_ref().map(|pacer| pacer.rate()),
+            delivery_rate: delivery.as_ref().and_then(|delivery| delivery.rate()),
             pipe: recovery.pipe(),
             in_recovery: recovery.is_in_recovery(),
             srtt: rtt.srtt(),

@@ -135,6 +135,7 @@ impl Tcb {
         if self.snd.in_flight() == 0 {
             return;
         }
+        self.check_app_limited();
         let mss = self.mss(env);
         let before = self.recovery.pipe();
         let outcome = self
@@ -142,6 +143,7 @@ impl Tcb {
             .on_reorder_timeout(now, self.round_trip(), u32::from(mss));
         self.set_retransmit_timer(env, self.timeout_of_oldest(now));
         self.tell_congestion(now, &outcome, before, None, mss, false);
+        self.update_pacing(env);
         self.await_reordering(env, now, outcome.reorder_deadline);
     }
 

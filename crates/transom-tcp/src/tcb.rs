@@ -14,10 +14,12 @@ use transom_wire::{Seq, SeqRange};
 use crate::arrives::closed::bare_reset;
 use crate::config::Config;
 use crate::congestion::{self, Controller, Setup};
+use crate::delivery::Delivery;
 use crate::ecn::EcnState;
 use crate::env::Env;
 use crate::event::{CloseReason, Event};
 use crate::options::Negotiated;
+use crate::pacing::Pacer;
 use crate::recovery::{DUP_THRESH, Recovery};
 use crate::recv::Receiver;
 use crate::retransmit_timer::Awaited;
@@ -93,6 +95,10 @@ pub(crate) struct Tcb {
     /// A tail loss probe is owed.
     pub(crate) loss_probe_owed: bool,
     pub(crate) congestion: Box<dyn Controller>,
+    /// Present while there is a rate to keep.
+    pub(crate) pacer: Option<Box<Pacer>>,
+    /// Present where the controller wants delivery-rate samples.
+    pub(crate) delivery: Option<Box<Delivery>>,
     pub(crate) rtt: RttEstimator,
     pub(crate) ecn: EcnState,
     /// Present until our SYN is acknowledged.
@@ -141,6 +147,8 @@ impl Tcb {
             awaited: Awaited::default(),
             loss_probe_owed: false,
             congestion: controller(env, u64::from(mss), initial_window(env, mss), now),
+            pacer: None,
+            delivery: None,
             negotiated,
             rtt: opening.rtt,
             ecn: EcnState::new(&env.config, &opening.handshake, syn),
@@ -241,6 +249,7 @@ impl Tcb {
             let mss = u64::from(self.mss(env));
             self.congestion = controller(env, mss, mss, now);
         }
+        self.begin_congestion_control(env, now);
         self.snd.retries = 0;
         // RFC 9293 §3.9.1.1 MUST-21: the limit has been kept; it counts again when data waits.
         env.timers.stop(Timer::User);
@@ -363,7 +372,11 @@ impl Tcb {
 
     /// Notes sequence space as sent.
     pub(crate) fn note_sent(&mut self, range: SeqRange, again: bool, now: Instant) {
+        let before = self.recovery.pipe();
         self.recovery.on_sent(range, now, again);
+        if let Some(delivery) = &mut self.delivery {
+            delivery.on_sent(now, before, self.recovery.pipe());
+        }
     }
 }
 

@@ -92,6 +92,8 @@ impl Tcb {
                 env.end_unanswered(CloseReason::UserTimeout, reset);
             }
             Timer::Linger => self.end_with_reset(env, now, CloseReason::Aborted),
+            // What waits is sent when the outputs are drained.
+            Timer::Pacing => {}
         }
     }
 
@@ -120,7 +122,9 @@ impl Tcb {
             }
             self.believe_doubted_mtu(env, now);
             self.suspect_black_hole(env, now);
+            self.check_app_limited();
             let flight_size = self.recovery.flight_size();
+            let due = self.recovery.due();
             let mss = self.mss(env);
             let outcome = self
                 .recovery
@@ -139,6 +143,9 @@ impl Tcb {
                 mss,
             });
             self.ecn.on_reduction(self.snd.nxt, false);
+            let lost = self.recovery.due().saturating_sub(due);
+            self.tell_lost(now, lost, outcome.newest_lost, 1);
+            self.update_pacing(env);
         }
         env.counters.timeouts = env.counters.timeouts.wrapping_add(1);
         // RFC 6298 §5.5, §5.6.

@@ -24,11 +24,13 @@ pub(crate) enum Timer {
     User,
     /// The application's limit for closing in the background.
     Linger,
+    /// The next burst may go (see `pacing.rs`).
+    Pacing,
 }
 
 impl Timer {
     /// Every timer, in the order in which expired ones are acted on.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Retransmit,
         Self::Persist,
         Self::DelayedAck,
@@ -38,6 +40,7 @@ impl Timer {
         Self::TimeWait,
         Self::User,
         Self::Linger,
+        Self::Pacing,
     ];
 }
 

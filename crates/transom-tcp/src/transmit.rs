@@ -66,6 +66,10 @@ impl Tcb {
             return Some(*reset);
         }
         let max_payload = self.most_at_once(max_payload);
+        let max_payload = match &self.pacer {
+            Some(pacer) => pacer.limit(max_payload, u64::from(self.mss(env))),
+            None => max_payload,
+        };
         if let Some(syn_ack) = self.syn_ack(env, now) {
             return Some(syn_ack);
         }
@@ -75,7 +79,9 @@ impl Tcb {
                 return Some(fin);
             }
         } else if self.phase != Phase::TimeWait {
-            if let Some(again) = self.retransmission(env, now, max_payload) {
+            // PACE-4: what is sent again is paced too; probes and acknowledgements are not.
+            let is_paced = self.is_paced(env, now);
+            if !is_paced && let Some(again) = self.retransmission(env, now, max_payload) {
                 return Some(again);
             }
             if let Some(probe) = self.window_probe(env, now) {
@@ -84,11 +90,13 @@ impl Tcb {
             if let Some(probe) = self.loss_probe(env, now) {
                 return Some(probe);
             }
-            if let Some(data) = self.new_data(env, now, max_payload) {
-                return Some(data);
-            }
-            if let Some(fin) = self.bare_fin(env, now) {
-                return Some(fin);
+            if !is_paced {
+                if let Some(data) = self.new_data(env, now, max_payload) {
+                    return Some(data);
+                }
+                if let Some(fin) = self.bare_fin(env, now) {
+                    return Some(fin);
+                }
             }
             // FRTO-5.
             if self.recovery.give_up_frto()

@@ -12,7 +12,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::{AckInfo, Controller, LossInfo, LossKind, Phase, Setup, Window};
+use super::{AckInfo, Controller, LossInfo, LossKind, Phase, SentInfo, Setup, Window};
 use crate::time::Instant;
 
 /// β_cubic = 0.7 (RFC 9438 §4.6).
@@ -73,7 +73,7 @@ pub struct Cubic {
 
 impl Cubic {
     /// A new connection's controller.
-    pub const fn new(setup: &Setup) -> Self {
+    pub fn new(setup: &Setup) -> Self {
         Self {
             window: Window::new(setup),
             w_max: 0,
@@ -304,9 +304,9 @@ impl Controller for Cubic {
         self.window.change_mss(mss);
     }
 
-    fn on_sent(&mut self, now: Instant, _bytes: u64, in_flight: u64) {
-        if in_flight == 0 {
-            self.skip_unused(now);
+    fn on_sent(&mut self, sent: &SentInfo) {
+        if sent.in_flight_before == 0 {
+            self.skip_unused(sent.now);
         }
     }
 

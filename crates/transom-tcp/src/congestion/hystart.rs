@@ -37,15 +37,6 @@ pub(super) struct HyStart {
 }
 
 impl HyStart {
-    pub(super) const fn new() -> Self {
-        Self {
-            last_round_min: None,
-            current_round_min: None,
-            samples: 0,
-            css: None,
-        }
-    }
-
     /// By what the growth of slow start is divided now: 1, or more in conservative slow start (HS-5).
     pub(super) const fn divisor(&self) -> u64 {
         if self.css.is_some() {
@@ -137,7 +128,7 @@ mod tests {
 
     #[test]
     fn req_hs_2_a_round_keeps_its_least_round_trip_for_the_next() {
-        let mut hystart = HyStart::new();
+        let mut hystart = HyStart::default();
         for (n, rtt) in [30, 20, 40].into_iter().enumerate() {
             hystart.on_ack(Some(ms(rtt)), n == 2, true);
         }
@@ -148,7 +139,7 @@ mod tests {
     #[test]
     fn req_hs_4_an_eighth_more_than_the_round_before_begins_the_conservative_phase() {
         for (rtt, begins) in [(ms(24), true), (Duration::from_micros(23_900), false)] {
-            let mut hystart = HyStart::new();
+            let mut hystart = HyStart::default();
             round(&mut hystart, ms(20), 10);
             round(&mut hystart, rtt, 10);
             assert_eq!(hystart.divisor() == 4, begins, "{rtt:?}");
@@ -157,7 +148,7 @@ mod tests {
 
     #[test]
     fn req_hs_4_seven_samples_prove_nothing() {
-        let mut hystart = HyStart::new();
+        let mut hystart = HyStart::default();
         round(&mut hystart, ms(20), 10);
         for _ in 0..7 {
             hystart.on_ack(Some(ms(60)), false, true);
@@ -169,7 +160,7 @@ mod tests {
 
     #[test]
     fn req_hs_5_a_shorter_round_trip_resumes_slow_start() {
-        let mut hystart = HyStart::new();
+        let mut hystart = HyStart::default();
         round(&mut hystart, ms(20), 10);
         round(&mut hystart, ms(30), 10);
         assert_eq!(hystart.divisor(), 4);
@@ -181,7 +172,7 @@ mod tests {
 
     #[test]
     fn req_hs_6_five_conservative_rounds_end_slow_start_and_the_first_counts() {
-        let mut hystart = HyStart::new();
+        let mut hystart = HyStart::default();
         assert!(!round(&mut hystart, ms(20), 10));
         for n in 1..=5 {
             assert_eq!(round(&mut hystart, ms(30), 10), n == 5, "round {n}");
@@ -190,7 +181,7 @@ mod tests {
 
     #[test]
     fn rounds_in_which_the_window_was_not_used_prove_nothing() {
-        let mut hystart = HyStart::new();
+        let mut hystart = HyStart::default();
         round(&mut hystart, ms(20), 10);
         for _ in 0..100 {
             assert!(!hystart.on_ack(Some(ms(90)), true, false));

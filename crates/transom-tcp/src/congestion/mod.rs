@@ -66,6 +66,74 @@ pub struct AckInfo {
     pub in_recovery: bool,
 }
 
+/// What the delivery of something tells of the path (draft-ietf-ccwg-bbr §4.1, `RS`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateSample {
+    /// Octets per second, where they could be measured.
+    pub delivery_rate: Option<u64>,
+    /// Octets delivered since what was just acknowledged had been sent.
+    pub delivered: u64,
+    /// Octets that had been delivered when it was sent.
+    pub prior_delivered: u64,
+    /// The application gave less than could be sent, when it was sent.
+    pub is_app_limited: bool,
+    /// Octets in flight just after it was sent.
+    pub tx_in_flight: u64,
+    /// Octets found lost since.
+    pub lost: u64,
+    /// Octets delivered since the connection began.
+    pub total_delivered: u64,
+}
+
+/// What an acknowledgement delivered, whatever else it meant; for controllers that model the path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeliveryInfo {
+    /// When it arrived.
+    pub now: Instant,
+    /// What it tells of the path.
+    pub sample: Option<RateSample>,
+    /// Octets newly known to have arrived, cumulatively or selectively.
+    pub newly_acked: u64,
+    /// Octets newly believed lost.
+    pub newly_lost: u64,
+    /// Octets in flight after it.
+    pub in_flight: u64,
+    /// Round-trip time measured by it.
+    pub rtt: Option<Duration>,
+    /// The congestion window held the sender back during the last round trip.
+    pub is_cwnd_limited: bool,
+    /// The application gives less than could be sent.
+    pub is_app_limited: bool,
+    /// Fast recovery, or the slow start after a timeout, is under way.
+    pub in_recovery: bool,
+}
+
+/// What was found lost; for controllers that model the path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LostInfo {
+    /// When that was found.
+    pub now: Instant,
+    /// Octets.
+    pub newly_lost: u64,
+    /// Ranges of sequence numbers in which they lie.
+    pub ranges: u32,
+    /// What was known when the newest of them was sent; `lost` counts them.
+    pub sample: RateSample,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SentInfo {
+    /// The time.
+    pub now: Instant,
+    /// Octets.
+    pub bytes: u64,
+    /// Octets in flight before it.
+    pub in_flight_before: u64,
+    /// The application had given less than could be sent.
+    pub is_app_limited: bool,
+}
+
 /// Why a congestion episode begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LossKind {
@@ -118,8 +186,18 @@ pub trait Controller: Debug + Send {
     fn on_spurious(&mut self) {}
     /// The segment size changed (path MTU).
     fn on_mss_change(&mut self, mss: u64);
-    /// Data was sent. `in_flight`: octets in flight before it.
-    fn on_sent(&mut self, _now: Instant, _bytes: u64, _in_flight: u64) {}
+    /// Data was sent for the first time.
+    fn on_sent(&mut self, _sent: &SentInfo) {}
+    /// The controller wants [`Self::on_delivery`] and [`Self::on_lost`].
+    fn wants_samples(&self) -> bool {
+        false
+    }
+    /// Something was delivered or lost; comes after every other call for the same acknowledgement.
+    fn on_delivery(&mut self, _delivery: &DeliveryInfo) {}
+    /// Something was found lost; comes before [`Self::on_delivery`].
+    fn on_lost(&mut self, _lost: &LostInfo) {}
+    /// The handshake has measured a round trip.
+    fn on_handshake(&mut self, _now: Instant, _rtt: Duration) {}
     /// Octets per second at which to space segments, when the controller wants that.
     fn pacing_rate(&self) -> Option<u64> {
         None
@@ -207,7 +285,7 @@ enum Phase {
 }
 
 /// What slow start and restart have in common in every loss-based controller.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Window {
     mss: u64,
     cwnd: u64,
@@ -218,12 +296,12 @@ struct Window {
     /// Most segments by which one acknowledgement may open the window in slow start. None: as
     /// many as it acknowledges.
     abc_limit_segs: Option<u32>,
-    hystart: Option<HyStart>,
+    hystart: Option<Box<HyStart>>,
     abe: bool,
 }
 
 impl Window {
-    const fn new(setup: &Setup) -> Self {
+    fn new(setup: &Setup) -> Self {
         let mss = if setup.mss == 0 { 1 } else { setup.mss };
         let initial = if setup.initial_window > mss {
             setup.initial_window
@@ -239,7 +317,7 @@ impl Window {
             phase: Phase::Open,
             abc_limit_segs: None,
             hystart: if setup.hystart {
-                Some(HyStart::new())
+                Some(Box::default())
             } else {
                 None
             },
@@ -266,7 +344,7 @@ impl Window {
             return false;
         };
         if !is_first {
-            *hystart = HyStart::new();
+            **hystart = HyStart::default();
             return false;
         }
         let is_over = hystart.on_ack(ack.rtt, ack.round_end, ack.is_cwnd_limited);
@@ -297,6 +375,7 @@ impl Window {
         // RFC 9406 §4.2 HS-3, HS-5: in conservative slow start a quarter of it.
         let divisor = self
             .hystart
+            .as_ref()
             .filter(|_| self.is_first_slow_start())
             .map_or(1, |hystart| hystart.divisor());
         let counted = bytes_acked.min(limit) / divisor;

@@ -22,7 +22,7 @@ pub struct Reno {
 
 impl Reno {
     /// A new connection's controller.
-    pub const fn new(setup: &Setup) -> Self {
+    pub fn new(setup: &Setup) -> Self {
         Self {
             window: Window::new(setup),
             acked: 0,

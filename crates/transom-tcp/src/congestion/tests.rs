@@ -41,6 +41,15 @@ pub(super) fn loss(now: Instant, kind: LossKind, flight_size: u64, mss: u64) -> 
     }
 }
 
+pub(super) fn sent(now: Instant, bytes: u64, in_flight_before: u64) -> SentInfo {
+    SentInfo {
+        now,
+        bytes,
+        in_flight_before,
+        is_app_limited: false,
+    }
+}
+
 fn both(mss: u64) -> [Box<dyn Controller>; 2] {
     [Algorithm::Reno, Algorithm::Cubic]
         .map(|kind| kind.build(&Setup::new(mss, initial_window(mss), at(0))))
@@ -365,7 +374,7 @@ proptest! {
                         controller.on_mss_change(new);
                     }
                     Step::Recovery(cwnd) => controller.set_recovery_cwnd(cwnd),
-                    Step::Sent(in_flight) => controller.on_sent(now, mss, in_flight),
+                    Step::Sent(in_flight) => controller.on_sent(&sent(now, mss, in_flight)),
                 }
                 prop_assert!(controller.cwnd() >= mss, "cwnd {}", controller.cwnd());
                 prop_assert!(controller.cwnd() <= MAX_CWND);

@@ -200,6 +200,11 @@ impl Recovery {
         self.board.front().map(|run| run.sent)
     }
 
+    /// Octets that wait to be sent again.
+    pub const fn due(&self) -> u64 {
+        self.board.counters().due
+    }
+
     /// Whether something waits to be sent again.
     pub const fn has_lost(&self) -> bool {
         self.board.counters().due > 0
@@ -280,6 +285,12 @@ impl Recovery {
             .map(|mark| mark.sent)
             .max(sacked.sent_once.map(|mark| mark.sent));
         outcome.resent_at = acked.resent.map(|mark| mark.sent);
+        outcome.newest_sent = [acked, sacked]
+            .iter()
+            .flat_map(|covered| [covered.sent_once, covered.resent])
+            .flatten()
+            .map(|mark| mark.sent)
+            .max();
         if outcome.rtt_sample.is_some() {
             self.on_measured();
         }
@@ -304,6 +315,8 @@ impl Recovery {
         self.continue_episode(input, advanced, &mut outcome);
         self.begin_episode(input.mss, &mut outcome);
         outcome.limited_transmit = self.limited_segs();
+        let found = self.board.take_found();
+        (outcome.newest_lost, outcome.lost_ranges) = (found.newest(), found.ranges);
         outcome
     }
 
@@ -349,7 +362,11 @@ impl Recovery {
         self.limited_sent = 0;
         self.inflation = 0;
         self.prr = None;
-        TimeoutOutcome { first, reneged }
+        TimeoutOutcome {
+            first,
+            reneged,
+            newest_lost: self.board.take_found().newest(),
+        }
     }
 
     /// The path carries only segments of `new_mss` now: what was sent in longer ones goes out

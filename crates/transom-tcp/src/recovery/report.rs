@@ -43,6 +43,8 @@ pub struct AckOutcome {
     /// When the newest of the octets sent more than once was last sent: a timestamp echo from
     /// before that is no measurement either.
     pub resent_at: Option<Instant>,
+    /// When the newest of these octets was sent last.
+    pub newest_sent: Option<Instant>,
     /// A congestion episode begins: tell the controller (`on_loss`) before sending.
     pub entered_recovery: bool,
     /// The episode is over: tell the controller (`on_recovery_exit`). May be true together with
@@ -59,6 +61,10 @@ pub struct AckOutcome {
     pub reneged: bool,
     /// Octets newly believed lost.
     pub newly_lost: u64,
+    /// When the newest of these was sent.
+    pub newest_lost: Option<Instant>,
+    /// In how many ranges they lie.
+    pub lost_ranges: u32,
     /// When something is lost unless it has arrived (RACK): arm the reordering timer.
     pub reorder_deadline: Option<Instant>,
     /// A tail loss probe has repaired a loss: the controller is to reduce as for a fast
@@ -82,6 +88,8 @@ pub struct TimeoutOutcome {
     pub first: bool,
     /// The oldest outstanding octet had been SACKed: all SACK information was forgotten.
     pub reneged: bool,
+    /// When the newest of what was found lost had been sent, where that is known.
+    pub newest_lost: Option<Instant>,
 }
 
 /// A stretch to send again.

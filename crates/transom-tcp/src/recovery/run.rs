@@ -51,6 +51,26 @@ impl Run {
     }
 }
 
+/// What was found lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    /// When the newest of it had been sent; the origin stands for nothing found.
+    pub(super) newest: Instant,
+    /// Ranges with something else between them.
+    pub(super) ranges: u32,
+}
+
+impl Found {
+    pub(super) const NOTHING: Self = Self {
+        newest: Instant::ORIGIN,
+        ranges: 0,
+    };
+
+    pub(super) fn newest(&self) -> Option<Instant> {
+        (self.ranges > 0).then_some(self.newest)
+    }
+}
+
 /// Octets by fate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Counters {

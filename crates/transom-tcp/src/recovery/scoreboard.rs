@@ -23,7 +23,7 @@ use alloc::collections::VecDeque;
 use transom_wire::{Seq, SeqRange};
 
 use super::rack::Mark;
-use super::run::{Counters, Covered, Run};
+use super::run::{Counters, Covered, Found, Run};
 use super::undo::sum_up;
 use crate::time::Instant;
 
@@ -46,6 +46,8 @@ pub(super) struct Scoreboard {
     lost_edge: Seq,
     /// Nothing before this waits to be sent again.
     due_from: Seq,
+    /// What was found lost since this was last asked for.
+    found: Found,
 }
 
 impl Scoreboard {
@@ -63,7 +65,13 @@ impl Scoreboard {
             highest_sacked: None,
             lost_edge: una,
             due_from: una,
+            found: Found::NOTHING,
         }
+    }
+
+    /// What was found lost since the last call.
+    pub(super) const fn take_found(&mut self) -> Found {
+        core::mem::replace(&mut self.found, Found::NOTHING)
     }
 
     pub(super) const fn una(&self) -> Seq {
@@ -308,6 +316,7 @@ impl Scoreboard {
                     self.split(index, range.end);
                 }
                 self.change(index, |run| run.lost = true);
+                self.find(index, run.sent);
             }
             index += 1;
         }
@@ -394,9 +403,19 @@ impl Scoreboard {
             run.lost = true;
             run.resent = false;
         });
-        if let Some(run) = self.runs.get(index) {
+        if let Some(&run) = self.runs.get(index) {
+            self.find(index, run.sent);
             self.due_from = self.due_from.min(run.start).max(self.una);
         }
+    }
+
+    /// The run at `index` was found lost.
+    fn find(&mut self, index: usize, sent: Instant) {
+        let continues = self.previous(index).is_some_and(Run::is_due);
+        // What a call goes on with was found before it, or by it.
+        let is_further = !continues || self.found.ranges == 0;
+        self.found.newest = self.found.newest.max(sent);
+        self.found.ranges = self.found.ranges.saturating_add(u32::from(is_further));
     }
 
     /// Holds for lost every run too long for segments of `mss`.

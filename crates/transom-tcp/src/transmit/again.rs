@@ -94,6 +94,9 @@ impl Tcb {
         let pieces = pieces(payload.len(), mss);
         env.counters.retransmissions = env.counters.retransmissions.wrapping_add(pieces);
         self.note_sent(range, true, now);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.on_sent(now, payload.len() as u64, u64::from(mss));
+        }
         self.start_retransmit_timer(env, now);
         self.build(env, range.start, flags, payload, kind, options, mss)
     }

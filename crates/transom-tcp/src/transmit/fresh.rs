@@ -3,6 +3,7 @@
 use transom_wire::SeqRange;
 use transom_wire::tcp::Flags;
 
+use crate::congestion::SentInfo;
 use crate::env::Env;
 use crate::segment::{RetransmitCause, Transmit, TransmitKind};
 use crate::send::Fin;
@@ -215,6 +216,9 @@ impl Tcb {
         self.snd.last_sent = now;
         self.rcv.on_data_sent(env.config.delayed_ack, now);
         self.note_sent(range, false, now);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.on_sent(now, u64::from(len), u64::from(mss));
+        }
         let in_flight = self.recovery.pipe();
         if self.snd.una.ge(self.snd.usage_start) {
             self.snd.usage_start = range.end;
@@ -222,7 +226,12 @@ impl Tcb {
             self.snd.max_in_flight = 0;
         }
         self.snd.max_in_flight = self.snd.max_in_flight.max(in_flight);
-        self.congestion.on_sent(now, u64::from(len), before);
+        self.congestion.on_sent(&SentInfo {
+            now,
+            bytes: u64::from(len),
+            in_flight_before: before,
+            is_app_limited: self.is_app_limited(),
+        });
         if in_flight.saturating_add(u64::from(mss)) > self.congestion.cwnd() {
             self.snd.cwnd_limited = true;
         }

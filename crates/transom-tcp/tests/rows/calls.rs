@@ -303,7 +303,7 @@ fn peek_leaves_what_it_shows() {
 
 #[test]
 fn an_idle_connection_is_small() {
-    // With the congestion controller, the only thing on the heap, about 1.1 KiB.
+    // With the congestion controller, the only thing on the heap, about 1.2 KiB.
     let size = size_of::<transom_tcp::Connection>();
-    assert!(size <= 1008, "{size}");
+    assert!(size <= 1048, "{size}");
 }

@@ -16,6 +16,7 @@ mod calls;
 mod closing;
 mod ecn;
 mod opening;
+mod pacing;
 mod patience;
 mod sending;
 mod sequence;

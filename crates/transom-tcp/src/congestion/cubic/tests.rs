@@ -9,7 +9,7 @@
 use proptest::prelude::*;
 
 use super::super::initial_window;
-use super::super::tests::{ack, at, loss};
+use super::super::tests::{ack, at, loss, sent};
 use super::*;
 
 const MSS: u64 = 1000;
@@ -217,7 +217,7 @@ fn req_cub_9_and_lx_16_idle_and_limited_times_do_not_count() {
     let busy = |cubic: &mut Cubic, from: u64| {
         for i in 0..20 {
             let window = cubic.cwnd();
-            cubic.on_sent(at(from + i * 100), window, window);
+            cubic.on_sent(&sent(at(from + i * 100), window, window));
             cubic.on_ack(&ack(at(from + i * 100), window));
         }
     };
@@ -228,7 +228,7 @@ fn req_cub_9_and_lx_16_idle_and_limited_times_do_not_count() {
     let mut idle = reduced_from(1_000_000);
     busy(&mut idle, 0);
     let before = idle.cwnd();
-    idle.on_sent(at(12_000), 1000, 0);
+    idle.on_sent(&sent(at(12_000), 1000, 0));
     idle.on_ack(&ack(at(12_000), 1000));
     assert!(close(idle.cwnd() as f64, before as f64, 0.001), "no jump");
     busy(&mut idle, 12_000);

@@ -1,0 +1,176 @@
+//! Pacing: what the window admits is spread over the round trip, instead of going out in bursts as
+//! acknowledgements come in.
+//!
+//! A burst of one *quantum*, what a millisecond carries at the rate, goes at once, so that super-segments
+//! stay super-segments; the next has to wait for [`Timer::Pacing`]. Without a rate nothing of this
+//! happens, and costs nothing.
+//!
+//! By default only controllers that are built on a rate (BBR) are paced. CUBIC and Reno are not, as in
+//! Linux, where their rate is enforced only below a queueing discipline that an administrator has
+//! chosen: acknowledgements clock them, and a timer for each burst is a price that a sender on a fast
+//! clean path pays for nothing. [`Config::pacing`](crate::Config::pacing) says otherwise.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use crate::env::Env;
+use crate::tcb::Tcb;
+use crate::time::Instant;
+use crate::timer::Timer;
+
+/// Most octets of a quantum: the largest super-segment.
+const MAX_QUANTUM: u64 = 65_536;
+/// A caller's timers may be as coarse as a millisecond: what it wakes too late for is made up for, as
+/// far as this.
+const CATCH_UP: Duration = Duration::from_millis(2);
+
+/// When the next burst may go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pacer {
+    /// Octets per second; never 0.
+    rate: u64,
+    next_send: Instant,
+    /// Octets of the present burst that may still go at once.
+    budget: u64,
+    /// Something waits for `next_send`.
+    held: bool,
+}
+
+impl Pacer {
+    pub(crate) fn new(rate: u64) -> Self {
+        Self {
+            rate: rate.max(1),
+            next_send: Instant::ORIGIN,
+            budget: 0,
+            held: false,
+        }
+    }
+
+    /// Octets per second.
+    pub(crate) const fn rate(&self) -> u64 {
+        self.rate
+    }
+
+    /// Until when nothing may be sent.
+    pub(crate) fn wait(&self, now: Instant) -> Option<Instant> {
+        let waits = self.budget == 0 && self.next_send > now;
+        waits.then_some(self.next_send)
+    }
+
+    /// What goes at once: PACE-2, a millisecond's worth, at least two segments, at most 64 KiB.
+    pub(crate) fn quantum(&self, mss: u64) -> u64 {
+        quantum(self.rate, mss)
+    }
+
+    /// The most that one segment, or super-segment, may carry.
+    pub(crate) fn limit(&self, max_payload: usize, mss: u64) -> usize {
+        max_payload.min(usize::try_from(self.quantum(mss)).unwrap_or(usize::MAX))
+    }
+
+    /// `octets` were sent.
+    pub(crate) fn on_sent(&mut self, now: Instant, octets: u64, mss: u64) {
+        if self.budget == 0 {
+            self.budget = self.quantum(mss);
+            // PACE-2: time in which nothing waited is not made up for.
+            let earliest = if self.held { now - CATCH_UP } else { now };
+            self.next_send = self.next_send.max(earliest);
+            self.held = false;
+        }
+        self.budget = self.budget.saturating_sub(octets);
+        let nanos = u128::from(octets) * 1_000_000_000 / u128::from(self.rate);
+        self.next_send += Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+    }
+}
+
+/// What a millisecond carries at `rate` octets per second: at least two segments of `mss`, at most 64 KiB.
+pub(crate) fn quantum(rate: u64, mss: u64) -> u64 {
+    let two = mss.saturating_mul(2);
+    (rate / 1000).clamp(two.min(MAX_QUANTUM), MAX_QUANTUM.max(two))
+}
+
+/// PACE-1: the rate of a controller that knows none of its own, in octets per second: twice the window
+/// per round trip in slow start, so that it can double, and 1.2 times afterwards, as Linux.
+pub(crate) fn window_rate(cwnd: u64, ssthresh: u64, in_flight: u64, srtt: Duration) -> u64 {
+    let tenths = if cwnd < ssthresh / 2 { 20 } else { 12 };
+    let nanos = srtt.as_nanos().max(1);
+    let octets = u128::from(cwnd.max(in_flight)) * tenths * 100_000_000;
+    u64::try_from(octets / nanos).unwrap_or(u64::MAX).max(1)
+}
+
+impl Tcb {
+    /// Whether data has to wait now. PACE-5: then a timer runs, if there is something.
+    pub(crate) fn is_paced(&mut self, env: &mut Env, now: Instant) -> bool {
+        let Some(until) = self.pacer.as_ref().and_then(|pacer| pacer.wait(now)) else {
+            return false;
+        };
+        if self.recovery.has_lost() || self.snd.unsent() > 0 || self.snd.fin_waits() {
+            if let Some(pacer) = &mut self.pacer {
+                pacer.held = true;
+            }
+            env.timers.set(Timer::Pacing, until);
+        }
+        true
+    }
+
+    /// The window, the round trip or the controller's mind has changed.
+    pub(crate) fn update_pacing(&mut self, env: &Env) {
+        let rate = self.congestion.pacing_rate().or_else(|| {
+            // PACE-3: the first window goes at once while no round trip has been measured.
+            let srtt = self.rtt.srtt().filter(|_| env.config.pacing)?;
+            let (cwnd, ssthresh) = (self.congestion.cwnd(), self.congestion.ssthresh());
+            Some(window_rate(cwnd, ssthresh, self.recovery.pipe(), srtt))
+        });
+        match (&mut self.pacer, rate) {
+            (_, None) => self.pacer = None,
+            (Some(pacer), Some(rate)) => pacer.rate = rate.max(1),
+            (pacer @ None, Some(rate)) => *pacer = Some(Box::new(Pacer::new(rate))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_origin(Duration::from_micros(micros))
+    }
+
+    #[test]
+    fn req_pace_1_twice_the_window_in_slow_start_and_a_fifth_more_afterwards() {
+        let srtt = Duration::from_millis(100);
+        assert_eq!(window_rate(100_000, u64::MAX, 0, srtt), 2_000_000);
+        assert_eq!(window_rate(100_000, 150_000, 0, srtt), 1_200_000);
+        assert_eq!(window_rate(100_000, 50_000, 0, srtt), 1_200_000);
+        assert_eq!(window_rate(100_000, 50_000, 200_000, srtt), 2_400_000);
+    }
+
+    #[test]
+    fn req_pace_2_bursts_are_a_millisecond_long_and_follow_at_the_rate() {
+        // 12.5 MB/s: 12,500 octets a millisecond.
+        let mut pacer = Pacer::new(12_500_000);
+        assert_eq!(pacer.quantum(1448), 12_500);
+        assert_eq!(quantum(1_000_000, 1448), 2896, "two segments at least");
+        assert_eq!(quantum(10_000_000_000, 1448), 65_536);
+        let mut now = at(5000);
+        for burst in 1..=10 {
+            assert_eq!(pacer.wait(now), None);
+            pacer.on_sent(now, 10_000, 1448);
+            assert_eq!(pacer.wait(now), None, "the rest of the quantum");
+            pacer.on_sent(now, 2500, 1448);
+            assert_eq!(pacer.wait(now), Some(at(5000 + burst * 1000)));
+            now = at(5000 + burst * 1000);
+        }
+        // An idle time is not made up for.
+        now = at(100_000);
+        pacer.on_sent(now, 12_500, 1448);
+        assert_eq!(pacer.wait(now), Some(at(101_000)));
+        // What a coarse timer was late by is, up to two milliseconds.
+        pacer.held = true;
+        pacer.on_sent(at(101_800), 12_500, 1448);
+        assert_eq!(pacer.wait(at(101_800)), Some(at(102_000)));
+        pacer.held = true;
+        pacer.on_sent(at(110_000), 12_500, 1448);
+        assert_eq!(pacer.wait(at(108_500)), Some(at(109_000)));
+    }
+}

@@ -1,0 +1,109 @@
+//! Pacing (C.21): bursts of a millisecond, at the rates of Linux, by a timer among the others.
+
+use std::time::Duration;
+
+use transom_tcp::TransmitKind;
+
+use crate::harness::dialogue::{E, Setup};
+use crate::harness::ms;
+
+/// A connection with a round trip of 100 ms and segments of 1000 octets, its first window ahead.
+fn paced() -> E {
+    let mut e = Setup::default()
+        .config(|config| config.pacing(true).nodelay(true))
+        .syn_sent();
+    e.wait(ms(100));
+    e.lt("S. 0:0 ack 1 <mss 1000,sackOK>").unwrap();
+    e.skip();
+    e
+}
+
+/// Octets sent now.
+fn burst(e: &mut E) -> usize {
+    let mut octets = 0;
+    while let Some(transmit) = e.next() {
+        octets += transmit.payload.len();
+    }
+    octets
+}
+
+#[test]
+fn req_pace_1_and_pace_3_the_first_window_takes_half_a_round_trip() {
+    let mut e = paced();
+    // 10 segments in 100 ms, twice as fast: 200 octets a millisecond, two segments at once.
+    assert_eq!(e.conn.info().pacing_rate, Some(200_000));
+    e.write(10_000);
+    for n in 1..=5 {
+        assert_eq!(burst(&mut e), 2000, "burst {n}");
+        if n < 5 {
+            assert_eq!(e.next_deadline(), Some(ms(10)));
+            e.wait(ms(9));
+            e.silent();
+            e.wait(ms(1));
+        }
+    }
+    e.wait(ms(10));
+    e.silent();
+}
+
+#[test]
+fn req_pace_3_without_a_round_trip_the_first_window_goes_at_once() {
+    // Karn: a SYN that was sent twice measured nothing. One segment is the window then.
+    let mut e = Setup::default()
+        .config(|config| config.pacing(true).timestamps(false))
+        .syn_sent();
+    e.wait(Duration::from_secs(1));
+    e.skip();
+    e.lt("S. 0:0 ack 1 <mss 1000>").unwrap();
+    e.skip();
+    assert_eq!(e.conn.info().srtt, None);
+    assert_eq!(e.conn.info().pacing_rate, None);
+    e.write(10_000);
+    assert_eq!(burst(&mut e), 1000);
+}
+
+#[test]
+fn req_pace_2_a_burst_with_offload_is_one_super_segment() {
+    let mut e = paced();
+    e.max_payload = 60_000;
+    e.write(10_000);
+    let first = e.next().unwrap();
+    assert_eq!(first.payload.len(), 2000);
+    e.silent();
+}
+
+#[test]
+fn req_pace_4_retransmissions_wait_and_acknowledgements_do_not() {
+    let mut e = paced();
+    e.write(10_000);
+    for _ in 0..5 {
+        assert_eq!(burst(&mut e), 2000);
+        e.wait(ms(10));
+    }
+    // What was lost is sent again two segments at a time.
+    e.wait(ms(60));
+    e.lt(". 1:1 ack 1 <sack 6001:10001>").unwrap();
+    let first = e.next().unwrap();
+    assert!(matches!(first.kind, TransmitKind::Retransmit(_)));
+    let mut sent = first.payload.len();
+    sent += burst(&mut e);
+    assert!((1..=2000).contains(&sent), "{sent}");
+    // The peer's data is acknowledged meanwhile.
+    e.lt(". 1:1001 ack 1 <sack 6001:10001>").unwrap();
+    e.lt("P. 1001:2001 ack 1 <sack 6001:10001>").unwrap();
+    let ack = e.next().expect("an acknowledgement");
+    assert!(ack.payload.is_empty());
+    e.silent();
+}
+
+#[test]
+fn req_pace_5_the_deadline_is_among_the_timers_and_off_means_none() {
+    let mut e = paced();
+    e.write(10_000);
+    burst(&mut e);
+    assert_eq!(e.next_deadline(), Some(ms(10)));
+    let mut plain = E::established();
+    assert_eq!(plain.conn.info().pacing_rate, None);
+    plain.write(10_000);
+    assert_eq!(burst(&mut plain), 10_000);
+}

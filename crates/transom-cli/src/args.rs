@@ -8,6 +8,7 @@ use transom_sim::Impairment;
 
 use crate::cmd::drill::args::DrillArgs;
 use crate::cmd::explain::args::ExplainArgs;
+use crate::cmd::link::args::LinkArgs;
 use crate::cmd::ss::args::SsArgs;
 use crate::cmd::watch::args::WatchArgs;
 
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Play packet scripts against our own stack, in virtual time
     Drill(Box<DrillArgs>),
+    /// Lay a bad wire between two interfaces: delay, loss, rate, queue, reordering
+    Link(Box<LinkArgs>),
     /// List sockets and their states, as ss does
     Ss(Box<SsArgs>),
 }

@@ -40,7 +40,7 @@ pub(crate) struct Channel {
 }
 
 /// What a failed call means.
-enum Failure {
+pub(crate) enum Failure {
     /// Try later.
     Blocked,
     /// This frame cannot pass; the next may.
@@ -285,7 +285,7 @@ impl Channel {
 }
 
 /// Repeats a call that a signal interrupted.
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+pub(crate) fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -294,7 +294,7 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-fn receive_failure(error: io::Error) -> Failure {
+pub(crate) fn receive_failure(error: io::Error) -> Failure {
     match error.raw_os_error() {
         Some(libc::EAGAIN) => Failure::Blocked,
         // A packet socket: a frame whose offload the vnet header cannot express, which is gone by now.
@@ -303,7 +303,7 @@ fn receive_failure(error: io::Error) -> Failure {
     }
 }
 
-fn send_failure(error: io::Error) -> Failure {
+pub(crate) fn send_failure(error: io::Error) -> Failure {
     match error.raw_os_error() {
         Some(libc::EAGAIN) => Failure::Blocked,
         // Malformed for the kernel, too large, no memory or no room in its queue, interface down (TUN

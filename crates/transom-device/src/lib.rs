@@ -9,7 +9,8 @@
 //! - [`PacketSocket`]: Ethernet frames of an interface, usually one end of a veth pair (Linux);
 //! - [`Monitor`]: hears what an interface carries, and sends nothing (Linux); no device;
 //! - [`Tap`]: shows each frame of another device to a recorder;
-//! - [`Impaired`]: puts a bad link in front of another device.
+//! - [`Impaired`]: puts a bad link in front of another device;
+//! - [`Wire`]: a bad link between two interfaces of the kernel (Linux); no device.
 //!
 //! Unsafe code is confined to one private module of system calls.
 
@@ -39,6 +40,8 @@ mod sys;
 mod tun;
 #[cfg(target_os = "linux")]
 mod vnet;
+#[cfg(target_os = "linux")]
+mod wire;
 
 pub use complete::complete;
 pub use device::{Device, DeviceCounters, Notify, Readiness};
@@ -50,3 +53,5 @@ pub use packet::{Overflows, PacketSocket};
 pub use tap::{Direction, Tap, TappedFrame};
 #[cfg(target_os = "linux")]
 pub use tun::{Tun, TunOptions};
+#[cfg(target_os = "linux")]
+pub use wire::{Port, PortOptions, Wire, WireCounters};

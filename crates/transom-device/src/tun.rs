@@ -87,7 +87,7 @@ impl Tun {
     /// When `/dev/net/tun` cannot be opened, or the interface cannot be made; the text says what is
     /// missing and what would mend it.
     pub fn open(options: &TunOptions) -> io::Result<Self> {
-        let (fd, name) = sys::tun::create(&options.name, options.vnet)?;
+        let (fd, name) = sys::tun::create(&options.name, sys::tun::Layer::Ip, options.vnet)?;
         sys::interface::set_mtu(&name, options.mtu)?;
         sys::interface::set_up(&name)?;
         Self::attach(fd, options.mtu, options.vnet, options.udp_segmentation)

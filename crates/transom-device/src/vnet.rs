@@ -16,13 +16,43 @@ const NEEDS_CSUM: u8 = 1;
 const DATA_VALID: u8 = 2;
 
 /// `VIRTIO_NET_HDR_GSO_TCPV4`.
-const GSO_TCPV4: u8 = 1;
+pub(crate) const GSO_TCPV4: u8 = 1;
 /// `VIRTIO_NET_HDR_GSO_UDP`: one datagram, to be sent in IP fragments of this size.
 const GSO_UDP: u8 = 3;
 /// `VIRTIO_NET_HDR_GSO_TCPV6`.
-const GSO_TCPV6: u8 = 4;
+pub(crate) const GSO_TCPV6: u8 = 4;
+/// `VIRTIO_NET_HDR_GSO_UDP_L4`: several datagrams.
+pub(crate) const GSO_UDP_L4: u8 = 5;
 /// `VIRTIO_NET_HDR_GSO_ECN`: the first segment carries CWR, the others do not (RFC 3168 §6.1.2).
-const GSO_ECN: u8 = 0x80;
+pub(crate) const GSO_ECN: u8 = 0x80;
+
+/// Where the numbers are.
+pub(crate) const HEADER_LEN: usize = 2;
+pub(crate) const GSO_SIZE: usize = 4;
+pub(crate) const CHECKSUM_START: usize = 6;
+pub(crate) const CHECKSUM_OFFSET: usize = 8;
+
+/// One of the numbers of a header.
+pub(crate) fn number(header: &[u8; LEN], at: usize) -> u16 {
+    let bytes = header.get(at..).and_then(|rest| rest.first_chunk());
+    bytes.map_or(0, |bytes| u16::from_ne_bytes(*bytes))
+}
+
+/// Whether the checksum is still to be filled in.
+pub(crate) fn needs_checksum(header: &[u8; LEN]) -> bool {
+    header[0] & NEEDS_CSUM != 0
+}
+
+/// Says how long the headers before the data of a super-segment are.
+pub(crate) fn set_header_len(header: &mut [u8; LEN], len: usize) {
+    let len = u16::try_from(len).unwrap_or(0);
+    header[HEADER_LEN..GSO_SIZE].copy_from_slice(&len.to_ne_bytes());
+}
+
+/// Says of a frame that it is one segment, whose checksum is still to be filled in.
+pub(crate) fn set_single(header: &mut [u8; LEN]) {
+    header[1..CHECKSUM_START].fill(0);
+}
 
 /// What the kernel says about a received frame: the state of its checksum and the size of the
 /// segments that were merged (0 for a single one).

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod drill;
 pub(crate) mod explain;
+pub(crate) mod link;
 pub(crate) mod run;
 pub(crate) mod ss;
 pub(crate) mod watch;
@@ -18,6 +19,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
         Command::Demo(args) => demo::demo(&args),
         Command::Drill(args) => drill::drill(&args),
         Command::Watch(args) => watch::watch(&args),
+        Command::Link(args) => link::link(&args),
         Command::Ss(args) => ss::ss(&args),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use descriptor::{adopt, close_all_but, inherited, release, watch_read
 pub(crate) use device::{attach_tun, columns, size};
 pub(crate) use names::host_name;
 pub(crate) use process::{
-    ChildState, Forked, exec, fork, fork_sibling, leave, process_descriptor,
+    ChildState, Forked, exec, fork, fork_sibling, hurry_thread, leave, process_descriptor,
     raise_descriptor_limit, wait_for,
 };
 pub(crate) use signal::{SavedMask, block_and_watch, die_by, ignore_all, send, stop_by};

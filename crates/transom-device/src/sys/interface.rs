@@ -87,6 +87,16 @@ pub(crate) fn mtu(name: &str) -> io::Result<usize> {
     Ok(usize::try_from(mtu).unwrap_or(0))
 }
 
+/// Whether frames of the interface begin with an Ethernet header.
+pub(crate) fn is_ethernet(name: &str) -> io::Result<bool> {
+    let mut request = request(name)?;
+    perform(libc::SIOCGIFHWADDR, &mut request)
+        .map_err(|error| failed(format_args!("cannot read the kind of {name}"), &error, ""))?;
+    // SAFETY: SIOCGIFHWADDR fills this member of the union; its family is the kind of hardware.
+    let kind = unsafe { request.ifr_ifru.ifru_hwaddr.sa_family };
+    Ok(kind == libc::ARPHRD_ETHER)
+}
+
 pub(crate) fn set_mtu(name: &str, mtu: usize) -> io::Result<()> {
     let mut request = request(name)?;
     request.ifr_ifru.ifru_mtu = libc::c_int::try_from(mtu).unwrap_or(libc::c_int::MAX);

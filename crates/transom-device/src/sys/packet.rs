@@ -144,6 +144,13 @@ pub(super) fn set_receive_buffer(fd: &OwnedFd, bytes: libc::c_int) -> io::Result
         .or_else(|_| set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &bytes))
 }
 
+/// Makes both buffers of a socket this large, or as large as this user may.
+pub(crate) fn set_buffers(fd: &OwnedFd, bytes: libc::c_int) -> io::Result<()> {
+    set_receive_buffer(fd, bytes)?;
+    set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &bytes)
+        .or_else(|_| set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &bytes))
+}
+
 /// Whether the receive buffer has the wanted size.
 pub(crate) fn has_full_buffer(fd: impl AsFd) -> bool {
     // The kernel tells twice what was set: it allows for its own overhead.

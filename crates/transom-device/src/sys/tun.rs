@@ -19,8 +19,17 @@ pub(crate) struct Kind {
     pub(crate) vnet: bool,
 }
 
+/// What frames of an interface start with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// An IP header: TUN.
+    Ip,
+    /// An Ethernet header: TAP.
+    Ethernet,
+}
+
 /// Makes an interface and returns its descriptor and name.
-pub(crate) fn create(name: &str, vnet: bool) -> io::Result<(OwnedFd, String)> {
+pub(crate) fn create(name: &str, layer: Layer, vnet: bool) -> io::Result<(OwnedFd, String)> {
     let mut request = request(name)?;
     let file = OpenOptions::new()
         .read(true)
@@ -38,7 +47,11 @@ pub(crate) fn create(name: &str, vnet: bool) -> io::Result<(OwnedFd, String)> {
         })?;
     let fd = OwnedFd::from(file);
     let vnet = if vnet { libc::IFF_VNET_HDR } else { 0 };
-    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | vnet) as libc::c_short;
+    let (layer, kind) = match layer {
+        Layer::Ip => (libc::IFF_TUN, "TUN"),
+        Layer::Ethernet => (libc::IFF_TAP, "TAP"),
+    };
+    request.ifr_ifru.ifru_flags = (layer | libc::IFF_NO_PI | vnet) as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which is alive during the call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) }).map_err(
         |error| {
@@ -50,7 +63,7 @@ pub(crate) fn create(name: &str, vnet: bool) -> io::Result<(OwnedFd, String)> {
                 _ => "",
             };
             failed(
-                format_args!("cannot make the TUN interface {name}"),
+                format_args!("cannot make the {kind} interface {name}"),
                 &error,
                 mend,
             )

@@ -17,7 +17,7 @@ mod ending;
 mod host;
 mod legs;
 mod link;
-mod netlink;
+pub(in crate::cmd) mod netlink;
 mod network;
 mod observe;
 mod plan;

@@ -8,6 +8,10 @@
 //!   part of `bench/RESULTS.md`. Build the command first: `cargo build --release -p transom-cli`.
 //!   `explain make short|bulk FILE` makes a capture, `explain drive FILE [--cores N]` analyses one without the command
 //!
+//! - `recovery [--loss 0,1] [--rtt 20] [--rate 100] [--reorder 0,1] [--queue 0.5,1] [--ecn 0,1] [--full] [--mode send|receive|share]
+//!   [--rounds N] [--ms N] [--flows N] [--seed N] [--stacks transom,cubic,bbr] [--capture PREFIX] [--write]`: our stack beside the
+//!   kernel's over bad wires; without axes a subset that takes some ten minutes. `--write` puts the tables into `bench/RESULTS.md`
+//!
 //! Needs root (network namespaces, TUN).
 #![expect(
     clippy::indexing_slicing,
@@ -20,6 +24,7 @@ mod memory;
 mod net;
 mod null;
 mod ours;
+mod recovery;
 mod smol;
 mod sys;
 mod table;
@@ -64,10 +69,12 @@ fn main() -> ExitCode {
         Some("tun") => tun(rounds, &only).map(|sections| show(&sections)),
         Some("memory") => memory::compare(rounds, &only, mib).map(|sections| show(&sections)),
         Some("explain") => explain::part(&arguments),
+        Some("recovery") => recovery::part(&arguments),
+        Some("recovery-cell" | "recovery-node") => recovery::inner(&arguments),
         Some("pair") => pair(&arguments),
         Some("node") => node(&arguments),
         _ => Err(io::Error::other(
-            "usage: bench all|tun|memory|explain [--rounds N] [--only NAME]",
+            "usage: bench all|tun|memory|explain|recovery [--rounds N] [--only NAME]",
         )),
     };
     match result {

@@ -6,7 +6,9 @@
 
 use std::ffi::{c_int, c_long, c_ulong};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 const TUNSETIFF: c_ulong = 0x4004_54ca;
 const TUNSETOFFLOAD: c_ulong = 0x4004_54d0;
@@ -110,4 +112,143 @@ pub(crate) fn wait_with_peak(child: std::process::Child) -> io::Result<(bool, i6
     // SAFETY: both pointers are to live values; the child is ours and was not waited for.
     check(unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) })?;
     Ok((status == 0, usage.ru_maxrss))
+}
+
+/// Moves this thread into a network namespace.
+pub(crate) fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// Makes this thread wake up when it wants to, and before others.
+pub(crate) fn be_precise() {
+    // SAFETY: no pointers. Should the kernel refuse, timing is merely worse.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1);
+        libc::setpriority(libc::PRIO_PROCESS, 0, -15);
+    }
+}
+
+/// Waits until one of two descriptors is readable, at most so long; whether it was the second.
+pub(crate) fn wait_either(
+    one: BorrowedFd<'_>,
+    two: BorrowedFd<'_>,
+    most: Option<Duration>,
+) -> bool {
+    let mut polls = [one, two].map(|fd| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    let time = most.map(|most| libc::timespec {
+        tv_sec: most.as_secs() as libc::time_t,
+        tv_nsec: c_long::from(most.subsec_nanos()),
+    });
+    let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: two live pollfds, a live timespec or none, no signal mask.
+    unsafe { libc::ppoll(polls.as_mut_ptr(), 2, time, std::ptr::null()) };
+    polls[1].revents != 0
+}
+
+/// Chooses a socket's congestion control (`TCP_CONGESTION`).
+pub(crate) fn set_congestion(socket: &impl AsRawFd, name: &str) -> io::Result<()> {
+    // SAFETY: the pointer and the length are those of a live string.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_CONGESTION,
+            name.as_ptr().cast(),
+            name.len() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+    .map_err(|error| io::Error::new(error.kind(), format!("congestion control {name}: {error}")))
+}
+
+/// Lets a connection end by a reset, so that nothing of it is left on the wire.
+pub(crate) fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    // SAFETY: the pointer and the size are those of a live value.
+    check(unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of_val(&linger) as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// As Ctrl-C.
+pub(crate) fn interrupt(child: &std::process::Child) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
+    // SAFETY: no pointers; the child is ours and was not waited for.
+    check(unsafe { libc::kill(pid, libc::SIGINT) }).map(drop)
+}
+
+/// A part of the kernel's `struct tcp_info` (`include/uapi/linux/tcp.h`).
+#[derive(Debug, Default)]
+pub(crate) struct KernelInfo {
+    pub(crate) bytes_acked: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_retransmitted: u64,
+    cwnd: u32,
+    ssthresh: u32,
+    rtt: u32,
+    receive_window_limited: u64,
+    send_buffer_limited: u64,
+}
+
+impl KernelInfo {
+    pub(crate) fn of(stream: &TcpStream) -> io::Result<Self> {
+        let mut bytes = [0_u8; 256];
+        let mut len = bytes.len() as libc::socklen_t;
+        // SAFETY: the pointer and the length are those of a live array, of which the kernel writes a part.
+        check(unsafe {
+            libc::getsockopt(
+                stream.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                bytes.as_mut_ptr().cast(),
+                &raw mut len,
+            )
+        })?;
+        let long = |at: usize| {
+            bytes[at..]
+                .first_chunk()
+                .map_or(0, |b| u64::from_ne_bytes(*b))
+        };
+        let short = |at: usize| {
+            bytes[at..]
+                .first_chunk()
+                .map_or(0, |b| u32::from_ne_bytes(*b))
+        };
+        Ok(Self {
+            bytes_acked: long(120),
+            bytes_sent: long(200),
+            bytes_retransmitted: long(208),
+            cwnd: short(80),
+            ssthresh: short(76),
+            rtt: short(68),
+            receive_window_limited: long(176),
+            send_buffer_limited: long(184),
+        })
+    }
+
+    pub(crate) fn words(&self) -> String {
+        format!(
+            "cwnd {} ssthresh {} rtt {} us, limited by the receiver {} ms, by its buffer {} ms",
+            self.cwnd,
+            self.ssthresh,
+            self.rtt,
+            self.receive_window_limited / 1000,
+            self.send_buffer_limited / 1000,
+        )
+    }
 }

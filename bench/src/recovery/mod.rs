@@ -1,0 +1,147 @@
+//! Loss recovery and congestion control: our stack and the kernel's over the same bad wires, in turn.
+//!
+//! The wire is the one of `transom link`, between TAP devices of two network namespaces. The sender at the near end is
+//! the kernel or our stack behind a packet socket on the same interface; the far end is always the kernel.
+
+mod cell;
+mod grid;
+mod report;
+mod sender;
+
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use self::cell::{Cell, Measured, Mode};
+use self::grid::{Grid, Point};
+use self::report::Line;
+use crate::{complain, option};
+
+/// The comparison, by the options that are listed in the usage.
+pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
+    let number = |name: &str, default: u64| {
+        option(arguments, name).map_or(Ok(default), |n| {
+            n.parse()
+                .map_err(|_| io::Error::other(format!("{name} {n}: not a number")))
+        })
+    };
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let grid = Grid::from_options(arguments)?;
+    let plan = Plan {
+        rounds: number("--rounds", 3)?,
+        milliseconds: number("--ms", 0)?,
+        flows: number("--flows", 4)?,
+        seed: number("--seed", 1)?,
+        stacks: option(arguments, "--stacks")
+            .unwrap_or_else(|| "transom,cubic".to_owned())
+            .split(',')
+            .map(str::to_owned)
+            .collect(),
+        capture: option(arguments, "--capture"),
+    };
+    let start = Instant::now();
+    let mut text = String::new();
+    for (mode, points) in grid.points {
+        if option(arguments, "--mode").is_some_and(|only| only != mode_name(mode)) {
+            continue;
+        }
+        let mut lines = Vec::new();
+        for point in points {
+            let line = plan.measure(mode, point)?;
+            complain(&line.progress());
+            lines.push(line);
+        }
+        text.push_str(&report::table(mode, &lines));
+    }
+    let text = report::whole(&text, &plan.stacks, plan.rounds, start.elapsed());
+    report::print(&text);
+    if has("--write") {
+        report::write(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md"),
+            &text,
+        )?;
+    }
+    Ok(())
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Send => "send",
+        Mode::Receive => "receive",
+        Mode::Share => "share",
+    }
+}
+
+/// Processes that [`part`] starts.
+pub(crate) fn inner(arguments: &[String]) -> io::Result<()> {
+    match arguments {
+        [what, cell] if what == "recovery-cell" => cell::inside(cell),
+        [what, role, cell] if what == "recovery-node" => sender::node(role, cell),
+        _ => Err(io::Error::other("internal: wrong arguments")),
+    }
+}
+
+/// How a point is measured.
+struct Plan {
+    rounds: u64,
+    /// Of the long flow; 0: as the round trip needs.
+    milliseconds: u64,
+    flows: u64,
+    seed: u64,
+    stacks: Vec<String>,
+    capture: Option<String>,
+}
+
+impl Plan {
+    /// All stacks in turn, several rounds; each round has its own seed, the same for all.
+    fn measure(&self, mode: Mode, point: Point) -> io::Result<Line> {
+        let mut samples: Vec<Vec<Measured>> = vec![Vec::new(); self.stacks.len()];
+        for round in 0..self.rounds {
+            for (stack, samples) in self.stacks.iter().zip(&mut samples) {
+                let cell = self.cell(mode, &point, stack, round);
+                let measured = cell::run(&cell)
+                    .map_err(|error| io::Error::other(format!("{stack}, {point}: {error}")))?;
+                complain(&format!(
+                    "{} {point}: {stack} {:.2} Mbit/s, {:.2}% again, {}",
+                    mode_name(mode),
+                    measured.goodput * 8e-6,
+                    measured.retransmitted * 100.0,
+                    measured.words
+                ));
+                samples.push(measured);
+            }
+        }
+        Ok(Line::new(mode, point, samples))
+    }
+
+    fn cell(&self, mode: Mode, point: &Point, stack: &str, round: u64) -> Cell {
+        let seed = self.seed + 2 * round;
+        let usual = match point.rtt {
+            100.. => 6000,
+            50.. => 4000,
+            _ => 3000,
+        };
+        let milliseconds = if self.milliseconds > 0 {
+            self.milliseconds
+        } else {
+            usual
+        };
+        Cell {
+            stack: stack.to_owned(),
+            mode,
+            data: point.data(seed),
+            acks: point.acks(seed + 1),
+            ecn: point.ecn,
+            milliseconds,
+            flows: if mode == Mode::Send {
+                usize::try_from(self.flows).unwrap_or(0)
+            } else {
+                0
+            },
+            capture: self
+                .capture
+                .as_ref()
+                .map(|path| format!("{path}-{stack}-{round}.pcap")),
+        }
+    }
+}

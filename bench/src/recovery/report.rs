@@ -1,0 +1,204 @@
+//! Medians, ratios and the table.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::cell::{Measured, Mode};
+use super::grid::Point;
+
+/// Below this share of the kernel's goodput a cell falls short.
+const ENOUGH: f64 = 0.9;
+
+/// The first line of this part of the results.
+pub(crate) const HEADING: &str = "# Recovery and congestion, beside the kernel";
+
+/// All samples of one point, by stack; the first stack is ours.
+pub(super) struct Line {
+    mode: Mode,
+    point: Point,
+    samples: Vec<Vec<Measured>>,
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}
+
+impl Line {
+    pub(super) fn new(mode: Mode, point: Point, samples: Vec<Vec<Measured>>) -> Self {
+        Self {
+            mode,
+            point,
+            samples,
+        }
+    }
+
+    fn of(&self, stack: usize, value: impl Fn(&Measured) -> f64) -> f64 {
+        median(self.samples.get(stack).into_iter().flatten().map(value))
+    }
+
+    fn flows(&self, stack: usize, value: impl Fn(&Measured) -> &[f64]) -> f64 {
+        let samples = self.samples.get(stack).into_iter().flatten();
+        median(samples.flat_map(|sample| value(sample).to_vec()))
+    }
+
+    /// Our share of what the kernel reaches, or for two flows the part that the kernel's flow is left with.
+    fn ratio(&self) -> f64 {
+        match self.mode {
+            Mode::Share => self.of(0, |sample| sample.goodput / sample.beside),
+            _ => self.of(0, |sample| sample.goodput) / self.of(1, |sample| sample.goodput),
+        }
+    }
+
+    pub(super) fn progress(&self) -> String {
+        format!("{} → {:.2}", self.point, self.ratio())
+    }
+
+    fn row(&self) -> String {
+        let both = |value: &dyn Fn(usize) -> f64, factor: f64, digits: usize| {
+            let words: Vec<String> = (0..self.samples.len())
+                .map(|stack| format!("{:.digits$}", value(stack) * factor))
+                .collect();
+            words.join(" / ")
+        };
+        let goodput = both(&|stack| self.of(stack, |sample| sample.goodput), 8e-6, 1);
+        let ratio = self.ratio();
+        let weak = if self.mode != Mode::Share && ratio < ENOUGH {
+            " ▼"
+        } else {
+            ""
+        };
+        let mut row = format!("| {} | {goodput} | {ratio:.2}{weak} |", self.point);
+        let _ = match self.mode {
+            Mode::Send => write!(
+                row,
+                " {} | {} | {} | {} | {} |",
+                both(
+                    &|stack| self.of(stack, |sample| sample.retransmitted),
+                    100.0,
+                    2
+                ),
+                both(&|stack| self.of(stack, |sample| sample.spurious), 100.0, 2),
+                both(&|stack| self.of(stack, |sample| sample.wait), 1000.0, 1),
+                both(
+                    &|stack| self.flows(stack, |sample| &sample.short),
+                    1000.0,
+                    0
+                ),
+                both(
+                    &|stack| self.flows(stack, |sample| &sample.medium),
+                    1000.0,
+                    0
+                ),
+            ),
+            Mode::Receive => Ok(()),
+            Mode::Share => write!(
+                row,
+                " {} | {} |",
+                both(&|stack| self.of(stack, |sample| sample.beside), 8e-6, 1),
+                both(
+                    &|stack| self.of(stack, |sample| sample.goodput / sample.beside),
+                    1.0,
+                    2
+                ),
+            ),
+        };
+        row.push('\n');
+        row
+    }
+}
+
+/// The lines of one mode.
+pub(super) fn table(mode: Mode, lines: &[Line]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let (title, more) = match mode {
+        Mode::Send => (
+            "We send, the kernel receives",
+            " sent again, % | received twice, % | wait in the queue, ms | 10 kB, ms | 100 kB, ms |",
+        ),
+        Mode::Receive => ("The kernel sends, we receive", ""),
+        Mode::Share => (
+            "Two flows: ours, or the kernel's, beside one of the kernel",
+            " the flow beside, Mbit/s | first to second |",
+        ),
+    };
+    let head = format!(
+        "| loss | RTT, ms | Mbit/s | reordered | queue, BDP | ECN | Mbit/s | ratio |{more}\n"
+    );
+    let columns = head.matches('|').count() - 1;
+    let mut text = format!("\n## {title}\n\n{head}|{}\n", "---|".repeat(columns));
+    for line in lines {
+        text.push_str(&line.row());
+    }
+    if mode != Mode::Share {
+        let ratios = || lines.iter().map(Line::ratio);
+        let weak = ratios().filter(|ratio| *ratio < ENOUGH).count();
+        let _ = write!(
+            text,
+            "\nMedian of the ratios: {:.2}. Cells below {ENOUGH} (▼): {weak} of {}.\n",
+            median(ratios()),
+            lines.len()
+        );
+    }
+    text
+}
+
+/// The heading, what it was measured on, and the tables.
+pub(super) fn whole(tables: &str, stacks: &[String], rounds: u64, took: Duration) -> String {
+    let kernel = Command::new("uname")
+        .arg("-r")
+        .output()
+        .map(|output| output.stdout);
+    let kernel = String::from_utf8_lossy(&kernel.unwrap_or_default())
+        .trim()
+        .to_owned();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<&str> = load.split(' ').take(3).collect();
+    format!(
+        "{HEADING}\n\nMade by `cargo run --release -p bench -- recovery --write`. Each pair of figures is {}; they take turns over the same\n\
+         wire (`transom link`, same seeds), {rounds} rounds, a fresh wire and fresh network namespaces each time; medians. Loss, reordering,\n\
+         rate and queue are those of the data's direction, its acknowledgements are only delayed. Linux {kernel}; took {} s; load of the\n\
+         machine at the end: {}.\n{tables}",
+        stacks.join(" / "),
+        took.as_secs(),
+        load.join(" "),
+    )
+}
+
+#[expect(clippy::print_stdout, reason = "results of a command-line program")]
+pub(super) fn print(text: &str) {
+    println!("{text}");
+}
+
+/// Replaces this part of the results.
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+    let old = std::fs::read_to_string(path).unwrap_or_default();
+    let (before, after) = parts(&old);
+    std::fs::write(path, format!("{}\n\n{text}{after}", before.trim_end()))
+}
+
+/// What stands before this part of the results and after it.
+fn parts(old: &str) -> (&str, String) {
+    let Some(at) = old.find(HEADING) else {
+        return (old, String::new());
+    };
+    let (before, rest) = old.split_at(at);
+    let after = rest
+        .get(1..)
+        .and_then(|rest| rest.find("\n# "))
+        .and_then(|next| rest.get(next + 1..));
+    (
+        before,
+        after.map_or(String::new(), |after| format!("\n{}", after.trim_start())),
+    )
+}

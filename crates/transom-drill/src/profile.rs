@@ -350,11 +350,8 @@ impl Setting {
                 };
             }
             "tcp_congestion_control" => {
-                config.congestion = match value.as_str() {
-                    "cubic" => Algorithm::Cubic,
-                    "reno" => Algorithm::Reno,
-                    _ => return Err(format!("{name}={value}: cubic and reno are known")),
-                };
+                config.congestion = Algorithm::from_name(&value)
+                    .ok_or_else(|| format!("{name}={value}: no such controller"))?;
             }
             // 1: when packets are swallowed; 2, always, is not done.
             "tcp_mtu_probing" if value != "2" => config.black_hole_detection = flag()?,

@@ -211,6 +211,7 @@ impl Tcb {
                     now,
                     kind: LossKind::FastRetransmit,
                     flight_size: self.flight_within_window(),
+                    in_flight: self.recovery.pipe(),
                     mss: u64::from(mss),
                 });
             }
@@ -225,6 +226,7 @@ impl Tcb {
                 now,
                 kind: LossKind::FastRetransmit,
                 flight_size: self.recovery.flight_size() + u64::from(outcome.newly_acked),
+                in_flight: self.recovery.pipe(),
                 mss: u64::from(mss),
             });
             self.congestion
@@ -237,6 +239,7 @@ impl Tcb {
                 kind: LossKind::Ecn,
                 // What was in flight when the mark was made.
                 flight_size: self.recovery.flight_size() + u64::from(outcome.newly_acked),
+                in_flight: self.recovery.pipe(),
                 mss: u64::from(mss),
             });
             self.ecn.on_reduction(self.snd.nxt, true);

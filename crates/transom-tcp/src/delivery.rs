@@ -266,6 +266,11 @@ impl Tcb {
             is_app_limited,
             in_recovery: self.recovery.is_in_recovery() || self.recovery.is_in_loss(),
         });
+        if self.congestion.limits_delivery()
+            && let Some(delivery) = &mut self.delivery
+        {
+            delivery.mark_app_limited(self.recovery.pipe());
+        }
     }
 }
 

@@ -146,7 +146,14 @@ impl Tcb {
             recovery,
             awaited: Awaited::default(),
             loss_probe_owed: false,
-            congestion: controller(env, u64::from(mss), initial_window(env, mss), now),
+            congestion: controller(
+                env,
+                u64::from(mss),
+                initial_window(env, mss),
+                now,
+                negotiated.sack,
+                opening.iss,
+            ),
             pacer: None,
             delivery: None,
             negotiated,
@@ -247,7 +254,7 @@ impl Tcb {
         if timed_out {
             // RFC 5681 §3.1 CC-2: a lost SYN means congestion; begin with one segment.
             let mss = u64::from(self.mss(env));
-            self.congestion = controller(env, mss, mss, now);
+            self.congestion = controller(env, mss, mss, now, self.negotiated.sack, self.snd.iss);
         }
         self.begin_congestion_control(env, now);
         self.snd.retries = 0;
@@ -381,10 +388,20 @@ impl Tcb {
 }
 
 /// A controller with a configuration's choices.
-fn controller(env: &Env, mss: u64, initial_window: u64, now: Instant) -> Box<dyn Controller> {
+fn controller(
+    env: &Env,
+    mss: u64,
+    initial_window: u64,
+    now: Instant,
+    selective_acks: bool,
+    iss: Seq,
+) -> Box<dyn Controller> {
     let mut setup = Setup::new(mss, initial_window, now);
     setup.hystart = env.config.hystart;
     setup.abe = env.config.abe;
+    setup.selective_acks = selective_acks;
+    // Both are unpredictable, and different for each pair of sockets.
+    setup.seed = u64::from(iss.raw()) << 32 | u64::from(env.ts_offset);
     env.config.congestion.build(&setup)
 }
 

@@ -140,6 +140,7 @@ impl Tcb {
                 now,
                 kind,
                 flight_size,
+                in_flight: self.recovery.pipe(),
                 mss,
             });
             self.ecn.on_reduction(self.snd.nxt, false);

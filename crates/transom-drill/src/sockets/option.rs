@@ -297,11 +297,10 @@ impl Sockets {
             .copied()
             .take_while(|octet| *octet != 0)
             .collect();
-        let algorithm = match name.as_slice() {
-            b"cubic" => Algorithm::Cubic,
-            b"reno" => Algorithm::Reno,
-            _ => return Err(Errno::ENOENT.into()),
-        };
+        let algorithm = core::str::from_utf8(&name)
+            .ok()
+            .and_then(Algorithm::from_name)
+            .ok_or(Errno::ENOENT)?;
         let is_open = self.tcp(fd)?.connection().is_some();
         if is_open && self.tcp(fd)?.config.congestion != algorithm {
             return Err(Fault::Unsupported(

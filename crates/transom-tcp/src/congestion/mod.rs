@@ -10,6 +10,7 @@
 //! - `cwnd() ≥ 1 SMSS` and `ssthresh() ≥ 2 SMSS` at all times; neither overflows.
 //! - A window that was not used does not grow (RFC 5681 §3.1, RFC 9438 §5.8).
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod reno;
@@ -18,6 +19,7 @@ use alloc::boxed::Box;
 use core::fmt::Debug;
 use core::time::Duration;
 
+pub use bbr::Bbr;
 pub use cubic::Cubic;
 use hystart::HyStart;
 pub use reno::Reno;
@@ -157,6 +159,8 @@ pub struct LossInfo {
     pub kind: LossKind,
     /// Octets sent and not cumulatively acknowledged, limited transmit not counted.
     pub flight_size: u64,
+    /// Octets believed to be in flight now, without what is lost.
+    pub in_flight: u64,
     /// SMSS in octets.
     pub mss: u64,
 }
@@ -196,6 +200,10 @@ pub trait Controller: Debug + Send {
     fn on_delivery(&mut self, _delivery: &DeliveryInfo) {}
     /// Something was found lost; comes before [`Self::on_delivery`].
     fn on_lost(&mut self, _lost: &LostInfo) {}
+    /// What is delivered now measures no bandwidth: the controller holds the sender back.
+    fn limits_delivery(&self) -> bool {
+        false
+    }
     /// The handshake has measured a round trip.
     fn on_handshake(&mut self, _now: Instant, _rtt: Duration) {}
     /// Octets per second at which to space segments, when the controller wants that.
@@ -226,6 +234,10 @@ pub struct Setup {
     pub hystart: bool,
     /// Reduce less for a congestion mark than for loss (ABE, RFC 8511). Default false.
     pub abe: bool,
+    /// The peer tells of each loss (SACK). Default true.
+    pub selective_acks: bool,
+    /// Any number, different between connections: flows that share a path are not to move in step.
+    pub seed: u64,
 }
 
 impl Setup {
@@ -237,6 +249,8 @@ impl Setup {
             now,
             hystart: true,
             abe: false,
+            selective_acks: true,
+            seed: 0,
         }
     }
 }
@@ -250,17 +264,20 @@ pub enum Algorithm {
     /// RFC 9438, the default of every major system.
     #[default]
     Cubic,
+    /// `draft-ietf-ccwg-bbr` (version 3): a model of the path instead of a window that loss halves.
+    Bbr,
 }
 
 impl Algorithm {
     /// All of them, the simplest first.
-    pub const ALL: &[Self] = &[Self::Reno, Self::Cubic];
+    pub const ALL: &[Self] = &[Self::Reno, Self::Cubic, Self::Bbr];
 
     /// A controller for a new connection.
     pub fn build(self, setup: &Setup) -> Box<dyn Controller> {
         match self {
             Self::Reno => Box::new(Reno::new(setup)),
             Self::Cubic => Box::new(Cubic::new(setup)),
+            Self::Bbr => Box::new(Bbr::new(setup)),
         }
     }
 
@@ -269,7 +286,13 @@ impl Algorithm {
         match self {
             Self::Reno => "reno",
             Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
         }
+    }
+
+    /// The algorithm of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn loss(now: Instant, kind: LossKind, flight_size: u64, mss: u64) -> 
         now,
         kind,
         flight_size,
+        in_flight: 0,
         mss,
     }
 }

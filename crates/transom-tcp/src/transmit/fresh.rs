@@ -235,6 +235,10 @@ impl Tcb {
         if in_flight.saturating_add(u64::from(mss)) > self.congestion.cwnd() {
             self.snd.cwnd_limited = true;
         }
+        if before == 0 && self.pacer.is_some() {
+            // The controller may pace what follows an idle time in its own way.
+            self.update_pacing(env);
+        }
         env.counters.bytes_sent = env.counters.bytes_sent.saturating_add(u64::from(len));
         env.timers.stop(Timer::SendOverride);
         if env.config.unsent_limit.is_some() {

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod bbr;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod hystart;

@@ -323,10 +323,14 @@ impl Embryo {
         env.challenge = self.challenge;
         env.counters.segments_sent = u32::from(self.transmissions);
         env.counters.timeouts = u32::from(self.timeouts);
+        let mut rtt = rtt_estimator(&env.config);
+        for _ in 0..self.timeouts {
+            rtt.backoff();
+        }
         let opening = Opening {
             iss: self.iss,
             queue: SendQueue::new(self.iss + 1),
-            rtt: rtt_estimator(&env.config),
+            rtt,
             handshake: Handshake {
                 syn_ack_owed: false,
                 transmissions: self.transmissions,

@@ -3,6 +3,8 @@
 
 use core::time::Duration;
 
+use transom_wire::SeqRange;
+
 use crate::env::Env;
 use crate::segment::Segment;
 use crate::tcb::Tcb;
@@ -44,6 +46,17 @@ impl Tcb {
         // RFC 8985 §7.2 TLP-1: the probe timeout counts from the last new data.
         if self.recovery.wants_probe() {
             self.set_probe_timer(env, now);
+        } else {
+            self.start_retransmit_timer(env, now);
+        }
+    }
+
+    /// Something was sent again.
+    pub(crate) fn resent_timer(&mut self, env: &mut Env, now: Instant, range: SeqRange) {
+        // As Linux: what the timeout waits for is the oldest segment, and its latest copy has just
+        // left. Measured from the first copy, the timer may expire shortly before the answer.
+        if range.start == self.snd.una && self.awaited == Awaited::Rto {
+            self.set_retransmit_timer(env, now + self.rtt.rto());
         } else {
             self.start_retransmit_timer(env, now);
         }

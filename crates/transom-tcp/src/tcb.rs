@@ -240,19 +240,20 @@ impl Tcb {
         let Some(handshake) = self.handshake.take() else {
             return;
         };
-        // In a simultaneous open the SYN-ACK follows the SYN without anything having been lost.
-        let simultaneous = !handshake.passive && self.phase != Phase::Established;
-        let timed_out = handshake.transmissions > 1 + u8::from(simultaneous);
+        // Not what was sent again because the peer's SYN came again, which is the same loss, nor the
+        // SYN-ACK that follows the SYN in a simultaneous open.
+        let timeouts = self.rtt.backoff_count();
         if let Some(rtt) = self.handshake_rtt(env, &handshake, segment) {
             self.rtt.on_sample(now, rtt, 1);
             self.recovery.on_measured();
-        } else if timed_out {
+        } else if timeouts > 0 {
             // RFC 6298 §5.7 RTO-9.
             self.rtt.on_syn_timeout();
         }
         self.rtt.reset_backoff();
-        if timed_out {
-            // RFC 5681 §3.1 CC-2: a lost SYN means congestion; begin with one segment.
+        if timeouts > 1 {
+            // RFC 5681 §3.1 CC-2: a lost SYN means congestion; begin with one segment. RFC 6928 §2:
+            // but not for a single repetition, which a timeout of 1 s may cause on a long path.
             let mss = u64::from(self.mss(env));
             self.congestion = controller(env, mss, mss, now, self.negotiated.sack, self.snd.iss);
         }

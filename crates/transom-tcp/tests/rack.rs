@@ -230,9 +230,9 @@ fn req_tlp_1_sacked_data_or_a_recovery_leave_only_the_timeout() {
     let mut e = flight(10_000);
     let _ = e.lt(". 1:1 ack 1 <sack 1001:4001>");
     e.skip();
-    // In recovery: the timeout of what was sent first.
+    // In recovery: the timeout of the oldest, counted from its latest copy.
     assert!(e.conn.info().in_recovery);
-    assert_eq!(e.next_deadline(), Some(ms(200)));
+    assert_eq!(e.next_deadline(), Some(ms(210)));
 }
 
 #[test]

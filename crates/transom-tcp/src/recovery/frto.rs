@@ -57,7 +57,11 @@ impl Recovery {
             Frto::SendsNew | Frto::AwaitsSecond if original && (advanced || self.sack) => {
                 return true;
             }
-            Frto::SendsNew | Frto::AwaitsSecond if advanced || duplicate => self.frto = Frto::Off,
+            Frto::SendsNew | Frto::AwaitsSecond if advanced || duplicate => {
+                self.frto = Frto::Off;
+                // RFC 5682 §2.1 step 3a: a window of three segments, two of which are taken.
+                self.forced = true;
+            }
             Frto::SendsNew | Frto::AwaitsSecond => {}
         }
         false

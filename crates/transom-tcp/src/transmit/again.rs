@@ -97,7 +97,7 @@ impl Tcb {
         if let Some(pacer) = &mut self.pacer {
             pacer.on_sent(now, payload.len() as u64, u64::from(mss));
         }
-        self.start_retransmit_timer(env, now);
+        self.resent_timer(env, now, range);
         self.build(env, range.start, flags, payload, kind, options, mss)
     }
 }

@@ -22,6 +22,7 @@ pub mod profile;
 pub mod run;
 pub mod script;
 pub mod sockets;
+pub mod worlds;
 
 pub use journal::{Entry, Journal, What};
 pub use node::{Application, Node, instant};

@@ -316,8 +316,9 @@ impl Setting {
                 config.recv_buffer_initial = (initial / 2).min(most);
             }
             "tcp_wmem" => {
-                let [_, _, most] = triple(value).ok_or_else(wrong)?;
+                let [_, initial, most] = triple(value).ok_or_else(wrong)?;
                 config.send_buffer = most;
+                config.send_buffer_initial = initial.min(most);
             }
             "tcp_timestamps" => config.timestamps = flag()?,
             "tcp_sack" => config.sack = flag()?,

@@ -324,6 +324,7 @@ impl Stack {
         } = &mut self.endpoints;
         let deadline = tenants.connections.get_mut(key).and_then(|slot| {
             memory.look(key, &slot.connection, &mut slot.shares);
+            slot.connection.set_memory_pressure(memory.is_tight());
             slot.connection.poll_timeout()
         });
         // What is due now is due because something is owed, and sending comes first.

@@ -76,6 +76,11 @@ impl Budget {
         self.held > self.limit
     }
 
+    /// So much is held that nobody should ask for more.
+    const fn is_tight(&self) -> bool {
+        self.held > self.limit - self.limit / 4
+    }
+
     /// Takes the connection that has been in the way the longest.
     pub(crate) fn pop(&mut self, is_current: impl Fn(u32, SlabKey) -> bool) -> Option<SlabKey> {
         while let Some((ticket, key)) = self.order.pop_front() {
@@ -138,6 +143,12 @@ impl Memory {
         } else if queued != share.held as usize {
             self.unsent.count(share, queued);
         }
+    }
+
+    /// Whether buffers should stop growing.
+    // DRS-6: of both kinds, for a window that grows is filled by who fills no gaps, too.
+    pub(crate) const fn is_tight(&self) -> bool {
+        self.out_of_order.is_tight() || self.unsent.is_tight()
     }
 
     pub(crate) fn release(&mut self, shares: Shares) {

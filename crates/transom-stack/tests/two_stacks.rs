@@ -343,12 +343,12 @@ fn many_connections_share_the_device_fairly() {
         }));
         servers.len() == 50
     });
-    let data = Bytes::from(pattern(500_000));
+    let data = Bytes::from(pattern(250_000));
     for client in &clients {
         let now = pair.now;
         assert_eq!(
             pair.stacks[CLIENT].tcp_send(now, *client, data.clone()),
-            Ok(500_000)
+            Ok(250_000)
         );
     }
     // One frame a turn: before anybody's second frame everybody had a first one.

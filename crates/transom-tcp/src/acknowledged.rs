@@ -309,14 +309,19 @@ impl Tcb {
         if self.snd.in_flight() == 0 {
             env.timers.stop(Timer::Retransmit);
         }
+        if !env.memory_pressure {
+            let deserved = usize::try_from(2 * self.congestion.cwnd()).unwrap_or(usize::MAX);
+            self.snd.buffer = self.snd.buffer.max(deserved);
+        }
         self.tell_room(env);
     }
 
     /// Tells a writer that found too little room that there is more.
     pub(crate) fn tell_room(&mut self, env: &mut Env) {
-        let free = env.config.send_buffer.saturating_sub(self.snd.queue.len());
+        let limit = self.send_limit(&env.config);
+        let free = limit.saturating_sub(self.snd.queue.len());
         // Not for every octet: a writer that is woken should find room worth a system call.
-        let is_worth_it = free >= env.config.send_buffer / 4
+        let is_worth_it = free >= limit / 4
             && env
                 .config
                 .unsent_limit

@@ -191,7 +191,9 @@ impl Connection {
         let Block::Tcb(tcb) = &mut self.block else {
             return;
         };
-        tcb.rcv.on_read(len, &self.env.config, tcb.rtt.srtt(), now);
+        let env = &self.env;
+        tcb.rcv
+            .on_read(len, &env.config, tcb.rtt.srtt(), env.memory_pressure, now);
         let shift = tcb.negotiated.rcv_shift();
         if tcb.rcv.is_update_due(u32::from(tcb.rcv.rmss), shift) {
             if matches!(tcb.rcv.ack, AckOwed::No | AckOwed::Delayed) {

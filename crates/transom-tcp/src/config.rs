@@ -19,8 +19,11 @@ pub struct Config {
     /// Octets that the receive window offers at first; it grows towards `recv_buffer` as long as
     /// the application keeps up. Default 1 MiB. Equal to `recv_buffer` means no growth.
     pub recv_buffer_initial: usize,
-    /// Octets of unacknowledged and unsent data held for the application. Default 4 MiB.
+    /// Most octets of unacknowledged and unsent data ever held for the application. Default 4 MiB, as Linux.
     pub send_buffer: usize,
+    /// Octets held for the application at first; it grows to twice the congestion window, up to `send_buffer`.
+    /// Default 256 KiB. Equal to `send_buffer` means no growth.
+    pub send_buffer_initial: usize,
     /// Most octets held that were not yet sent once (the option TCP_NOTSENT_LOWAT): an application
     /// that writes no earlier can change its mind later. Default none.
     pub unsent_limit: Option<usize>,
@@ -117,6 +120,7 @@ impl Default for Config {
             recv_buffer: 6 << 20,
             recv_buffer_initial: 1 << 20,
             send_buffer: 4 << 20,
+            send_buffer_initial: 256 << 10,
             unsent_limit: None,
             timestamps: true,
             sack: true,
@@ -219,7 +223,7 @@ macro_rules! setters {
 
 setters! {
     recv_buffer_initial: usize,
-    send_buffer: usize,
+    send_buffer_initial: usize,
     unsent_limit: Option<usize>,
     timestamps: bool,
     sack: bool,
@@ -266,6 +270,15 @@ impl Config {
     pub fn recv_buffer(mut self, octets: usize) -> Self {
         self.recv_buffer = octets;
         self.recv_buffer_initial = octets;
+        self
+    }
+
+    /// Sets [`Config::send_buffer`] and no automatic growth (`send_buffer_initial` the same), as an
+    /// explicit SO_SNDBUF does.
+    #[must_use]
+    pub fn send_buffer(mut self, octets: usize) -> Self {
+        self.send_buffer = octets;
+        self.send_buffer_initial = octets;
         self
     }
 }

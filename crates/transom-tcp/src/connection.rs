@@ -164,6 +164,12 @@ impl Connection {
         }
     }
 
+    /// Memory is short: neither buffer grows any more, until it no longer is. What was offered to the peer stays.
+    // DRS-6.
+    pub const fn set_memory_pressure(&mut self, pressure: bool) {
+        self.env.memory_pressure = pressure;
+    }
+
     /// Octets of data that the peer has acknowledged.
     pub const fn bytes_acked(&self) -> u64 {
         self.env.counters.bytes_acked
@@ -192,13 +198,25 @@ impl Connection {
         }
     }
 
+    /// Most octets held for the application, sent or not: [`Config::send_buffer_initial`], or more if the congestion
+    /// window has deserved it.
+    pub fn send_limit(&self) -> usize {
+        let config = &self.env.config;
+        match &self.block {
+            Block::Tcb(tcb) => tcb.send_limit(config),
+            Block::SynSent(_) | Block::Closed(_) => {
+                config.send_buffer.min(config.send_buffer_initial)
+            }
+        }
+    }
+
     /// Octets that `send` would take now.
     pub fn send_capacity(&self) -> usize {
         if !self.may_send() {
             return 0;
         }
+        let free = self.send_limit().saturating_sub(self.send_queue());
         let config = &self.env.config;
-        let free = config.send_buffer.saturating_sub(self.send_queue());
         match config.unsent_limit {
             Some(limit) => free.min(limit.saturating_sub(self.unsent())),
             None => free,
@@ -209,11 +227,12 @@ impl Connection {
     /// buffer, and half of [`Config::unsent_limit`], as Linux tells `poll`.
     pub fn has_room(&self) -> bool {
         let config = &self.env.config;
-        let free = config.send_buffer.saturating_sub(self.send_queue());
+        let limit = self.send_limit();
+        let free = limit.saturating_sub(self.send_queue());
         let below_limit = config
             .unsent_limit
             .is_none_or(|limit| self.unsent() < limit.div_ceil(2));
-        !self.may_send() || (free > 0 && free >= config.send_buffer / 3 && below_limit)
+        !self.may_send() || (free > 0 && free >= limit / 3 && below_limit)
     }
 
     /// The peer's FIN was received: after what is in the queue comes the end of the stream.

@@ -34,6 +34,8 @@ pub(crate) struct Env {
     /// Set by whatever ends the connection; the control block is replaced when the current input
     /// is done with.
     pub(crate) ended: Option<Ended>,
+    /// Memory is short: buffers do not grow.
+    pub(crate) memory_pressure: bool,
 }
 
 /// How a connection ended.
@@ -58,6 +60,7 @@ impl Env {
             soft_error: None,
             undrained: Some(now),
             ended: None,
+            memory_pressure: false,
         }
     }
 

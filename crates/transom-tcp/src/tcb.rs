@@ -31,6 +31,9 @@ use crate::state::State;
 use crate::time::Instant;
 use crate::timer::Timer;
 
+/// Ticks of the timestamp clock: a larger difference is an echo that we never sent.
+pub(crate) const LONGEST_ROUND_TRIP: u32 = 600_000;
+
 /// The states in which both sequence spaces are known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
@@ -230,6 +233,14 @@ impl Tcb {
         }
     }
 
+    /// Most octets to hold for the application, sent or not.
+    // SNDB-1: twice the congestion window is what a sender without pauses needs.
+    pub(crate) fn send_limit(&self, config: &Config) -> usize {
+        config
+            .send_buffer
+            .min(config.send_buffer_initial.max(self.snd.buffer))
+    }
+
     /// The application has closed: nobody reads, nobody can be told.
     pub(crate) fn is_orphan(&self) -> bool {
         self.rcv.reader == crate::recv::Reader::Gone
@@ -313,8 +324,7 @@ impl Tcb {
             return None;
         }
         let ticks = env.ts_val(segment.received).wrapping_sub(echo);
-        // No round trip takes ten minutes; a larger difference is an echo that we never sent.
-        (ticks < 600_000).then(|| core::time::Duration::from_millis(u64::from(ticks.max(1))))
+        (ticks < LONGEST_ROUND_TRIP).then(|| core::time::Duration::from_millis(u64::from(ticks.max(1))))
     }
 
     /// Eff.snd.MSS of a segment without SACK blocks.

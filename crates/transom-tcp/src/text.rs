@@ -1,5 +1,7 @@
 //! Taking in a segment's text (RFC 9293 §3.10.7.4, seventh).
 
+use core::time::Duration;
+
 use crate::arrives::other::Arrival;
 use crate::discard::Discard;
 use crate::env::Env;
@@ -7,7 +9,7 @@ use crate::event::Event;
 use crate::recv::Reader;
 use crate::recv::ack::Promptness;
 use crate::segment::Segment;
-use crate::tcb::Tcb;
+use crate::tcb::{LONGEST_ROUND_TRIP, Tcb};
 use crate::time::Instant;
 use crate::timer::Timer;
 
@@ -26,6 +28,7 @@ impl Tcb {
         let payload = core::mem::take(&mut arrival.payload);
         let end = arrival.seq + crate::recv::window::octets(payload.len());
         let pieces = self.count_pieces(arrival.segment);
+        self.measure_as_receiver(env, arrival.segment);
         let inserted = self.rcv.queue.insert(arrival.seq, payload);
         arrival.seq = end;
         env.counters.bytes_received = env
@@ -47,6 +50,8 @@ impl Tcb {
                 .start(Timer::DelayedAck, now + env.config.delayed_ack),
         }
         if inserted.advanced > 0 {
+            let (rcv_nxt, edge) = (self.rcv.queue.rcv_nxt(), self.rcv.edge);
+            self.rcv.sizing.on_advance(rcv_nxt, edge, now);
             if self.rcv.reader == Reader::Shut {
                 // EV-X-19: acknowledged and thrown away.
                 self.rcv.queue.clear_readable();
@@ -60,6 +65,26 @@ impl Tcb {
             Err(Discard::OutOfOrderMemory)
         } else {
             Ok(())
+        }
+    }
+
+    /// The round trip that a full segment's timestamp echo shows.
+    fn measure_as_receiver(&mut self, env: &Env, segment: &Segment) {
+        let Some(timestamps) = segment
+            .options
+            .timestamps
+            .filter(|_| self.negotiated.timestamps)
+        else {
+            return;
+        };
+        // A short segment may have waited for the application that wrote it.
+        if segment.payload_len() < u32::from(self.rcv.rmss) {
+            return;
+        }
+        let age = env.ts_val(segment.received).wrapping_sub(timestamps.ecr);
+        if age < LONGEST_ROUND_TRIP {
+            let age = Duration::from_millis(u64::from(age.max(1)));
+            self.rcv.sizing.on_echo(timestamps.ecr, age);
         }
     }
 

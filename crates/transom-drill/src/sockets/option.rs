@@ -27,6 +27,12 @@ const LARGEST_BUFFER: i64 = 212_992;
 const LEAST_SEND_BUFFER: i64 = 4608;
 const LEAST_RECEIVE_BUFFER: i64 = 2304;
 
+/// What Linux makes of a wish for a buffer: twice as much, half of it for its own book-keeping.
+fn buffer_size(asked: i64, forced: bool) -> i64 {
+    let most = if forced { i64::MAX } else { LARGEST_BUFFER };
+    asked.clamp(0, most).saturating_mul(2)
+}
+
 impl Sockets {
     pub(super) fn set_option(
         &mut self,
@@ -104,25 +110,17 @@ impl Sockets {
             }
             SO_SNDBUF | SO_SNDBUFFORCE => {
                 let forced = name == SO_SNDBUFFORCE;
-                let asked = if forced {
-                    number
-                } else {
-                    number.min(LARGEST_BUFFER)
-                };
-                // Linux doubles what is asked for: half is for its own book-keeping.
-                let size = asked.max(0).saturating_mul(2).max(LEAST_SEND_BUFFER);
+                let size = buffer_size(number, forced).max(LEAST_SEND_BUFFER);
                 tcp.options.send_buffer = Some(size);
                 let octets = usize::try_from(size).unwrap_or(usize::MAX);
-                self.configure(now, fd, |config| config.send_buffer = octets)?;
+                self.configure(now, fd, |config| {
+                    config.send_buffer = octets;
+                    config.send_buffer_initial = octets;
+                })?;
             }
             SO_RCVBUF | SO_RCVBUFFORCE => {
                 let forced = name == SO_RCVBUFFORCE;
-                let asked = if forced {
-                    number
-                } else {
-                    number.min(LARGEST_BUFFER)
-                };
-                let size = asked.max(0).saturating_mul(2).max(LEAST_RECEIVE_BUFFER);
+                let size = buffer_size(number, forced).max(LEAST_RECEIVE_BUFFER);
                 tcp.options.receive_buffer = Some(size);
                 // Half of it is window (tcp_adv_win_scale 1).
                 let octets = usize::try_from(size / 2).unwrap_or(usize::MAX);

@@ -14,6 +14,18 @@ use super::{Errno, Fault, Fd, Output, Returned, Sockets, Waiting};
 const PIPE_CAPACITY: usize = 65_536;
 
 impl Sockets {
+    /// Whether a call returns at once what it has: because it was asked to, or has waited long enough.
+    fn may_not_wait(
+        &self,
+        now: Instant,
+        fd: Fd,
+        flags: i64,
+        waiting: &Waiting,
+    ) -> Result<bool, Errno> {
+        let is_late = waiting.deadline.is_some_and(|deadline| deadline <= now);
+        Ok(is_late || flags & MSG_DONTWAIT != 0 || self.file(fd)?.nonblocking)
+    }
+
     pub(super) fn receive(
         &mut self,
         now: Instant,
@@ -25,8 +37,7 @@ impl Sockets {
         if let Kind::Pipe { number, .. } = self.file(fd)?.kind {
             return self.read_pipe(number, len).map(Some);
         }
-        let is_late = waiting.deadline.is_some_and(|deadline| deadline <= now);
-        let nonblocking = self.file(fd)?.nonblocking || flags & MSG_DONTWAIT != 0 || is_late;
+        let nonblocking = self.may_not_wait(now, fd, flags, waiting)?;
         let tcp = self.tcp(fd)?;
         if matches!(tcp.stage, Stage::Listening(_)) {
             return Err(Errno::ENOTCONN.into());
@@ -143,8 +154,7 @@ impl Sockets {
         if flags & MSG_FASTOPEN != 0 {
             return Err(Fault::Unsupported("TCP Fast Open".to_owned()));
         }
-        let is_late = waiting.deadline.is_some_and(|deadline| deadline <= now);
-        let nonblocking = self.file(fd)?.nonblocking || flags & MSG_DONTWAIT != 0 || is_late;
+        let nonblocking = self.may_not_wait(now, fd, flags, waiting)?;
         let state = self.state(self.tcp(fd)?);
         let tcp = self.tcp_mut(fd)?;
         if flags & MSG_ZEROCOPY != 0 && tcp.options.zerocopy() {

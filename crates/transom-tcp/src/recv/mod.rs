@@ -12,12 +12,14 @@
 
 pub(crate) mod ack;
 mod assembler;
+mod autotune;
 mod out_of_order;
 pub(crate) mod window;
 
 pub use assembler::{Inserted, RecvQueue};
 
 use ack::AckOwed;
+use autotune::RightSizing;
 use transom_wire::tcp::{Options, SackBlocks};
 use transom_wire::{Seq, SeqRange};
 
@@ -64,9 +66,7 @@ pub(crate) struct Receiver {
     /// Segments at the start that are acknowledged at once.
     pub(crate) quick_acks: u8,
     pub(crate) last_data_at: Instant,
-    /// When the current measurement of the reader's pace began, and what it has read since.
-    pub(crate) pace_since: Instant,
-    pub(crate) pace_read: u32,
+    pub(crate) sizing: RightSizing,
     pub(crate) reader: Reader,
 }
 
@@ -91,8 +91,7 @@ impl Receiver {
             ack: AckOwed::No,
             quick_acks: config.quick_acks,
             last_data_at: now,
-            pace_since: now,
-            pace_read: 0,
+            sizing: RightSizing::new(nxt + window, now),
             reader: Reader::Open,
         }
     }

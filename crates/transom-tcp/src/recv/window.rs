@@ -88,30 +88,30 @@ impl Receiver {
         free >= offered.saturating_add(gain)
     }
 
-    /// The application has read: the buffer grows when a round trip's worth of reading shows that
-    /// the window, and not the reader, is the limit.
+    /// The application has read: the buffer grows as its pace deserves, up to the configured size. Only ever grows.
+    ///
+    /// `pressure`: memory is short, and nothing grows.
     pub(crate) fn on_read(
         &mut self,
         len: usize,
         config: &Config,
         srtt: Option<Duration>,
+        pressure: bool,
         now: Instant,
     ) {
         self.forget_read_urgent();
-        self.pace_read = self.pace_read.saturating_add(octets(len));
         let limit = octets(config.recv_buffer.min(MAX_WINDOW));
+        // DRS-4: where a size was asked for there is no room to grow.
         if self.capacity >= limit {
             return;
         }
-        let round = srtt.unwrap_or(Duration::from_millis(100));
-        if now.duration_since(self.pace_since) < round {
-            return;
+        let window = self
+            .sizing
+            .on_read(octets(len), srtt, u32::from(self.rmss), now);
+        // DRS-6: the offer stays as it is, because the edge never moves left.
+        if let Some(window) = window.filter(|_| !pressure) {
+            let window = u32::try_from(window).unwrap_or(limit);
+            self.capacity = self.capacity.max(window.min(limit));
         }
-        // Twice what was read in a round trip, so that a sender in slow start is not held up. Only
-        // ever grows.
-        let target = self.pace_read.saturating_mul(2).min(limit);
-        self.capacity = self.capacity.max(target);
-        self.pace_since = now;
-        self.pace_read = 0;
     }
 }

@@ -68,6 +68,8 @@ pub(crate) struct Sender {
     pub(crate) more: bool,
     /// Because of that, a partial segment waits for more, an acknowledgement or the cork timer.
     pub(crate) waits_for_more: bool,
+    /// Octets that the congestion window has deserved as a buffer; only ever grows.
+    pub(crate) buffer: usize,
     /// `send` took less than it was given.
     pub(crate) wants_writable: bool,
     /// The congestion window held us back since `usage_start`.
@@ -109,6 +111,7 @@ impl Sender {
             cork: false,
             more: false,
             waits_for_more: false,
+            buffer: 0,
             wants_writable: false,
             cwnd_limited: false,
             max_in_flight: 0,

@@ -12,6 +12,7 @@
 mod harness;
 
 mod acks_in;
+mod buffers;
 mod calls;
 mod closing;
 mod ecn;

@@ -206,6 +206,7 @@ impl Application {
 
     fn read(&mut self, stack: &mut Stack, connection: ConnId, now: Duration) {
         if self.is_deaf() || self.gave_up {
+            self.paused_until = None;
             return;
         }
         if self.paused_until.is_some_and(|until| now < until) {

@@ -351,7 +351,7 @@ impl Setting {
                 };
             }
             "tcp_congestion_control" => {
-                config.congestion = Algorithm::from_name(&value)
+                config.congestion = Algorithm::from_name(value)
                     .ok_or_else(|| format!("{name}={value}: no such controller"))?;
             }
             // 1: when packets are swallowed; 2, always, is not done.

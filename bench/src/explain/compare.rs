@@ -194,6 +194,14 @@ fn transom() -> io::Result<PathBuf> {
 /// Puts the results into the file of all results, in place of the former ones.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     let all = fs::read_to_string(path)?;
-    let others = all.split(HEADING).next().unwrap_or_default().trim_end();
-    fs::write(path, format!("{others}\n\n{text}"))
+    let (before, rest) = all.split_at(all.find(HEADING).unwrap_or(all.len()));
+    // The next part begins with the next heading of its rank.
+    let after = rest
+        .find("\n# ")
+        .and_then(|at| rest.get(at..))
+        .unwrap_or_default();
+    fs::write(
+        path,
+        format!("{}\n\n{}\n{after}", before.trim_end(), text.trim_end()),
+    )
 }

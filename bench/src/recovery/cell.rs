@@ -201,6 +201,8 @@ fn exchange(cell: &Cell, far: &mut Node, waits: &Mutex<Duration>) -> io::Result<
         thread::sleep(Duration::from_millis(500));
     }
     let mut node = Node::start("near", cell)?;
+    // So that nobody has to be asked for an address later.
+    node.ask("flow 100")?;
     let mut measured = Measured::default();
     let long = cell.milliseconds;
     let sent = match cell.mode {
@@ -216,6 +218,7 @@ fn exchange(cell: &Cell, far: &mut Node, waits: &Mutex<Duration>) -> io::Result<
             let mut kernel = cell.clone();
             kernel.stack = "cubic".to_owned();
             let mut beside = Node::start("near", &kernel)?;
+            beside.ask("flow 100")?;
             beside.tell(&format!("send {long}"))?;
             node.tell(&format!("send {long}"))?;
             let other = beside.answer()?;

@@ -35,7 +35,8 @@ pub(super) enum Mode {
 /// What is measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Cell {
-    /// `transom`, or the kernel's algorithm.
+    /// `transom`, perhaps with the name of its algorithm and `paced` (`transom-reno`, `transom-cubic-paced`), or the
+    /// kernel's algorithm.
     pub(super) stack: String,
     pub(super) mode: Mode,
     /// From data's sender to its receiver, and back.
@@ -73,11 +74,11 @@ pub(super) struct Measured {
 impl Cell {
     /// What the kernel's sockets use. A namespace cannot choose it, as the system allows it few.
     pub(super) fn kernel_algorithm(&self) -> &str {
-        if self.stack == "transom" {
-            "cubic"
-        } else {
-            &self.stack
-        }
+        if self.is_ours() { "cubic" } else { &self.stack }
+    }
+
+    pub(super) fn is_ours(&self) -> bool {
+        self.stack.starts_with("transom")
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use transom_device::PacketSocket;
 use transom_stack::StackConfig;
+use transom_stack::tcp::congestion::Algorithm;
 use transom_stack::tcp::{Config, EcnUse};
 
 use super::cell::{Cell, FAR, INTERFACE, OURS};
@@ -33,7 +34,7 @@ pub(super) fn node(role: &str, text: &str) -> io::Result<()> {
     sys::die_with_parent();
     match role {
         "far" => far(&cell),
-        _ if cell.stack == "transom" => ours(&cell),
+        _ if cell.is_ours() => ours(&cell),
         _ => obey(|what, number| kernel(&cell, what, number)),
     }
 }
@@ -175,7 +176,15 @@ fn ours(cell: &Cell) -> io::Result<()> {
     } else {
         EcnUse::Accept
     };
-    let tcp = Config::default().ecn(ecn);
+    let mut tcp = Config::default().ecn(ecn);
+    for word in cell.stack.split('-').skip(1) {
+        tcp = match word {
+            "paced" => tcp.pacing(true),
+            name => tcp.congestion(Algorithm::from_name(name).ok_or_else(|| {
+                io::Error::other(format!("{name} is no congestion control of ours"))
+            })?),
+        };
+    }
     let stack = runtime.block_on(async {
         transom::Stack::builder()
             .config(StackConfig::default().mac([2, 0, 0, 0, 0, 3]).tcp(tcp))

@@ -65,7 +65,10 @@ impl Line {
     fn row(&self) -> String {
         let both = |value: &dyn Fn(usize) -> f64, factor: f64, digits: usize| {
             let words: Vec<String> = (0..self.samples.len())
-                .map(|stack| format!("{:.digits$}", value(stack) * factor))
+                .map(|stack| match value(stack) * factor {
+                    value if value.is_nan() => "–".to_owned(),
+                    value => format!("{value:.digits$}"),
+                })
                 .collect();
             words.join(" / ")
         };

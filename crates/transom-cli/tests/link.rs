@@ -282,15 +282,23 @@ fn interfaces_that_exist_are_joined() {
 #[test]
 fn a_signal_ends_the_wire_and_another_asks_for_the_counters() {
     let place = Place::new();
+    let (one, port) = (&place.one, ["dev", "e1"]);
+    ip(&[
+        "-n", one, "link", "add", "e1", "type", "veth", "peer", "name", "e2",
+    ]);
     let mut child = Command::new(TRANSOM)
         .args(["link", "--json", "--delay", "1ms"])
-        .arg(format!("{}:e0", place.one))
+        .arg(format!("{one}:e1"))
         .arg(format!("{}:e0", place.two))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().starts_with("Linking "));
+    // An interface that exists may be switched off and on meanwhile.
+    for state in ["down", "up"] {
+        ip(&[&["-n", one, "link", "set"], &port[..], &[state]].concat());
+    }
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     for signal in [nix::sys::signal::SIGUSR1, nix::sys::signal::SIGTERM] {
         nix::sys::signal::kill(pid, signal).unwrap();

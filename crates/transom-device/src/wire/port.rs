@@ -136,6 +136,12 @@ impl Port {
                 }
                 Ok(_) | Err(Failure::Frame) => {}
                 Err(Failure::Blocked) => return Ok(None),
+                // The socket says once that its interface was switched off; it may be switched on again.
+                Err(Failure::Device(error))
+                    if error.raw_os_error() == Some(libc::ENETDOWN) && self.exists() =>
+                {
+                    return Ok(None);
+                }
                 Err(Failure::Device(error)) => return Err(self.broken("read from", &error)),
             }
         }
@@ -166,6 +172,10 @@ impl Port {
             Err(Failure::Frame | Failure::Blocked) => Ok(false),
             Err(Failure::Device(error)) => Err(self.broken("write to", &error)),
         }
+    }
+
+    fn exists(&self) -> bool {
+        sys::interface::index_beside(&self.file, &self.name).is_ok()
     }
 
     fn broken(&self, what: &str, error: &io::Error) -> io::Error {

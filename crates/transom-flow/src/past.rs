@@ -2,7 +2,7 @@
 //! the whole is made when somebody asks.
 
 use crate::connection::Connection;
-use crate::model::End;
+use crate::model::{End, Ends};
 use crate::ordinary::Ordinary;
 use crate::summary::Weight;
 use crate::tracker::Limits;
@@ -24,6 +24,26 @@ impl Followed {
     pub(crate) fn number(&self) -> u64 {
         match self {
             Self::Ordinary(ordinary) => ordinary.number,
+            Self::Whole(connection) => connection.number,
+        }
+    }
+
+    /// Whether it is the connection between two sockets.
+    pub(crate) fn joins(&self, a: &SocketAddr, b: &SocketAddr) -> bool {
+        let (client, server) = match self {
+            Self::Ordinary(ordinary) => ordinary.sockets(),
+            Self::Whole(connection) => {
+                let Ends { client, server } = &connection.endpoints;
+                (&client.addr, &server.addr)
+            }
+        };
+        (client == a && server == b) || (client == b && server == a)
+    }
+
+    /// Reads something of each part that following a segment needs.
+    pub(crate) fn read(&self) -> u64 {
+        match self {
+            Self::Ordinary(ordinary) => ordinary.read(),
             Self::Whole(connection) => connection.number,
         }
     }

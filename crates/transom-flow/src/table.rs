@@ -8,6 +8,7 @@ use crate::connection::Connection;
 use crate::model::End;
 use crate::past::Followed;
 use core::hash::BuildHasher;
+use core::hint::black_box;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::hash::RandomState;
@@ -57,6 +58,10 @@ impl Pair {
         }
     }
 
+    pub(crate) fn of(connection: &Followed) -> Self {
+        Self::new(connection.addr(End::Client), connection.addr(End::Server))
+    }
+
     /// Equality without a call, as it is asked for every frame.
     #[inline]
     fn is(&self, other: &Self) -> bool {
@@ -103,10 +108,28 @@ impl HashKey {
     ]);
 }
 
+/// Where a connection is found: small, as places are read at random. Its sockets stand with the connection.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    pair: Pair,
+    /// Half of the hash of the sockets.
+    hash: u32,
     slot: u32,
+}
+
+impl Place {
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+    const fn new(hash: u64, slot: u32) -> Self {
+        Self {
+            hash: (hash >> 32) as u32,
+            slot,
+        }
+    }
+
+    /// The hash by which the place is found.
+    fn spread(&self) -> u64 {
+        let hash = u64::from(self.hash);
+        hash << 32 | hash
+    }
 }
 
 /// The table.
@@ -119,8 +142,9 @@ pub(crate) struct Table {
     /// Slots with the numbers of their connections, in the order of numbers; those that were removed
     /// since stay in it for a while.
     order: VecDeque<(u64, u32)>,
-    /// What was found last, as frames of one connection often follow each other.
-    last: Option<(Pair, u32)>,
+    /// Where the next frame's connection is looked for first: where the last one's was, as frames of one
+    /// connection often follow each other.
+    expected: u32,
 }
 
 impl Table {
@@ -131,7 +155,7 @@ impl Table {
             slots: Vec::new(),
             free: Vec::new(),
             order: VecDeque::new(),
-            last: None,
+            expected: 0,
         }
     }
 
@@ -142,22 +166,43 @@ impl Table {
     /// The slot of the connection between two sockets.
     #[inline]
     pub(crate) fn find(&self, pair: &Pair) -> Option<u32> {
-        let place = self
-            .places
-            .find(pair.hash(self.key), |place| place.pair.is(pair));
+        let wanted = Place::new(pair.hash(self.key), 0);
+        let is_it = |place: &Place| {
+            let connection = self.get(place.slot);
+            place.hash == wanted.hash && connection.is_some_and(|c| Pair::of(c).is(pair))
+        };
+        let place = self.places.find(wanted.spread(), is_it);
         place.map(|place| place.slot)
     }
 
     /// The same, for one frame after the other.
-    pub(crate) fn find_next(&mut self, pair: &Pair) -> Option<u32> {
-        if let Some((last, slot)) = &self.last
-            && last.is(pair)
-        {
-            return Some(*slot);
+    pub(crate) fn find_next(&mut self, src: &SocketAddr, dst: &SocketAddr) -> Option<u32> {
+        let expected = self.get(self.expected);
+        if expected.is_some_and(|connection| connection.joins(src, dst)) {
+            return Some(self.expected);
         }
-        let slot = self.find(pair)?;
-        self.last = Some((*pair, slot));
-        Some(slot)
+        self.expected = self.find(&Pair::new(*src, *dst))?;
+        Some(self.expected)
+    }
+
+    /// Looks for the next frame's connection in this slot first.
+    pub(crate) const fn expect(&mut self, slot: u32) {
+        self.expected = slot;
+    }
+
+    /// Reads what following frames between these sockets will need, and tells in which slots that is. If one
+    /// frame were followed after the other, each would wait for memory several times; here the waits overlap.
+    pub(crate) fn warm(&self, pairs: impl Iterator<Item = Pair>, slots: &mut Vec<u32>) {
+        slots.clear();
+        slots.extend(pairs.map(|pair| {
+            let wanted = Place::new(pair.hash(self.key), 0);
+            let found = self
+                .places
+                .find(wanted.spread(), |place| place.hash == wanted.hash);
+            found.map_or(0, |place| place.slot)
+        }));
+        let followed = slots.iter().filter_map(|slot| self.get(*slot));
+        black_box(followed.map(Followed::read).fold(0, u64::wrapping_add));
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Followed> {
@@ -174,8 +219,9 @@ impl Table {
     }
 
     /// Adds a connection between two sockets, of which none may be in the table.
-    pub(crate) fn insert(&mut self, pair: Pair, connection: Followed) -> Option<u32> {
+    pub(crate) fn insert(&mut self, connection: Followed) -> Option<u32> {
         let number = connection.number();
+        let pair = Pair::of(&connection);
         let slot = match self.free.pop() {
             Some(slot) => {
                 *self.slots.get_mut(slot as usize)? = Some(connection);
@@ -187,11 +233,9 @@ impl Table {
                 slot
             }
         };
-        let key = self.key;
+        let place = Place::new(pair.hash(self.key), slot);
         self.places
-            .insert_unique(pair.hash(key), Place { pair, slot }, |place| {
-                place.pair.hash(key)
-            });
+            .insert_unique(place.spread(), place, Place::spread);
         if self.order.len() > 2 * self.len() + 64 {
             let slots = &self.slots;
             self.order.retain(|&(number, slot)| {
@@ -205,12 +249,9 @@ impl Table {
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Followed> {
         let connection = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
-        self.last = None;
-        let pair = Pair::new(connection.addr(End::Client), connection.addr(End::Server));
-        if let Ok(place) = self
-            .places
-            .find_entry(pair.hash(self.key), |place| place.slot == slot)
-        {
+        let wanted = Place::new(Pair::of(&connection).hash(self.key), slot);
+        let is_it = |place: &Place| place.slot == slot;
+        if let Ok(place) = self.places.find_entry(wanted.spread(), is_it) {
             place.remove();
         }
         Some(connection)
@@ -238,7 +279,6 @@ impl Table {
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Followed> {
         self.places.clear();
-        self.last = None;
         self.free.clear();
         self.order.clear();
         core::mem::take(&mut self.slots).into_iter().flatten()

@@ -172,6 +172,28 @@ impl Ordinary {
         self.record(End::Client, seen, segment);
     }
 
+    /// Reads something of each part that [`take`](Self::take) needs.
+    pub(crate) fn read(&self) -> u64 {
+        let of = |side: &Side| u64::from(side.next.raw()).wrapping_add(side.last_data.unwrap_or(0));
+        let parts = [
+            u64::from(self.client.port()),
+            u64::from(self.closed_at.is_some()),
+            self.newest,
+            self.first_frame,
+            self.trips.client,
+            of(&self.sides.client),
+            of(&self.sides.server),
+            self.bytes.len() as u64,
+            self.records.last().map_or(0, |record| record.nanos),
+        ];
+        parts.into_iter().fold(0, u64::wrapping_add)
+    }
+
+    /// The client's and the server's.
+    pub(crate) const fn sockets(&self) -> (&SocketAddr, &SocketAddr) {
+        (&self.client, &self.server)
+    }
+
     pub(crate) const fn addr(&self, end: End) -> SocketAddr {
         match end {
             End::Client => self.client,

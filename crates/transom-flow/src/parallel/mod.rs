@@ -11,8 +11,8 @@
 //! worker gets its share of every round, and a round's results are handed over once all workers are
 //! through with it. So the outcome does not depend on how the threads happen to run.
 //!
-//! Within a round a worker takes the frames of one connection after those of another, as the
-//! connections are independent: with thousands of them each frame would wait for memory otherwise.
+//! With thousands of connections each frame would wait for memory several times. So what a few dozen frames
+//! need is read before the first of them is followed: their waits overlap.
 //!
 //! Invariants
 //! - At most two rounds wait for each worker: memory is bounded by [`Limits`] and the rounds.
@@ -22,6 +22,7 @@ mod numbering;
 mod share;
 mod threads;
 
+use share::{Share, TOGETHER};
 use threads::Threads;
 
 use crate::connection::Connection;
@@ -35,10 +36,13 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Frames of one round: enough that it holds several of each of many connections, and few enough for a cache.
+/// Frames of one round: enough that handing it over costs little, and few enough for a cache.
 const ROUND_FRAMES: usize = 8_192;
 /// Bytes of one round.
 const ROUND_BYTES: usize = 4 << 20;
+
+/// Connections of which not all stay in the cache.
+const MANY: usize = 256;
 
 /// Something made of a connection that keeps its number.
 pub trait Numbered {
@@ -156,18 +160,19 @@ impl<T: Numbered + Send + 'static> Crew<T> {
         self.frames += 1;
         let number = frame.number.unwrap_or(self.frames);
         // By reference: a segment is large to be moved.
-        let content = &match dissect(frame) {
+        let dissected = dissect(frame);
+        let content = match &dissected {
             Ok(content) => content,
             Err(ignored) => {
-                self.ignored.ignore(ignored);
-                return Err(ignored);
+                self.ignored.ignore(*ignored);
+                return Err(*ignored);
             }
         };
         let seen = Seen::of(frame, number);
         let is_full = self.round.is_full_with(content);
         match &mut self.way {
             Way::Here(alone) => {
-                alone.tracker.content(seen, content);
+                alone.frame(seen, content);
                 if is_full {
                     alone.hand_over_past(&mut self.ready);
                 }
@@ -187,7 +192,10 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     /// Names a host, for the connections that are followed and those to come.
     pub fn label(&mut self, addr: IpAddr, name: &str) {
         match &mut self.way {
-            Way::Here(alone) => alone.tracker.label(addr, name),
+            Way::Here(alone) => {
+                alone.catch_up();
+                alone.tracker.label(addr, name);
+            }
             Way::Threads(threads) => {
                 for worker in &mut threads.workers {
                     worker.next.names.push((addr, name.into()));
@@ -240,9 +248,11 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     }
 }
 
-/// One worker in the caller's thread: it follows each frame at once.
+/// One worker in the caller's thread: while there are few connections it follows each frame at once.
 struct Alone<T> {
     tracker: Tracker,
+    /// Frames that are followed together.
+    waiting: Share,
     make: Make<T>,
 }
 
@@ -252,11 +262,28 @@ impl<T: Numbered> Alone<T> {
         limits.closed = usize::MAX;
         Self {
             tracker: Tracker::recording(limits),
+            waiting: Share::default(),
             make,
         }
     }
 
+    fn frame(&mut self, seen: Seen, content: &Content<'_>) {
+        if self.waiting.is_empty() && self.tracker.open() < MANY {
+            self.tracker.content(seen, content);
+            return;
+        }
+        self.waiting.push(seen, content);
+        if self.waiting.len() >= TOGETHER {
+            self.catch_up();
+        }
+    }
+
+    fn catch_up(&mut self) {
+        self.waiting.give(&mut self.tracker, |_| {});
+    }
+
     fn hand_over_past(&mut self, ready: &mut VecDeque<T>) {
+        self.catch_up();
         let over = self.tracker.take_past().collect();
         self.hand_over(over, ready);
     }
@@ -273,6 +300,7 @@ impl<T: Numbered> Alone<T> {
     }
 
     fn finish(&mut self, ready: &mut VecDeque<T>) {
+        self.catch_up();
         self.tracker.finish();
         let over = self.tracker.take_all_past().collect();
         self.hand_over(over, ready);

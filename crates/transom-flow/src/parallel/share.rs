@@ -9,20 +9,19 @@ use crate::tracker::{Counters, Tracker};
 use core::time::Duration;
 use std::net::IpAddr;
 
-/// Into so many heaps a worker sorts the frames of a round.
-const HEAPS: usize = 1024;
+/// Frames whose waits for memory overlap.
+pub(super) const TOGETHER: usize = 64;
 
 /// What a frame of a share holds; its data stands elsewhere.
 pub(super) struct Given {
     seen: Seen,
     content: Content<'static>,
-    hash: u64,
     at: usize,
     len: usize,
 }
 
 impl Given {
-    pub(super) fn new(seen: Seen, content: &Content<'_>, hash: u64, at: usize) -> Self {
+    pub(super) fn new(seen: Seen, content: &Content<'_>, at: usize) -> Self {
         let (content, len) = match content {
             Content::Tcp(segment) => (Content::Tcp(segment.with_data(&[])), segment.data.len()),
             Content::Icmp(quoted) => (Content::Icmp(*quoted), 0),
@@ -30,7 +29,6 @@ impl Given {
         Self {
             seen,
             content,
-            hash,
             at,
             len,
         }
@@ -49,11 +47,15 @@ impl Given {
 
 /// The hash of the two sockets that a frame is about, the same for both directions and for ICMP errors.
 pub(super) fn sockets_hash(content: &Content<'_>) -> u64 {
+    sockets(content).hash(HashKey::FIXED)
+}
+
+fn sockets(content: &Content<'_>) -> Pair {
     let (src, dst) = match content {
         Content::Tcp(segment) => (segment.src, segment.dst),
         Content::Icmp(quoted) => (quoted.src, quoted.dst),
     };
-    Pair::new(src, dst).hash(HashKey::FIXED)
+    Pair::new(src, dst)
 }
 
 /// A worker's share of a round.
@@ -68,44 +70,42 @@ pub(super) struct Share {
     /// The time at the end of the round, for all workers.
     pub(super) now: Duration,
     pub(super) is_last: bool,
-    /// Places in `frames` in the order in which they are followed.
-    order: Vec<u32>,
+    /// Where the connections of the next few frames are.
+    slots: Vec<u32>,
 }
 
 impl Share {
-    pub(super) fn push(&mut self, seen: Seen, hash: u64, content: &Content<'_>) {
-        self.frames
-            .push(Given::new(seen, content, hash, self.bytes.len()));
-        if let Content::Tcp(segment) = content {
-            self.bytes.extend_from_slice(segment.data);
-        }
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
     }
 
-    /// Orders the frames by heaps: those of one connection stay in their order and come to lie close
-    /// to each other.
-    pub(super) fn sort(&mut self) {
-        let heap_of = |given: &Given| (given.hash >> 32) as usize % HEAPS;
-        // Where each heap begins.
-        let mut places = vec![0u32; HEAPS + 1];
-        for given in &self.frames {
-            if let Some(count) = places.get_mut(heap_of(given) + 1) {
-                *count += 1;
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Gives all frames to a tracker, and tells `begins` the frame of each connection that begins.
+    pub(super) fn give(&mut self, tracker: &mut Tracker, mut begins: impl FnMut(u64)) {
+        for frames in self.frames.chunks(TOGETHER) {
+            let pairs = frames.iter().map(|given| sockets(&given.content));
+            tracker.warm(pairs, &mut self.slots);
+            for (given, slot) in frames.iter().zip(&self.slots) {
+                let before = tracker.counters().connections;
+                tracker.expect(*slot);
+                given.follow(&self.bytes, tracker);
+                if tracker.counters().connections > before {
+                    begins(given.seen.frame);
+                }
             }
         }
-        let mut sum = 0;
-        for place in &mut places {
-            sum += *place;
-            *place = sum;
-        }
-        self.order.clear();
-        self.order.resize(self.frames.len(), 0);
-        for (given, at) in self.frames.iter().zip(0u32..) {
-            if let Some(place) = places.get_mut(heap_of(given))
-                && let Some(slot) = self.order.get_mut(*place as usize)
-            {
-                *slot = at;
-                *place += 1;
-            }
+        self.frames.clear();
+        self.bytes.clear();
+    }
+
+    pub(super) fn push(&mut self, seen: Seen, content: &Content<'_>) {
+        self.frames
+            .push(Given::new(seen, content, self.bytes.len()));
+        if let Content::Tcp(segment) = content {
+            self.bytes.extend_from_slice(segment.data);
         }
     }
 
@@ -122,19 +122,8 @@ impl Share {
         for spent in self.spent.drain(..) {
             tracker.recycle(spent);
         }
-        self.sort();
         let mut begun = Vec::new();
-        let given = self
-            .order
-            .iter()
-            .filter_map(|at| self.frames.get(*at as usize));
-        for given in given {
-            let before = tracker.counters().connections;
-            given.follow(&self.bytes, tracker);
-            if tracker.counters().connections > before {
-                begun.push(given.seen.frame);
-            }
-        }
+        self.give(tracker, |frame| begun.push(frame));
         tracker.pass_time(self.now);
         let number = |over: Past| (over.number(), make(over));
         let mut over: Vec<(u64, T)> = tracker.take_past().map(number).collect();
@@ -142,8 +131,6 @@ impl Share {
             tracker.finish();
             over.extend(tracker.take_all_past().map(number));
         }
-        self.frames.clear();
-        self.bytes.clear();
         Outcome {
             worker,
             begun,

@@ -70,11 +70,10 @@ impl<T: Numbered + Send + 'static> Threads<T> {
     /// Puts a frame into a worker's share.
     pub(super) fn push(&mut self, seen: Seen, content: &Content<'_>) {
         let hash = sockets_hash(content);
-        // The low bits choose the worker, high ones the heap.
         let worker = hash % self.workers.len().max(1) as u64;
         let worker = usize::try_from(worker).ok();
         if let Some(worker) = worker.and_then(|n| self.workers.get_mut(n)) {
-            worker.next.push(seen, hash, content);
+            worker.next.push(seen, content);
         }
     }
 

@@ -12,11 +12,13 @@ use crate::table::Pair;
 use crate::truth::Truth;
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use transom_wire::tcp::Flags;
 
 impl Tracker {
     /// Starts to follow a connection.
-    pub(super) fn begin(&mut self, seen: Seen, segment: &Dissected<'_>, pair: Pair) -> Option<u32> {
+    pub(super) fn begin(&mut self, seen: Seen, segment: &Dissected<'_>) -> Option<u32> {
+        let pair = Pair::new(segment.src, segment.dst);
         let previous = self.followed.find(&pair);
         let before = previous
             .and_then(|slot| self.whole(slot))
@@ -57,7 +59,7 @@ impl Tracker {
                 connection.truth(truth.time, truth.local, truth.event);
             }
         }
-        self.followed.insert(pair, followed)
+        self.followed.insert(followed)
     }
 
     /// A connection that has all that is to be known of it.
@@ -106,8 +108,7 @@ impl Tracker {
 
     /// Gives an ICMP error to the connection that it is about, and returns its number and slot.
     pub(super) fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) -> (u64, u32) {
-        let pair = Pair::new(quoted.src, quoted.dst);
-        let found = self.find(&pair, time);
+        let found = self.find(&quoted.src, &quoted.dst, time);
         match found.and_then(|slot| Some((slot, self.whole(slot)?))) {
             Some((slot, connection)) => {
                 connection.icmp(time, frame, quoted);
@@ -125,8 +126,13 @@ impl Tracker {
 
     /// The slot of the connection between two sockets, unless it closed longer ago than it is followed:
     /// that one is let go.
-    pub(super) fn find(&mut self, pair: &Pair, now: Duration) -> Option<u32> {
-        let slot = self.followed.find_next(pair)?;
+    pub(super) fn find(
+        &mut self,
+        src: &SocketAddr,
+        dst: &SocketAddr,
+        now: Duration,
+    ) -> Option<u32> {
+        let slot = self.followed.find_next(src, dst)?;
         let closed_at = self.followed.get(slot)?.closed_at();
         if closed_at.is_some_and(|at| now.saturating_sub(at) > self.limits.linger) {
             self.close(slot);

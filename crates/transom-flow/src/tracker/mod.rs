@@ -142,6 +142,21 @@ impl Tracker {
         }
     }
 
+    /// Connections that are followed.
+    pub(crate) fn open(&self) -> usize {
+        self.followed.len()
+    }
+
+    /// Reads what following the next frames will need: see [`Table::warm`].
+    pub(crate) fn warm(&self, pairs: impl Iterator<Item = Pair>, slots: &mut Vec<u32>) {
+        self.followed.warm(pairs, slots);
+    }
+
+    /// The next frame is probably of the connection in this slot.
+    pub(crate) const fn expect(&mut self, slot: u32) {
+        self.followed.expect(slot);
+    }
+
     /// The connection of the frame that was given last, if it is followed.
     #[must_use]
     pub fn followed(&self, tracked: &Tracked) -> Option<&Connection> {
@@ -297,8 +312,7 @@ impl Tracker {
     /// Gives a segment to its connection, and returns its number and slot.
     fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) -> (u64, u32) {
         self.counters.segments += 1;
-        let pair = Pair::new(segment.src, segment.dst);
-        let mut current = self.find(&pair, seen.time);
+        let mut current = self.find(&segment.src, &segment.dst, seen.time);
         if let Some(slot) = current {
             let is_known = match self.followed.get_mut(slot) {
                 Some(Followed::Ordinary(ordinary)) => {
@@ -317,7 +331,7 @@ impl Tracker {
             };
             current = current.filter(|_| is_known);
         }
-        let Some(slot) = current.or_else(|| self.begin(seen, segment, pair)) else {
+        let Some(slot) = current.or_else(|| self.begin(seen, segment)) else {
             return (0, u32::MAX);
         };
         let number = match self.followed.get_mut(slot) {

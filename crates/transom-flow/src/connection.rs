@@ -72,6 +72,8 @@ pub struct Connection {
     pub(crate) survey: Survey,
     pub(crate) log: Log,
     pub(crate) reading: Reading,
+    /// Segments may go the short way.
+    pub(crate) is_steady: bool,
     first_steps: usize,
     last_steps: usize,
 }
@@ -112,6 +114,7 @@ impl Connection {
             survey: Survey::new(limits.series),
             log: Log::default(),
             reading: Reading::default(),
+            is_steady: false,
             first_steps: limits.first_steps,
             last_steps: limits.last_steps,
         }
@@ -379,12 +382,16 @@ impl Connection {
     #[inline]
     pub(crate) fn push_step(&mut self, time: Duration, what: What) {
         let index = self.steps.next_index();
-        let step = Step {
+        self.push(Step {
             index,
             time,
             what,
             states: self.states_at(index),
-        };
+        });
+    }
+
+    /// Adds a step.
+    pub(crate) fn push(&mut self, step: Step) {
         self.steps.push(step, self.first_steps, self.last_steps);
     }
 }

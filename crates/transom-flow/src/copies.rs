@@ -97,7 +97,7 @@ impl Identity {
     }
 
     /// Remembers a packet that is no copy.
-    fn remember(&mut self, segment: &Dissected<'_>, frame: u64) {
+    pub(crate) fn remember(&mut self, segment: &Dissected<'_>, frame: u64) {
         if segment.ip_id == self.last_id {
             self.constant = self.constant.saturating_add(1);
         }
@@ -120,7 +120,7 @@ impl Identity {
 impl Lane {
     /// Whether a segment is seen at once to be no copy of another, as nearly all are: it goes beyond
     /// what passed, or is bare and not like the newest few.
-    fn is_surely_original(&self, segment: &Dissected<'_>) -> bool {
+    pub(crate) fn is_surely_original(&self, segment: &Dissected<'_>) -> bool {
         let range = meaning::range(segment);
         if range.is_empty() {
             !self.identity.says(segment.ip_id) || self.identity.find(segment).is_none()

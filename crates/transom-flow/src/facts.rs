@@ -55,6 +55,17 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Whether the end is in ESTABLISHED in each step from now on, as long as nothing more is learnt of it.
+    pub(crate) fn is_open_for_good(&self) -> bool {
+        matches!(self.opening, Opening::Active | Opening::Passive)
+            && self.syn_sent.is_some()
+            && self.syn_received.is_some()
+            && self.syn_acked.is_some()
+            && self.fin_sent.is_none()
+            && self.fin_received.is_none()
+            && self.ended.is_none()
+    }
+
     /// The state after step `at`; before the first step for `None`.
     pub(crate) fn state(&self, at: Option<u64>) -> Option<State> {
         let holds = |since: Since| matches!((since, at), (Some(since), Some(at)) if since <= at);

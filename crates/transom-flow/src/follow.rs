@@ -67,8 +67,17 @@ impl Connection {
 
     /// Takes a segment.
     pub(crate) fn segment(&mut self, seen: Seen, segment: &Dissected<'_>) {
-        self.deliver_until(seen.time);
         let from = self.end_of(segment.src);
+        if self.is_steady && self.take_steady(from, segment, seen) {
+            return;
+        }
+        self.follow(from, segment, seen);
+        self.is_steady = self.is_steady();
+    }
+
+    /// The long way, which all may go.
+    pub(crate) fn follow(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) {
+        self.deliver_until(seen.time);
         // A change of state just before a segment of the same end is shown on the segment's row.
         self.steps
             .take_trailing_state(from, seen.time, truth::SAME_MOMENT);
@@ -330,23 +339,45 @@ impl Connection {
             own.gap_since = None;
         }
         if range.start != range.end && meaning != Meaning::KeepAlive {
-            let sent = Sent {
-                range,
-                time: nanos(seen.time),
-                frame: seen.frame,
-                clock: segment.options.timestamps.map_or(0, |clock| clock.val),
-                ip_id: segment.ip_id,
-                hop_limit: segment.hop_limit,
-                is_repeated: matches!(meaning, Meaning::Retransmission { .. }),
-            };
-            let is_answered = self.lanes[from.other()].last_ack.is_some();
-            self.lanes[from].remember(sent, is_answered);
+            let is_repeated = matches!(meaning, Meaning::Retransmission { .. });
+            self.remember(from, segment, seen, is_repeated);
         }
         self.learn_receiver(from, segment, seen, meaning);
     }
 
+    /// What data that continues what passed before adds to it.
+    pub(crate) fn learn_next(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) {
+        let passed = &mut self.lanes[from].passed;
+        let before = passed.highest();
+        let totals = &mut self.totals[from];
+        totals.bytes += u64::from(passed.insert(meaning::range(segment)));
+        totals.extent += u64::from(passed.highest().since(before));
+        self.remember(from, segment, seen, false);
+    }
+
+    /// Remembers a segment until it is acknowledged.
+    fn remember(&mut self, from: End, segment: &Dissected<'_>, seen: Seen, is_repeated: bool) {
+        let sent = Sent {
+            range: meaning::range(segment),
+            time: nanos(seen.time),
+            frame: seen.frame,
+            clock: segment.options.timestamps.map_or(0, |clock| clock.val),
+            ip_id: segment.ip_id,
+            hop_limit: segment.hop_limit,
+            is_repeated,
+        };
+        let is_answered = self.lanes[from.other()].last_ack.is_some();
+        self.lanes[from].remember(sent, is_answered);
+    }
+
     /// What the segment tells of its sender as a receiver.
-    fn learn_receiver(&mut self, from: End, segment: &Dissected<'_>, seen: Seen, meaning: Meaning) {
+    pub(crate) fn learn_receiver(
+        &mut self,
+        from: End,
+        segment: &Dissected<'_>,
+        seen: Seen,
+        meaning: Meaning,
+    ) {
         let window = self.window_of(from, segment);
         let peer = from.other();
         let own = &mut self.lanes[from];
@@ -380,7 +411,13 @@ impl Connection {
         }
     }
 
-    fn count(&mut self, from: End, segment: &Dissected<'_>, seen: Seen, meaning: Meaning) {
+    pub(crate) fn count(
+        &mut self,
+        from: End,
+        segment: &Dissected<'_>,
+        seen: Seen,
+        meaning: Meaning,
+    ) {
         let segments = u64::from(wire_segments(segment.len, seen.gso_size));
         let totals = &mut self.totals[from];
         totals.frames += 1;
@@ -415,6 +452,7 @@ impl Connection {
 
     /// Takes an ICMP error about a segment of this connection.
     pub(crate) fn icmp(&mut self, time: Duration, frame: u64, quoted: &Quoted) {
+        self.is_steady = false;
         self.deliver_until(time);
         let to = self.end_of(quoted.src);
         let index = self.steps.next_index();

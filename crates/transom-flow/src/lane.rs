@@ -103,6 +103,19 @@ impl Lane {
         self.acked = base;
     }
 
+    /// Whether all that was sent passed in order, and the end is neither done nor has a closed window.
+    pub(crate) fn is_plain(&self) -> bool {
+        let has_answered = self.base.zip(self.last_ack).is_some();
+        has_answered
+            && self.has_syn
+            && self.fin.is_none()
+            && self.probe.is_none()
+            && self.unseen.is_none()
+            && self.gap_since.is_none()
+            && !self.passed.has_gap()
+            && self.window.is_some_and(|window| window > 0)
+    }
+
     /// A number of this direction, counted from the initial one.
     pub(crate) fn relative(&self, seq: Seq) -> Option<u32> {
         self.base.map(|base| seq.since(base))

@@ -68,6 +68,7 @@ pub mod parallel;
 mod past;
 pub mod pcapng;
 mod ranges;
+mod steady;
 mod step;
 mod steps;
 mod summary;

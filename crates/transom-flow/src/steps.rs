@@ -70,6 +70,17 @@ impl Steps {
             self.first.push(step);
             return;
         }
+        if self.last.len() >= last_max.max(1)
+            && let Some(oldest) = self.last.front()
+            && !is_remarkable(oldest)
+            && let Some(Middle::Fold(fold)) = self.middle.last_mut()
+        {
+            // Nearly all steps of long connections take the place of one that is folded.
+            fold.absorb(oldest);
+            self.last.pop_front();
+            self.last.push_back(step);
+            return;
+        }
         self.last.push_back(step);
         while self.last.len() > last_max.max(1) {
             if let Some(oldest) = self.last.pop_front() {

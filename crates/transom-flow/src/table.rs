@@ -27,9 +27,9 @@ impl Pair {
         let ports = |low: SocketAddr, high: SocketAddr| {
             u64::from(low.port()) << 16 | u64::from(high.port())
         };
-        match (a.ip(), b.ip()) {
-            (IpAddr::V4(x), IpAddr::V4(y)) => {
-                let (x, y) = (u64::from(x.to_bits()), u64::from(y.to_bits()));
+        match (a, b) {
+            (SocketAddr::V4(x), SocketAddr::V4(y)) => {
+                let [x, y] = [x, y].map(|addr| u64::from(addr.ip().to_bits()));
                 let in_order = (x, a.port()) <= (y, b.port());
                 let ((low, high), ports) = if in_order {
                     ((x, y), ports(a, b))
@@ -38,12 +38,12 @@ impl Pair {
                 };
                 Self([low, high, 0, 0, ports])
             }
-            (x, y) => {
-                let bits = |ip: IpAddr| match ip {
+            _ => {
+                let bits = |addr: SocketAddr| match addr.ip() {
                     IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
                     IpAddr::V6(ip) => ip.to_bits(),
                 };
-                let (x, y) = (bits(x), bits(y));
+                let (x, y) = (bits(a), bits(b));
                 let in_order = (x, a.port()) <= (y, b.port());
                 let ((low, high), ports) = if in_order {
                     ((x, y), ports(a, b))
@@ -58,6 +58,7 @@ impl Pair {
         }
     }
 
+    /// The sockets of a connection.
     pub(crate) fn of(connection: &Followed) -> Self {
         Self::new(connection.addr(End::Client), connection.addr(End::Server))
     }
@@ -117,7 +118,6 @@ struct Place {
 }
 
 impl Place {
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     const fn new(hash: u64, slot: u32) -> Self {
         Self {
             hash: (hash >> 32) as u32,

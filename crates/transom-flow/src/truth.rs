@@ -49,6 +49,7 @@ pub enum TruthEvent {
 impl Connection {
     /// Takes something known from outside.
     pub(crate) fn truth(&mut self, time: Duration, local: SocketAddr, event: TruthEvent) {
+        self.is_steady = false;
         self.deliver_until(time);
         let end = self.end_of(local);
         match event {

@@ -141,6 +141,19 @@ impl Log {
         }
     }
 
+    /// Whether both ends are in conversation.
+    pub(crate) fn is_open(&self) -> bool {
+        let stages = [self.sides.client.stage, self.sides.server.stage];
+        stages == [Stage::Established; 2]
+    }
+
+    /// Takes a segment with neither SYN, FIN nor RST while both ends are in conversation, with an open
+    /// window, that acknowledges nothing that was not captured.
+    pub(crate) fn plain(&mut self, from: End, segment: &Dissected<'_>) {
+        self.letters(from, segment);
+        self.repeats(from, segment, segment.seq + segment.len);
+    }
+
     /// Takes a segment. `reveals_gap` tells that it acknowledges what was not captured.
     pub(crate) fn segment(&mut self, from: End, segment: &Dissected<'_>, reveals_gap: bool) {
         let flags = segment.flags;

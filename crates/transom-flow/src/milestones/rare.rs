@@ -373,6 +373,11 @@ impl Connection {
         too_big.mtu = mtu.min(too_big.mtu);
     }
 
+    /// A window smaller than this has no room for a segment.
+    pub(crate) fn small_window(&self, from: End) -> u32 {
+        u32::from(self.milestones.talk[from].mss.unwrap_or(536)).clamp(1, 1460)
+    }
+
     /// Windows that are open, but for less than a segment; and the pieces cut to fit them.
     pub(super) fn note_small_window(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) {
         let peer = from.other();
@@ -381,7 +386,7 @@ impl Connection {
         if m.handshake.is_none() {
             return;
         }
-        let full = u32::from(m.talk[from].mss.unwrap_or(536)).min(1460);
+        let full = self.small_window(from);
         let window = self.window_of(from, segment);
         let is_small = window < full && window > 0;
         let peer_window = self.lanes[peer].window;

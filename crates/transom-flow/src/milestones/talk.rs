@@ -71,7 +71,7 @@ impl Talk {
 
 impl Connection {
     /// Keeps how the ends talk. Before the segment's own effects are.
-    pub(super) fn note_talk(
+    pub(crate) fn note_talk(
         &mut self,
         from: End,
         segment: &Dissected<'_>,

@@ -10,7 +10,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 /// Frames whose waits for memory overlap.
-pub(super) const TOGETHER: usize = 64;
+pub(super) const TOGETHER: usize = 32;
 
 /// What a frame of a share holds; its data stands elsewhere.
 pub(super) struct Given {
@@ -101,6 +101,7 @@ impl Share {
         self.bytes.clear();
     }
 
+    /// Adds a frame.
     pub(super) fn push(&mut self, seen: Seen, content: &Content<'_>) {
         self.frames
             .push(Given::new(seen, content, self.bytes.len()));

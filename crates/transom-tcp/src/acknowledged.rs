@@ -197,8 +197,14 @@ impl Tcb {
     ) {
         let echo_is_over = self.ecn.on_progress(self.snd.una);
         if outcome.exited_recovery || echo_is_over {
-            self.congestion
-                .on_recovery_exit(now, self.recovery.flight_size());
+            // RFC 9937 §6.2 PRR-11: the window goes on from ssthresh. Without PRR what is in flight
+            // counts too (RFC 6582 §3.2 step 3).
+            let flight_size = if self.negotiated.sack {
+                self.congestion.ssthresh()
+            } else {
+                self.recovery.flight_size()
+            };
+            self.congestion.on_recovery_exit(now, flight_size);
         }
         if outcome.spurious.is_some() && !echo {
             // UNDO-1, EIF-3: not when a router says at the same time that it is congested.

@@ -154,6 +154,28 @@ fn req_rack_13_with_prr_a_lost_retransmission_reduces_no_further() {
 }
 
 #[test]
+fn req_prr_11_and_prr_14_recovery_shrinks_to_ssthresh_in_proportion_and_goes_on_from_there() {
+    let mut e = flight(40_000);
+    let _ = e.lt(". 1:1 ack 1 <sack 1001:4001>");
+    assert_eq!(sent(&mut e).first(), Some(&(1, 1001)));
+    assert_eq!(e.conn.info().ssthresh, 5000);
+    // Seven of ten are still to arrive, one by one: about every second lets one go.
+    let mut out = 1;
+    for end in 5..=10 {
+        let _ = e.lt(&format!(". 1:1 ack 1 <sack 1001:{end}001>"));
+        out += sent(&mut e).len();
+    }
+    assert!((4..=6).contains(&out), "{out}");
+    e.wait(ms(10));
+    let recovery_point = 10_001;
+    let _ = e.lt(&format!(". 1:1 ack {recovery_point}"));
+    assert!(!e.conn.info().in_recovery);
+    // The acknowledgement that ends it counts as growth already.
+    let cwnd = e.conn.info().cwnd;
+    assert!((5000..=6000).contains(&cwnd), "{cwnd}");
+}
+
+#[test]
 fn req_rack_11_after_a_timeout_what_was_sent_just_now_is_not_held_for_lost() {
     let mut e = sending(SACK, 1000);
     // The probe of the lone segment, and then the timeout.

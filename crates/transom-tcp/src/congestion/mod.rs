@@ -181,7 +181,7 @@ pub trait Controller: Debug + Send {
     fn on_loss(&mut self, loss: &LossInfo);
     /// Everything that was outstanding when the episode began is acknowledged.
     ///
-    /// `flight_size`: octets outstanding now.
+    /// `flight_size`: octets outstanding now; ssthresh, where PRR has brought them there (RFC 9937).
     fn on_recovery_exit(&mut self, now: Instant, flight_size: u64);
     /// Sending starts again after `idle` without any, longer than `rto`.
     fn on_idle_restart(&mut self, now: Instant, idle: Duration, rto: Duration);

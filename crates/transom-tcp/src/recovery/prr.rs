@@ -128,7 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn req_prr_6_and_prr_7_below_ssthresh_no_more_than_arrives_plus_one_for_a_safe_ack() {
+    fn req_prr_6_and_prr_7_and_prr_15_below_ssthresh_no_more_than_arrives_plus_one_for_a_safe_ack()
+    {
         let mut prr = Prr::new(20_000);
         prr.on_sent(1000);
         assert_eq!(prr.send_count(2000, 5000, &limit(10_000, false)), 2000);

@@ -739,6 +739,24 @@ fn req_prr_1_and_prr_2_the_account_begins_with_what_was_in_flight() {
 }
 
 #[test]
+fn req_prr_4_in_flight_is_what_was_sent_and_neither_arrived_nor_was_lost() {
+    let mut sender = Sender::new(u32::MAX - 3000, true);
+    sender.recovery.use_rack();
+    sender.send(20);
+    assert_eq!(sender.recovery.pipe(), 20_000);
+    // Three segments arrived, the two before them are lost.
+    let _ = sender.sack(0, &[(2000, 5000)]);
+    assert_eq!(
+        (sender.recovery.sacked(), sender.recovery.lost()),
+        (3000, 2000)
+    );
+    assert_eq!(sender.recovery.pipe(), 15_000);
+    // One is sent again.
+    assert!(sender.resend().is_some());
+    assert_eq!(sender.recovery.pipe(), 16_000);
+}
+
+#[test]
 fn req_sack_9_a_peer_that_reneges_gets_everything_again() {
     let mut sender = Sender::new(u32::MAX - 2000, true);
     sender.send(6);

@@ -296,7 +296,7 @@ fn req_sec_ooo_1_and_cve_13_and_cve_21_one_octet_segments_are_charged_bounded_an
 }
 
 #[test]
-fn a_farther_piece_never_displaces_a_nearer_one() {
+fn req_sack_14_a_farther_piece_never_displaces_a_nearer_one_and_is_reported_no_more() {
     let mut queue = RecvQueue::new(Seq::new(0), 3 * (1000 + PIECE_OVERHEAD));
     for from in [1000, 3000, 5000] {
         assert!(
@@ -317,6 +317,8 @@ fn a_farther_piece_never_displaces_a_nearer_one() {
             .dropped_for_memory
     );
     assert_eq!(queue.highest(), Seq::new(4000), "5000 gave way");
+    let blocks = queue.sack_blocks(4);
+    assert!(blocks.iter().all(|block| block.end.le(Seq::new(4000))));
     assert_eq!(queue.out_of_order_bytes(), 3000);
 }
 

@@ -10,7 +10,7 @@
 //!
 //! - `recovery [--loss 0,1] [--rtt 20] [--rate 100] [--reorder 0,1] [--queue 0.5,1] [--ecn 0,1] [--full] [--mode send|receive|share]
 //!   [--rounds N] [--ms N] [--flows N] [--seed N] [--stacks transom,cubic,bbr] [--capture PREFIX] [--write]`: our stack beside the
-//!   kernel's over bad wires; without axes a subset that takes some ten minutes. `--write` puts the tables into `bench/RESULTS.md`
+//!   kernel's over bad wires; without axes a subset that takes a quarter of an hour. `--write` puts the tables into `bench/RESULTS.md`
 //!
 //! Needs root (network namespaces, TUN).
 #![expect(

@@ -84,7 +84,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// The subset that takes some ten minutes, all (`--full`), or the product of the axes that were named.
+    /// The subset that takes a quarter of an hour, all (`--full`), or the product of the axes that were named.
     pub(super) fn from_options(arguments: &[String]) -> io::Result<Self> {
         const AXES: [&str; 6] = ["--loss", "--rtt", "--rate", "--reorder", "--queue", "--ecn"];
         let full = arguments.iter().any(|argument| argument == "--full");

@@ -117,6 +117,8 @@ impl Plan {
     fn cell(&self, mode: Mode, point: &Point, stack: &str, round: u64) -> Cell {
         let seed = self.seed + 2 * round;
         let usual = match point.rtt {
+            // Two flows need a while to find their shares.
+            _ if mode == Mode::Share => 12_000,
             100.. => 6000,
             50.. => 4000,
             _ => 3000,

@@ -183,25 +183,35 @@ pub(super) fn print(text: &str) {
     println!("{text}");
 }
 
-/// Replaces this part of the results.
+/// Under this heading people explain the figures.
+const WHY: &str = "\n## Why cells fall short";
+
+/// Replaces this part of the results, but for what people have written about it.
 pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let old = std::fs::read_to_string(path).unwrap_or_default();
-    let (before, after) = parts(&old);
-    std::fs::write(path, format!("{}\n\n{text}{after}", before.trim_end()))
+    let (before, own, after) = parts(&old);
+    let why = own.find(WHY).and_then(|at| own.get(at..)).unwrap_or("");
+    let text = format!("{}\n\n{text}{why}{after}", before.trim_end());
+    std::fs::write(path, text)
 }
 
-/// What stands before this part of the results and after it.
-fn parts(old: &str) -> (&str, String) {
-    let Some(at) = old.find(HEADING) else {
-        return (old, String::new());
-    };
-    let (before, rest) = old.split_at(at);
-    let after = rest
-        .get(1..)
-        .and_then(|rest| rest.find("\n# "))
-        .and_then(|next| rest.get(next + 1..));
-    (
-        before,
-        after.map_or(String::new(), |after| format!("\n{}", after.trim_start())),
-    )
+/// What stands before this part of the results, this part, and what follows it.
+fn parts(old: &str) -> (&str, &str, &str) {
+    let (before, rest) = old.split_at(old.find(HEADING).unwrap_or(old.len()));
+    let (own, after) = rest.split_at(rest.find("\n# ").unwrap_or(rest.len()));
+    (before, own, after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_parts_of_the_results_stay() {
+        let old = format!("# Results\na\n{HEADING}\nold{WHY}\nw\n# Other\nb\n");
+        let (before, own, after) = parts(&old);
+        assert_eq!((before, after), ("# Results\na\n", "\n# Other\nb\n"));
+        assert!(own.starts_with(HEADING) && own.ends_with("w"));
+        assert_eq!(parts("x"), ("x", "", ""));
+    }
 }

@@ -324,7 +324,8 @@ impl Tcb {
             return None;
         }
         let ticks = env.ts_val(segment.received).wrapping_sub(echo);
-        (ticks < LONGEST_ROUND_TRIP).then(|| core::time::Duration::from_millis(u64::from(ticks.max(1))))
+        (ticks < LONGEST_ROUND_TRIP)
+            .then(|| core::time::Duration::from_millis(u64::from(ticks.max(1))))
     }
 
     /// Eff.snd.MSS of a segment without SACK blocks.

@@ -28,7 +28,7 @@ pub const RECENT: i64 = 1_000_000;
 
 pub enum Subject {
     Nothing,
-    Listener(Config),
+    Listener(Box<Config>),
     Connection(Box<Connection>),
     TimeWait(TimeWait),
 }
@@ -103,7 +103,7 @@ impl Stage {
         match fixture {
             Fixture::NoConnection => return Self::new(Subject::Nothing, variant),
             Fixture::Listen => {
-                let mut stage = Self::new(Subject::Listener(config(variant)), variant);
+                let mut stage = Self::new(Subject::Listener(Box::new(config(variant))), variant);
                 stage.model.state = State::Listen;
                 stage.model.passive = true;
                 return stage;
@@ -457,7 +457,7 @@ impl Stage {
             Subject::Listener(config) => match listen::verdict(&segment) {
                 listen::Verdict::Open => {
                     let identity = Identity::new(ISS, 0);
-                    let config = config.clone();
+                    let config = (**config).clone();
                     let made = Connection::accept(config, self.path, identity, &segment, now);
                     self.subject = Subject::Connection(Box::new(made.unwrap()));
                 }

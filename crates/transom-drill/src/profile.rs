@@ -116,7 +116,7 @@ const DEFAULTS: &[(&str, &str)] = &[
 /// What connections of a script begin with: as a Linux host that nobody has tuned.
 #[must_use]
 pub fn linux() -> Config {
-    Config::default().syn_retries(6)
+    Config::default().pacing(false).syn_retries(6)
 }
 
 /// Reads the commands of a shell line.
@@ -414,7 +414,7 @@ mod tests {
             ("sysctl -q net.ipv4.tcp_surely_not=1", "tcp_surely_not"),
             ("sysctl -q net.ipv4.tcp_sack=maybe", "tcp_sack=maybe"),
             ("sysctl -q net.ipv4.tcp_mtu_probing=2", "tcp_mtu_probing=2"),
-            ("sysctl -q net.ipv4.tcp_congestion_control=bbr", "bbr"),
+            ("sysctl -q net.ipv4.tcp_congestion_control=vegas", "vegas"),
             ("cat /etc/passwd | grep x", "cat"),
             ("tc qdisc replace dev tun0 root fq", "pacing"),
         ] {

@@ -50,8 +50,9 @@ pub struct Config {
     /// RFC 9406). Default true.
     pub hystart: bool,
     /// Spread what the window admits over the round trip, with CUBIC and Reno too, at the rates that
-    /// Linux takes: twice the window per round trip in slow start, 1.2 times afterwards. Default false:
-    /// acknowledgements are their clock. A controller that works by rate is always paced.
+    /// Linux takes: twice the window per round trip in slow start, 1.2 times afterwards. Default true:
+    /// who receives acknowledgements in clumps would send bursts that short queues cannot take. A
+    /// controller that works by rate is always paced.
     pub pacing: bool,
     /// Initial window in segments (RFC 6928). Default 10.
     pub initial_window_segs: u32,
@@ -131,7 +132,7 @@ impl Default for Config {
             max_segment: None,
             congestion: Algorithm::Cubic,
             hystart: true,
-            pacing: false,
+            pacing: true,
             initial_window_segs: 10,
             nodelay: false,
             delayed_ack: Duration::from_millis(40),

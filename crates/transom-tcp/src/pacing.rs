@@ -1,24 +1,26 @@
 //! Pacing: what the window admits is spread over the round trip, instead of going out in bursts as
 //! acknowledgements come in.
 //!
-//! A burst of one *quantum*, what a millisecond carries at the rate, goes at once, so that super-segments
-//! stay super-segments; the next has to wait for [`Timer::Pacing`]. Without a rate nothing of this
-//! happens, and costs nothing.
+//! A burst of what a millisecond carries at the rate goes at once, so that super-segments stay
+//! super-segments and a caller's timers may be as coarse; the next has to wait for [`Timer::Pacing`].
+//! Where the round trip is shorter than that, a burst is a whole window, and nothing ever waits.
 //!
-//! By default only controllers that are built on a rate (BBR) are paced. CUBIC and Reno are not, as in
-//! Linux, where their rate is enforced only below a queueing discipline that an administrator has
-//! chosen: acknowledgements clock them, and a timer for each burst is a price that a sender on a fast
-//! clean path pays for nothing. [`Config::pacing`](crate::Config::pacing) says otherwise.
+//! Controllers that are built on a rate (BBR) are always paced. CUBIC and Reno are by default
+//! ([`Config::pacing`](crate::Config::pacing)), unlike in Linux, which enforces their rate only below a
+//! queueing discipline of its own: a kernel sees each acknowledgement when it comes, and they are its
+//! clock; a stack in user space sees clumps of them, and would answer each clump with a burst that a
+//! short queue cannot take. What was idle may send an initial window at once, as Linux does.
 
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use crate::congestion::initial_window;
 use crate::env::Env;
 use crate::tcb::Tcb;
 use crate::time::Instant;
 use crate::timer::Timer;
 
-/// Most octets of a quantum: the largest super-segment.
+/// Most octets of a quantum, sent as one: the largest super-segment.
 const MAX_QUANTUM: u64 = 65_536;
 /// A caller's timers may be as coarse as a millisecond: what it wakes too late for is made up for, as
 /// far as this.
@@ -67,18 +69,21 @@ impl Pacer {
         max_payload.min(usize::try_from(self.quantum(mss)).unwrap_or(usize::MAX))
     }
 
-    /// `octets` were sent.
-    pub(crate) fn on_sent(&mut self, now: Instant, octets: u64, mss: u64) {
+    /// `octets` were sent; so many may go in one burst, if that is more than the rate gives.
+    pub(crate) fn on_sent(&mut self, now: Instant, octets: u64, mss: u64, at_once: u64) {
         if self.budget == 0 {
-            self.budget = self.quantum(mss);
-            // PACE-2: time in which nothing waited is not made up for.
-            let earliest = if self.held { now - CATCH_UP } else { now };
-            self.next_send = self.next_send.max(earliest);
+            // PACE-2: a millisecond's worth, at least two segments.
+            self.budget = (self.rate / 1000).max(mss.saturating_mul(2)).max(at_once);
+            // PACE-2: time in which nothing waited for this is not made up for.
+            let is_late = self.held && self.next_send + CATCH_UP >= now;
+            if !is_late {
+                self.next_send = self.next_send.max(now);
+            }
             self.held = false;
         }
         self.budget = self.budget.saturating_sub(octets);
-        let nanos = u128::from(octets) * 1_000_000_000 / u128::from(self.rate);
-        self.next_send += Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let nanos = octets.saturating_mul(1_000_000_000) / self.rate;
+        self.next_send += Duration::from_nanos(nanos);
     }
 }
 
@@ -92,12 +97,27 @@ pub(crate) fn quantum(rate: u64, mss: u64) -> u64 {
 /// per round trip in slow start, so that it can double, and 1.2 times afterwards, as Linux.
 pub(crate) fn window_rate(cwnd: u64, ssthresh: u64, in_flight: u64, srtt: Duration) -> u64 {
     let tenths = if cwnd < ssthresh / 2 { 20 } else { 12 };
-    let nanos = srtt.as_nanos().max(1);
-    let octets = u128::from(cwnd.max(in_flight)) * tenths * 100_000_000;
-    u64::try_from(octets / nanos).unwrap_or(u64::MAX).max(1)
+    let nanos = u64::try_from(srtt.as_nanos()).unwrap_or(u64::MAX).max(1);
+    // No window exceeds 2^30, so that this does not saturate.
+    let octets = cwnd.max(in_flight).saturating_mul(tenths * 100_000_000);
+    (octets / nanos).max(1)
 }
 
 impl Tcb {
+    /// Octets were sent; `was_idle`: with nothing in flight before.
+    pub(crate) fn pace(&mut self, now: Instant, octets: u64, mss: u16, was_idle: bool) {
+        if let Some(pacer) = &mut self.pacer {
+            let mss = u64::from(mss);
+            // PACE-3.
+            let at_once = if was_idle && !self.congestion.wants_samples() {
+                initial_window(mss).min(self.congestion.cwnd())
+            } else {
+                0
+            };
+            pacer.on_sent(now, octets, mss, at_once);
+        }
+    }
+
     /// Whether data has to wait now. PACE-5: then a timer runs, if there is something.
     pub(crate) fn is_paced(&mut self, env: &mut Env, now: Instant) -> bool {
         let Some(until) = self.pacer.as_ref().and_then(|pacer| pacer.wait(now)) else {
@@ -115,7 +135,6 @@ impl Tcb {
     /// The window, the round trip or the controller's mind has changed.
     pub(crate) fn update_pacing(&mut self, env: &Env) {
         let rate = self.congestion.pacing_rate().or_else(|| {
-            // PACE-3: the first window goes at once while no round trip has been measured.
             let srtt = self.rtt.srtt().filter(|_| env.config.pacing)?;
             let (cwnd, ssthresh) = (self.congestion.cwnd(), self.congestion.ssthresh());
             Some(window_rate(cwnd, ssthresh, self.recovery.pipe(), srtt))
@@ -155,22 +174,22 @@ mod tests {
         let mut now = at(5000);
         for burst in 1..=10 {
             assert_eq!(pacer.wait(now), None);
-            pacer.on_sent(now, 10_000, 1448);
+            pacer.on_sent(now, 10_000, 1448, 0);
             assert_eq!(pacer.wait(now), None, "the rest of the quantum");
-            pacer.on_sent(now, 2500, 1448);
+            pacer.on_sent(now, 2500, 1448, 0);
             assert_eq!(pacer.wait(now), Some(at(5000 + burst * 1000)));
             now = at(5000 + burst * 1000);
         }
         // An idle time is not made up for.
         now = at(100_000);
-        pacer.on_sent(now, 12_500, 1448);
+        pacer.on_sent(now, 12_500, 1448, 0);
         assert_eq!(pacer.wait(now), Some(at(101_000)));
         // What a coarse timer was late by is, up to two milliseconds.
         pacer.held = true;
-        pacer.on_sent(at(101_800), 12_500, 1448);
+        pacer.on_sent(at(101_800), 12_500, 1448, 0);
         assert_eq!(pacer.wait(at(101_800)), Some(at(102_000)));
         pacer.held = true;
-        pacer.on_sent(at(110_000), 12_500, 1448);
-        assert_eq!(pacer.wait(at(108_500)), Some(at(109_000)));
+        pacer.on_sent(at(110_000), 12_500, 1448, 0);
+        assert_eq!(pacer.wait(at(110_000)), Some(at(111_000)), "something else");
     }
 }

@@ -94,9 +94,7 @@ impl Tcb {
         let pieces = pieces(payload.len(), mss);
         env.counters.retransmissions = env.counters.retransmissions.wrapping_add(pieces);
         self.note_sent(range, true, now);
-        if let Some(pacer) = &mut self.pacer {
-            pacer.on_sent(now, payload.len() as u64, u64::from(mss));
-        }
+        self.pace(now, payload.len() as u64, mss, false);
         self.resent_timer(env, now, range);
         self.build(env, range.start, flags, payload, kind, options, mss)
     }

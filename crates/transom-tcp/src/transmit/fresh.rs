@@ -216,9 +216,7 @@ impl Tcb {
         self.snd.last_sent = now;
         self.rcv.on_data_sent(env.config.delayed_ack, now);
         self.note_sent(range, false, now);
-        if let Some(pacer) = &mut self.pacer {
-            pacer.on_sent(now, u64::from(len), u64::from(mss));
-        }
+        self.pace(now, u64::from(len), mss, before == 0);
         let in_flight = self.recovery.pipe();
         if self.snd.una.ge(self.snd.usage_start) {
             self.snd.usage_start = range.end;

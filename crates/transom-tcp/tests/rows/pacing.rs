@@ -1,4 +1,6 @@
 //! Pacing (C.21): bursts of a millisecond, at the rates of Linux, by a timer among the others.
+//!
+//! An initial window goes at once after a pause, so that what is paced here follows a first segment.
 
 use std::time::Duration;
 
@@ -18,6 +20,16 @@ fn paced() -> E {
     e
 }
 
+/// The same with all but the last segment of the first window acknowledged, and much more to send.
+fn acknowledged() -> E {
+    let mut e = paced();
+    e.write(40_000);
+    burst(&mut e);
+    e.wait(ms(100));
+    e.lt_unanswered(". 1:1 ack 9001");
+    e
+}
+
 /// Octets sent now.
 fn burst(e: &mut E) -> usize {
     let mut octets = 0;
@@ -28,21 +40,31 @@ fn burst(e: &mut E) -> usize {
 }
 
 #[test]
-fn req_pace_1_and_pace_3_the_first_window_takes_half_a_round_trip() {
+fn req_pace_3_the_first_window_goes_at_once() {
     let mut e = paced();
-    // 10 segments in 100 ms, twice as fast: 200 octets a millisecond, two segments at once.
-    assert_eq!(e.conn.info().pacing_rate, Some(200_000));
-    e.write(10_000);
-    for n in 1..=5 {
+    e.write(20_000);
+    assert_eq!(burst(&mut e), 10_000);
+    e.wait(ms(90));
+    e.silent();
+}
+
+#[test]
+fn req_pace_1_then_twice_the_window_a_round_trip_two_segments_at_once() {
+    let mut e = acknowledged();
+    // 19 segments in 100 ms, twice as fast: 380 octets a millisecond.
+    assert_eq!(e.conn.info().cwnd, 19_000);
+    assert_eq!(e.conn.info().pacing_rate, Some(380_000));
+    for n in 1..=9 {
         assert_eq!(burst(&mut e), 2000, "burst {n}");
-        if n < 5 {
-            assert_eq!(e.next_deadline(), Some(ms(10)));
-            e.wait(ms(9));
+        if n < 9 {
+            let wait = e.next_deadline().unwrap();
+            assert_eq!(wait.as_micros(), 2_000_000_000 / 380_000);
+            e.wait(wait - ms(1));
             e.silent();
             e.wait(ms(1));
         }
     }
-    e.wait(ms(10));
+    e.wait(ms(6));
     e.silent();
 }
 
@@ -89,27 +111,26 @@ fn req_prr_12_what_a_recovery_leaves_room_for_is_paced() {
 fn req_pace_2_a_burst_with_offload_is_one_super_segment() {
     let mut e = paced();
     e.max_payload = 60_000;
-    e.write(10_000);
-    let first = e.next().unwrap();
-    assert_eq!(first.payload.len(), 2000);
+    e.write(40_000);
+    burst(&mut e);
+    e.wait(ms(100));
+    e.lt_unanswered(". 1:1 ack 9001");
+    // 19 segments in 100 ms, twice as fast: less than two segments a millisecond.
+    assert_eq!(e.next().unwrap().payload.len(), 2000);
     e.silent();
 }
 
 #[test]
 fn req_pace_4_retransmissions_wait_and_acknowledgements_do_not() {
     let mut e = paced();
-    e.write(10_000);
-    for _ in 0..5 {
-        assert_eq!(burst(&mut e), 2000);
-        e.wait(ms(10));
-    }
+    e.write(20_000);
+    burst(&mut e);
+    e.wait(ms(100));
+    e.lt_unanswered(". 1:1 ack 1 <sack 6001:10001>");
     // What was lost is sent again two segments at a time.
-    e.wait(ms(60));
-    e.lt(". 1:1 ack 1 <sack 6001:10001>").unwrap();
     let first = e.next().unwrap();
     assert!(matches!(first.kind, TransmitKind::Retransmit(_)));
-    let mut sent = first.payload.len();
-    sent += burst(&mut e);
+    let sent = first.payload.len() + burst(&mut e);
     assert!((1..=2000).contains(&sent), "{sent}");
     // The peer's data is acknowledged meanwhile.
     e.lt(". 1:1001 ack 1 <sack 6001:10001>").unwrap();
@@ -121,10 +142,10 @@ fn req_pace_4_retransmissions_wait_and_acknowledgements_do_not() {
 
 #[test]
 fn req_pace_5_the_deadline_is_among_the_timers_and_off_means_none() {
-    let mut e = paced();
-    e.write(10_000);
+    let mut e = acknowledged();
     burst(&mut e);
-    assert_eq!(e.next_deadline(), Some(ms(10)));
+    let wait = e.next_deadline().unwrap();
+    assert_eq!(wait.as_micros(), 2_000_000_000 / 380_000);
     let mut plain = E::established();
     assert_eq!(plain.conn.info().pacing_rate, None);
     plain.write(10_000);

@@ -29,6 +29,7 @@ impl Ours {
         let now = Instant::from_origin(Duration::from_secs(1000));
         // Time does not pass for the kernel, so no timer may expire here either.
         let tcp = Config::default()
+            .pacing(false)
             .rto_initial(Duration::from_secs(30))
             .rto_min(Duration::from_secs(30))
             .rack(false)

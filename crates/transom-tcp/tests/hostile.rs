@@ -404,6 +404,7 @@ fn req_sec_ack_5_and_sec_ack_6_acknowledgements_in_slices_and_in_advance_gain_no
 #[test]
 fn req_sack_12_and_sec_sack_1_and_sec_sack_3_and_cve_11_a_tiny_mss_and_sacks_in_slices() {
     let mut e = Setup::default()
+        .config(|config| config.send_buffer_initial(1 << 20))
         .peer("mss 1,sackOK,wscale 10")
         .established();
     e.lt(". 1:1 ack 1 win 65535").unwrap();

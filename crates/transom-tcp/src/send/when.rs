@@ -54,7 +54,8 @@ pub(crate) enum Hold {
     Window,
     /// The congestion window is full: an acknowledgement.
     Congestion,
-    /// Nagle: the acknowledgement of the small segment before.
+    /// Nagle: the acknowledgement of the small segment before; or a super-segment that is to grow, with
+    /// acknowledgements on the way.
     Small,
     /// The window has room for a sliver only: the override timer.
     SillyWindow,
@@ -124,7 +125,14 @@ fn full_segments(offer: &Offer, allowed: u32) -> Verdict {
         .min(offer.window / 3)
         .min(offer.per_millisecond.max(mss * 2));
     if offer.may_defer && full < worth_it && full < unsent && offer.in_flight >= mss * 2 {
-        return Verdict::Hold(Hold::Congestion);
+        // What lacks data, or room at the peer, is not held back by congestion: a window that was
+        // said to be would grow without being used.
+        let is_congestion = offer.cwnd_room < worth_it;
+        return Verdict::Hold(if is_congestion {
+            Hold::Congestion
+        } else {
+            Hold::Small
+        });
     }
     Verdict::Send(full)
 }
@@ -290,6 +298,14 @@ mod tests {
             ..OPEN
         };
         assert_eq!(decide(&offer), Verdict::Hold(Hold::Congestion));
+        // RFC 5681 §3.1: the congestion window has room; there is not enough data yet.
+        let lacking = Offer {
+            unsent: 2500,
+            cwnd_room: 100_000,
+            small_unacked: true,
+            ..offer
+        };
+        assert_eq!(decide(&lacking), Verdict::Hold(Hold::Small));
         let slow = Offer {
             per_millisecond: 1500,
             ..offer

@@ -190,10 +190,9 @@ impl Table {
         self.expected = slot;
     }
 
-    /// Reads what following frames between these sockets will need, and tells in which slots that is. If one
+    /// Reads what following frames between these sockets will need, and adds the slots in which that is. If one
     /// frame were followed after the other, each would wait for memory several times; here the waits overlap.
     pub(crate) fn warm(&self, pairs: impl Iterator<Item = Pair>, slots: &mut Vec<u32>) {
-        slots.clear();
         slots.extend(pairs.map(|pair| {
             let wanted = Place::new(pair.hash(self.key), 0);
             let found = self

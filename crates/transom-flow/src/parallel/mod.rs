@@ -22,7 +22,7 @@ mod numbering;
 mod share;
 mod threads;
 
-use share::{Share, TOGETHER};
+use share::{MANY, Share, TOGETHER};
 use threads::Threads;
 
 use crate::connection::Connection;
@@ -40,9 +40,6 @@ use std::sync::Arc;
 const ROUND_FRAMES: usize = 8_192;
 /// Bytes of one round.
 const ROUND_BYTES: usize = 4 << 20;
-
-/// Connections of which not all stay in the cache.
-const MANY: usize = 256;
 
 /// Something made of a connection that keeps its number.
 pub trait Numbered {

@@ -9,6 +9,8 @@ use crate::tracker::{Counters, Tracker};
 use core::time::Duration;
 use std::net::IpAddr;
 
+/// Connections of which not all stay in the cache.
+pub(super) const MANY: usize = 256;
 /// Frames whose waits for memory overlap.
 pub(super) const TOGETHER: usize = 32;
 
@@ -86,11 +88,17 @@ impl Share {
     /// Gives all frames to a tracker, and tells `begins` the frame of each connection that begins.
     pub(super) fn give(&mut self, tracker: &mut Tracker, mut begins: impl FnMut(u64)) {
         for frames in self.frames.chunks(TOGETHER) {
-            let pairs = frames.iter().map(|given| sockets(&given.content));
-            tracker.warm(pairs, &mut self.slots);
-            for (given, slot) in frames.iter().zip(&self.slots) {
+            self.slots.clear();
+            if tracker.open() >= MANY {
+                let pairs = frames.iter().map(|given| sockets(&given.content));
+                tracker.warm(pairs, &mut self.slots);
+            }
+            let mut slots = self.slots.iter();
+            for given in frames {
                 let before = tracker.counters().connections;
-                tracker.expect(*slot);
+                if let Some(slot) = slots.next() {
+                    tracker.expect(*slot);
+                }
                 given.follow(&self.bytes, tracker);
                 if tracker.counters().connections > before {
                     begins(given.seen.frame);

@@ -81,7 +81,7 @@ fn cubic_outgrows_reno_on_a_long_path() {
 
 #[test]
 fn without_sack_recovery_works_as_well_only_slower() {
-    let octets = 3_000_000;
+    let octets = 5_000_000;
     let config = Config::default().congestion(Algorithm::Reno).sack(false);
     let outcome = through(&config, octets, 0, (1, 60_000, 0));
     assert!(

@@ -537,6 +537,25 @@ fn req_s6675_6_the_episode_ends_when_the_recovery_point_is_acknowledged() {
     assert_eq!(sender.recovery.pipe(), 3000);
 }
 
+/// Pacing may keep back what is to be sent again; if all of it arrives meanwhile, it was only late.
+#[test]
+fn req_undo_1_what_arrives_before_anything_was_sent_again_was_late() {
+    for isn in ISNS {
+        let mut sender = Sender::new(isn, true);
+        sender.send(10);
+        assert!(sender.sack(0, &[(1000, 4000)]).entered_recovery);
+        let partial = sender.sack(4000, &[(5000, 8000)]);
+        assert_eq!(partial.spurious, None, "the fifth may be lost");
+        assert_eq!(sender.ack(10_000).spurious, Some(Spurious::Originals));
+        // Once something was sent again, this proves nothing.
+        let mut sender = Sender::new(isn, true);
+        sender.send(10);
+        assert!(sender.sack(0, &[(1000, 4000)]).entered_recovery);
+        let _ = sender.resend();
+        assert_eq!(sender.ack(10_000).spurious, None);
+    }
+}
+
 #[test]
 fn req_s6675_7_a_duplicate_is_new_sack_information_even_if_the_window_changed() {
     let mut sender = Sender::new(0, true);

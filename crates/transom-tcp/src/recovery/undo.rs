@@ -19,7 +19,7 @@ pub enum Spurious {
     Timestamp,
     /// All that was sent again was reported as duplicate (RFC 2883).
     Duplicates,
-    /// After a timeout, data arrived that was never sent again (RFC 5682).
+    /// Data arrived that was never sent again: after a timeout (RFC 5682), or all of it before anything was.
     Originals,
 }
 
@@ -159,7 +159,11 @@ impl Recovery {
         let is_full = self.board.una().ge(self.recover);
         // Part of the data was late; what was sent again besides may still be needed.
         let in_doubt = !is_full && self.board.counters().resent > 0;
+        // What was held for lost arrived before its turn to be sent again came: pacing may keep it back. No D-SACK
+        // will tell, as nothing arrived twice (Linux `tcp_packet_delayed`).
+        let by_arrival = self.sack && advanced && is_full && undo.resent.is_none();
         match self.episode {
+            Episode::Recovery if by_arrival => Some(Spurious::Originals),
             Episode::None => by_duplicates.then_some(Spurious::Duplicates),
             Episode::Recovery if by_timestamp && !in_doubt => Some(Spurious::Timestamp),
             Episode::Loss if by_timestamp => Some(Spurious::Timestamp),

@@ -31,7 +31,11 @@ const CATCH_UP: Duration = Duration::from_millis(2);
 pub(crate) struct Pacer {
     /// Octets per second; never 0.
     rate: u64,
-    next_send: Instant,
+    /// When the present stretch of sending without a pause began, and what has gone out in it. The
+    /// next burst may go when the rate, as it is then, has carried that: a rate that was very low for a
+    /// moment holds nothing back when it has risen.
+    since: Instant,
+    octets: u64,
     /// Octets of the present burst that may still go at once.
     budget: u64,
     /// Something waits for `next_send`.
@@ -42,7 +46,8 @@ impl Pacer {
     pub(crate) fn new(rate: u64) -> Self {
         Self {
             rate: rate.max(1),
-            next_send: Instant::ORIGIN,
+            since: Instant::ORIGIN,
+            octets: 0,
             budget: 0,
             held: false,
         }
@@ -53,10 +58,17 @@ impl Pacer {
         self.rate
     }
 
+    /// When the next burst may go.
+    fn next_send(&self) -> Instant {
+        let nanos = self.octets.saturating_mul(1_000_000_000) / self.rate;
+        self.since + Duration::from_nanos(nanos)
+    }
+
     /// Until when nothing may be sent.
     pub(crate) fn wait(&self, now: Instant) -> Option<Instant> {
-        let waits = self.budget == 0 && self.next_send > now;
-        waits.then_some(self.next_send)
+        let next_send = self.next_send();
+        let waits = self.budget == 0 && next_send > now;
+        waits.then_some(next_send)
     }
 
     /// What goes at once: PACE-2, a millisecond's worth, at least two segments, at most 64 KiB.
@@ -75,15 +87,18 @@ impl Pacer {
             // PACE-2: a millisecond's worth, at least two segments.
             self.budget = (self.rate / 1000).max(mss.saturating_mul(2)).max(at_once);
             // PACE-2: time in which nothing waited for this is not made up for.
-            let is_late = self.held && self.next_send + CATCH_UP >= now;
-            if !is_late {
-                self.next_send = self.next_send.max(now);
-            }
+            let next_send = self.next_send();
+            let is_late = self.held && next_send + CATCH_UP >= now;
+            self.since = if is_late {
+                next_send
+            } else {
+                next_send.max(now)
+            };
+            self.octets = 0;
             self.held = false;
         }
         self.budget = self.budget.saturating_sub(octets);
-        let nanos = octets.saturating_mul(1_000_000_000) / self.rate;
-        self.next_send += Duration::from_nanos(nanos);
+        self.octets = self.octets.saturating_add(octets);
     }
 }
 

@@ -290,13 +290,11 @@ impl<'a> Play<'a> {
         }
         for (host, id) in self.stations.iter().enumerate() {
             if let Member::Station(station) = self.world.host(*id) {
-                for (_, tuple) in station
-                    .node
-                    .stack()
-                    .connections()
-                    .map(|c| (host, format!("{c:?}")))
-                {
-                    text += &format!("\n  host {host}: {tuple}");
+                for (id, local, peer, state) in station.node.stack().connections() {
+                    text += &format!("\n  host {host}: {local} {peer} {state}");
+                    // What a connection knows says why it stands still.
+                    let info = id.and_then(|id| station.node.stack().tcp_info(id).ok());
+                    text += &info.map_or_else(String::new, |info| format!("\n    {info:?}"));
                 }
             }
         }

@@ -357,7 +357,7 @@ impl Maker {
         }
         match self.random.below(4) {
             0 => link.ecn(Marking::Instead),
-            1 => link.ecn(Marking::Above(Queue::Packets(self.between(0, 30)))),
+            1 => link.ecn(Marking::Above(Queue::Packets(self.between(2, 30)))),
             _ => link,
         }
     }

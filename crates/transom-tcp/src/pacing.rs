@@ -154,6 +154,12 @@ impl Tcb {
             let (cwnd, ssthresh) = (self.congestion.cwnd(), self.congestion.ssthresh());
             Some(window_rate(cwnd, ssthresh, self.recovery.pipe(), srtt))
         });
+        // Whatever a controller has concluded from losses, a window of one segment may go each round trip:
+        // with less, retransmission timeouts would pass while nothing is sent.
+        let round_trip = self.rtt.srtt().unwrap_or(env.config.rto_initial);
+        let least = u128::from(self.mss(env)) * 1_000_000_000 / round_trip.as_nanos().max(1);
+        let least = u64::try_from(least).unwrap_or(u64::MAX);
+        let rate = rate.map(|rate| rate.max(least));
         match (&mut self.pacer, rate) {
             (_, None) => self.pacer = None,
             (Some(pacer), Some(rate)) => pacer.rate = rate.max(1),

@@ -74,6 +74,8 @@ pub(super) struct Application {
     pub(super) script: Script,
     /// The script of the other end: what must arrive.
     pub(super) peer: Script,
+    /// Both ends mean to hear each other out.
+    pub(super) is_orderly: bool,
     source: Source,
     connection: Option<ConnId>,
     pub(super) sent: u64,
@@ -94,7 +96,10 @@ pub(super) struct Application {
 
 impl Application {
     pub(super) fn new(script: Script, peer: Script, source: Source) -> Self {
+        let orderly =
+            |script: &Script| matches!(script.ending, Ending::HalfClose | Ending::AfterPeer);
         Self {
+            is_orderly: orderly(&script) && orderly(&peer),
             script,
             peer,
             source,

@@ -334,23 +334,8 @@ impl<'a> Play<'a> {
     /// In a gentle world orderly connections carry everything.
     fn all_arrived(&self) -> Result<(), Violation> {
         let fail = |what: String| Err(Violation(format!("{what}{}", self.describe())));
-        let orderly: Vec<bool> = self
-            .scenario
-            .connections
-            .iter()
-            .map(super::scenario::ConnectionPlan::is_orderly)
-            .collect();
         for (host, application) in self.applications() {
-            let is_orderly =
-                self.scenario
-                    .connections
-                    .iter()
-                    .zip(&orderly)
-                    .any(|(connection, orderly)| {
-                        let labels = connection.scripts.each_ref().map(|script| script.label);
-                        *orderly && labels.contains(&application.script.label)
-                    });
-            if !is_orderly {
+            if !application.is_orderly {
                 continue;
             }
             if let Some(failed) = &application.failed {

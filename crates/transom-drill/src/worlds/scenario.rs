@@ -31,15 +31,6 @@ pub(super) struct ConnectionPlan {
     pub(super) stops_short: bool,
 }
 
-impl ConnectionPlan {
-    /// Whether both ends mean to hear each other out.
-    pub(super) fn is_orderly(&self) -> bool {
-        let is_orderly =
-            |script: &Script| matches!(script.ending, Ending::HalfClose | Ending::AfterPeer);
-        self.scripts.iter().all(is_orderly)
-    }
-}
-
 /// A random world: hosts on the left and on the right of two routers, or two hosts on one wire.
 #[derive(Clone, Debug)]
 pub struct Scenario {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use transom_stack::tcp::congestion::Algorithm;
-use transom_stack::tcp::{Config, EcnUse};
+use transom_stack::tcp::{Config, EcnUse, MtuProbing};
 
 /// What a shell line changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -354,13 +354,16 @@ impl Setting {
                 config.congestion = Algorithm::from_name(value)
                     .ok_or_else(|| format!("{name}={value}: no such controller"))?;
             }
-            // 1: when packets are swallowed; 2, always, is not done.
-            "tcp_mtu_probing" if value != "2" => config.black_hole_detection = flag()?,
+            "tcp_mtu_probing" => {
+                config.mtu_probing = match value.as_str() {
+                    "0" => MtuProbing::Off,
+                    "1" => MtuProbing::BlackHole,
+                    "2" => MtuProbing::Always,
+                    _ => return Err(wrong()),
+                };
+            }
             "tcp_keepalive_time" | "tcp_keepalive_intvl" | "tcp_keepalive_probes" => {
                 return Err(format!("{name}: set the option of the socket instead"));
-            }
-            "tcp_mtu_probing" => {
-                return Err(format!("{name}={value}: the stack has no such choice"));
             }
             _ => return Err(format!("the sysctl {name} is not known")),
         }
@@ -413,7 +416,7 @@ mod tests {
             ("rm -rf /", "`rm -rf /`"),
             ("sysctl -q net.ipv4.tcp_surely_not=1", "tcp_surely_not"),
             ("sysctl -q net.ipv4.tcp_sack=maybe", "tcp_sack=maybe"),
-            ("sysctl -q net.ipv4.tcp_mtu_probing=2", "tcp_mtu_probing=2"),
+            ("sysctl -q net.ipv4.tcp_mtu_probing=3", "tcp_mtu_probing=3"),
             ("sysctl -q net.ipv4.tcp_congestion_control=vegas", "vegas"),
             ("cat /etc/passwd | grep x", "cat"),
             ("tc qdisc replace dev tun0 root fq", "pacing"),

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use transom_drill::bed::{Dumbbell, Flow, Report, jain};
 use transom_sim::{Bandwidth, Impairment, Outcome, TooBig};
-use transom_stack::tcp::EcnUse;
 use transom_stack::tcp::congestion::Algorithm;
+use transom_stack::tcp::{EcnUse, MtuProbing};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -133,7 +133,7 @@ fn a_black_hole_is_found_where_that_is_wanted() {
         .flow(
             cubic()
                 .bytes(1_000_000)
-                .with_sender(|config| config.black_hole_detection(true)),
+                .with_sender(|config| config.mtu_probing(MtuProbing::BlackHole)),
         );
     let report = bed.run(secs(120));
     assert_eq!(report.flows[0].received, 1_000_000);

@@ -83,6 +83,13 @@ impl PathMtus {
         true
     }
 
+    /// Packets of this size have arrived, which is more than what was known to.
+    pub(crate) fn raise(&mut self, destination: IpAddr, mtu: usize) {
+        if let Some(entry) = self.entries.get_mut(&destination) {
+            entry.mtu = entry.mtu.max(mtu);
+        }
+    }
+
     /// Forgets what is older than the lifetime. True when something was.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         let mut expired = false;
@@ -160,6 +167,19 @@ mod tests {
         assert_eq!(believed(1279, 1500, false), None);
         assert_eq!(believed(1280, 1500, false), Some(1280));
         assert_eq!(believed(0, 1500, false), None);
+    }
+
+    #[test]
+    fn what_has_arrived_raises_what_is_known() {
+        let mut known = cache(2);
+        known.raise(ip(1), 1500);
+        assert_eq!(known.get(ip(1)), None);
+        assert!(known.lower(ip(1), 1024, at(0)));
+        known.raise(ip(1), 1400);
+        known.raise(ip(1), 1300);
+        assert_eq!(known.get(ip(1)), Some(1400));
+        // It is forgotten when it would have been.
+        assert!(known.expire(at(600)));
     }
 
     #[test]

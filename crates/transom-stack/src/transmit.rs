@@ -136,10 +136,14 @@ fn refresh_path(host: &mut Host, slot: &mut Slot, now: Instant) {
     let learnt = slot.connection.path_mtu();
     if learnt < slot.told_mtu {
         host.path_mtus.lower(slot.tuple.remote, learnt, now);
+    } else if learnt > slot.told_mtu {
+        host.path_mtus.raise(slot.tuple.remote, learnt);
     }
-    slot.told_mtu = host.path_mtu(slot.tuple.remote);
+    slot.connection
+        .set_path_mtu(now, host.path_mtu(slot.tuple.remote));
+    // Less, where it searches upwards itself.
+    slot.told_mtu = slot.connection.path_mtu();
     slot.epoch = host.epoch;
-    slot.connection.set_path_mtu(now, slot.told_mtu);
 }
 
 /// The most payload of one segment handed to the device: what it can cut, or 0 when it cuts nothing.

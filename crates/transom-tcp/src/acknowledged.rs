@@ -141,6 +141,9 @@ impl Tcb {
             env.counters.bytes_acked = env.counters.bytes_acked.saturating_add(freed as u64);
         }
         env.counters.count_outcome(&outcome);
+        if let Some(fate) = outcome.mtu_probe {
+            self.larger_segment_fate(env, now, fate);
+        }
         let rtt = self.measure(env, now, segment, &outcome, advance, mss);
         let echo = self.ecn.is_echo(segment);
         self.tell_congestion(now, &outcome, before, rtt, mss, echo);

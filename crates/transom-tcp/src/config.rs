@@ -106,9 +106,8 @@ pub struct Config {
     pub abe: bool,
     /// Differentiated-services code point for every segment (6 bits). Default 0.
     pub dscp: u8,
-    /// Take a path that swallows large packets, and sends no ICMP error about them, for what it is: when the same full
-    /// segments were lost three times, send packets of 1024 octets (1280 in IPv6; RFC 4821 §7.7). Default false, as Linux.
-    pub black_hole_detection: bool,
+    /// Find out with data of our own what the path carries (RFC 4821). Default [`MtuProbing::Off`], as Linux.
+    pub mtu_probing: MtuProbing,
     /// Report soft errors as events (RFC 9293 SHLD-20). Default true.
     pub report_soft_errors: bool,
     /// What `close` does with data not yet sent. Default `Linger::Background`.
@@ -156,7 +155,7 @@ impl Default for Config {
             ecn: EcnUse::Accept,
             abe: false,
             dscp: 0,
-            black_hole_detection: false,
+            mtu_probing: MtuProbing::Off,
             report_soft_errors: true,
             linger: Linger::Background,
         }
@@ -205,6 +204,20 @@ impl Default for KeepAlive {
             probes: 9,
         }
     }
+}
+
+/// Whether data of our own is used to find out what the path carries (RFC 4821; `tcp_mtu_probing` of Linux). Needs SACK
+/// and [`Config::rack`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum MtuProbing {
+    /// ICMP errors are believed, and nothing is tried.
+    #[default]
+    Off,
+    /// A path that swallows large packets and says nothing is taken for what it is: when the same full segments were lost
+    /// three times, packets of 1024 octets (1280 in IPv6) are sent, and larger ones tried from there.
+    BlackHole,
+    /// Begin with such small packets, and try larger ones at once.
+    Always,
 }
 
 macro_rules! setters {
@@ -259,7 +272,7 @@ setters! {
     ecn: EcnUse,
     abe: bool,
     dscp: u8,
-    black_hole_detection: bool,
+    mtu_probing: MtuProbing,
     report_soft_errors: bool,
     linger: Linger,
 }

@@ -380,7 +380,13 @@ impl Connection {
         self.env.touch(now);
         match &mut self.block {
             Block::Tcb(tcb) => tcb.set_path_mtu(&mut self.env, now, mtu),
-            Block::SynSent(_) | Block::Closed(_) => self.env.path.mtu = mtu,
+            Block::SynSent(_) | Block::Closed(_) => {
+                let path = Path {
+                    mtu,
+                    ..self.env.path
+                };
+                self.env.path = path::at_first(&self.env.config, path);
+            }
         }
     }
 

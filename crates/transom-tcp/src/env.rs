@@ -8,6 +8,7 @@ use crate::config::{Config, Path};
 use crate::discard::Discard;
 use crate::event::{CloseReason, Event, Events, PathError};
 use crate::info::Counters;
+use crate::path;
 use crate::segment::Transmit;
 use crate::state::State;
 use crate::time::Instant;
@@ -49,8 +50,8 @@ pub(crate) struct Ended {
 impl Env {
     pub(crate) fn new(config: Arc<Config>, path: Path, ts_offset: u32, now: Instant) -> Self {
         Self {
+            path: path::at_first(&config, path),
             config,
-            path,
             ts_offset,
             timers: Timers::default(),
             events: Events::default(),

@@ -238,6 +238,7 @@ impl ConnectionInfo {
             keep_alive_owed: _,
             keep_alive_probes,
             last_heard: _,
+            mtu_search: _,
             doubted_mtu: _,
         } = tcb;
         Self {

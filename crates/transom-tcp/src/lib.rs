@@ -63,6 +63,7 @@ mod env;
 mod error;
 mod event;
 mod info;
+mod mtu_search;
 mod options;
 mod pacing;
 mod path;
@@ -83,7 +84,7 @@ mod timewait;
 mod transmit;
 
 pub use arrives::{closed, listen};
-pub use config::{Config, EcnUse, Identity, KeepAlive, Linger, Path};
+pub use config::{Config, EcnUse, Identity, KeepAlive, Linger, MtuProbing, Path};
 pub use connection::Connection;
 pub use discard::Discard;
 pub use embryo::{Embryo, EmbryoReply, Offer};

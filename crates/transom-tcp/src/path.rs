@@ -5,6 +5,7 @@ use core::num::NonZeroU32;
 
 use transom_wire::Seq;
 
+use crate::config::{Config, MtuProbing, Path};
 use crate::discard::Discard;
 use crate::env::Env;
 use crate::event::{CloseReason, Event, PathError};
@@ -81,6 +82,9 @@ impl Tcb {
         quoted: Seq,
     ) -> Result<(), Discard> {
         self.is_in_flight(quoted)?;
+        if self.narrow_search(env, mtu) {
+            return Ok(());
+        }
         is_news(env, mtu)?;
         // RFC 5927 §7.2, ICMPA-4: when segments as large as the current ones have got through, the
         // report waits until one is lost. A forged one then changes nothing.
@@ -106,24 +110,37 @@ impl Tcb {
     /// The same data was lost again: perhaps because it is too large for the path.
     // RFC 4821 §7.7 PMTU-10. The stack remembers what the connection believes, and forgets it in ten minutes.
     pub(crate) fn suspect_black_hole(&mut self, env: &mut Env, now: Instant) {
-        let base = if env.path.ip_header_len >= 40 {
-            MIN_MTU_V6
-        } else {
-            BASE_MTU_V4
-        };
+        let base = search_low(&env.path);
         let small = base.saturating_sub(env.path.ip_header_len + 40);
         let is_full = self.snd.in_flight() as usize > small;
-        if env.config.black_hole_detection
+        if env.config.mtu_probing != MtuProbing::Off
             && self.snd.retries == BLACK_HOLE_TIMEOUTS
             && env.path.mtu > base
             && is_full
         {
-            self.set_path_mtu(env, now, base);
+            let too_large = env.path.mtu;
+            self.follow_path_mtu(env, now, base);
+            self.search_mtu(env, now, too_large);
         }
     }
 
-    /// Follows the path's MTU, down or up.
+    /// The path's MTU as known elsewhere, be that lower or higher.
     pub(crate) fn set_path_mtu(&mut self, env: &mut Env, now: Instant, mtu: usize) {
+        if mtu == env.path.mtu {
+            return;
+        }
+        if self.mtu_search.is_some() {
+            // A search finds out itself that the path carries more.
+            self.search_mtu(env, now, mtu);
+            if mtu >= env.path.mtu {
+                return;
+            }
+        }
+        self.follow_path_mtu(env, now, mtu);
+    }
+
+    /// Segments are of another size from now on.
+    pub(crate) fn follow_path_mtu(&mut self, env: &mut Env, now: Instant, mtu: usize) {
         let before = self.mss(env);
         env.path.mtu = mtu;
         let mss = self.mss(env);
@@ -138,6 +155,26 @@ impl Tcb {
             self.recovery.on_mtu_decrease(u32::from(mss));
             env.touch(now);
         }
+    }
+}
+
+/// RFC 4821 §7.2: what any path is expected to carry, in octets of IP packet.
+pub(crate) const fn search_low(path: &Path) -> usize {
+    if path.ip_header_len >= 40 {
+        MIN_MTU_V6
+    } else {
+        BASE_MTU_V4
+    }
+}
+
+/// The path that a connection begins with.
+pub(crate) fn at_first(config: &Config, path: Path) -> Path {
+    match config.mtu_probing {
+        MtuProbing::Off | MtuProbing::BlackHole => path,
+        MtuProbing::Always => Path {
+            mtu: path.mtu.min(search_low(&path)),
+            ..path
+        },
     }
 }
 

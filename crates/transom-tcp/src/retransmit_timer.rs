@@ -154,6 +154,9 @@ impl Tcb {
         let outcome = self
             .recovery
             .on_reorder_timeout(now, self.round_trip(), u32::from(mss));
+        if let Some(fate) = outcome.mtu_probe {
+            self.larger_segment_fate(env, now, fate);
+        }
         self.set_retransmit_timer(env, self.timeout_of_oldest(now));
         self.tell_congestion(now, &outcome, before, None, mss, false);
         self.update_pacing(env);

@@ -18,6 +18,7 @@ use crate::delivery::Delivery;
 use crate::ecn::EcnState;
 use crate::env::Env;
 use crate::event::{CloseReason, Event};
+use crate::mtu_search::{self, MtuSearch};
 use crate::options::Negotiated;
 use crate::pacing::Pacer;
 use crate::recovery::{DUP_THRESH, Recovery};
@@ -116,6 +117,8 @@ pub(crate) struct Tcb {
     pub(crate) keep_alive_probes: u8,
     /// When the peer was last heard.
     pub(crate) last_heard: Instant,
+    /// The search for what the path carries.
+    pub(crate) mtu_search: Option<Box<MtuSearch>>,
     /// The path MTU that a router reported, not believed until data is lost (RFC 5927 §7.2).
     pub(crate) doubted_mtu: Option<NonZeroU32>,
 }
@@ -168,6 +171,7 @@ impl Tcb {
             keep_alive_owed: false,
             keep_alive_probes: 0,
             last_heard: now,
+            mtu_search: mtu_search::from_the_start(env, now),
             doubted_mtu: None,
         }
     }

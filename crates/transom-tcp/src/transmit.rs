@@ -232,7 +232,7 @@ impl Tcb {
     /// Puts a segment together. Every one carries ACK, the window and the options, so it pays
     /// whatever acknowledgement was owed.
     #[expect(clippy::too_many_arguments, reason = "the fields of one segment")]
-    fn build(
+    pub(crate) fn build(
         &mut self,
         env: &mut Env,
         seq: Seq,

@@ -12,7 +12,7 @@ mod harness;
 use harness::dialogue::Setup;
 use harness::pair::{Pair, Passage};
 use harness::{ms, secs};
-use transom_tcp::{CloseReason, Config, State};
+use transom_tcp::{CloseReason, Config, MtuProbing, State};
 
 #[test]
 fn both_directions_arrive_and_both_ends_close() {
@@ -190,7 +190,11 @@ fn req_sec_zwp_3_a_window_of_one_octet_costs_little_and_can_be_given_up() {
 #[test]
 fn req_pmtu_10_a_path_that_swallows_large_packets_is_found_out() {
     for detects in [true, false] {
-        let config = Config::default().black_hole_detection(detects);
+        let config = Config::default().mtu_probing(if detects {
+            MtuProbing::BlackHole
+        } else {
+            MtuProbing::Off
+        });
         let mut pair = Pair::new(config);
         pair.sides[0].to_write = 300_000;
         // Whatever is larger than a tunnel in the way takes is lost without a word.
@@ -213,7 +217,7 @@ fn req_pmtu_10_a_path_that_swallows_large_packets_is_found_out() {
         }
     }
     // Small segments that are lost say nothing about large ones, nor does a path that is dead for a moment.
-    let mut pair = Pair::new(Config::default().black_hole_detection(true));
+    let mut pair = Pair::new(Config::default().mtu_probing(MtuProbing::BlackHole));
     pair.sides[0].to_write = 500;
     pair.fate(0, |count, sent| {
         if !sent.payload.is_empty() && count < 12 {

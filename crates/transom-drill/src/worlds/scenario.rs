@@ -7,7 +7,7 @@ use transom_sim::{
     Aqm, Impairment, Loss, Marking, Outage, Policer, Probability, Queue, Random, TooBig,
 };
 use transom_stack::tcp::congestion::Algorithm;
-use transom_stack::tcp::{Config, EcnUse, KeepAlive, Linger};
+use transom_stack::tcp::{Config, EcnUse, KeepAlive, Linger, MtuProbing};
 
 use super::application::{Ending, Script};
 
@@ -218,7 +218,7 @@ impl Maker {
             .window_scaling(!self.one_in(5))
             .nodelay(self.one_in(2))
             .restart_after_idle(!self.one_in(4))
-            .black_hole_detection(self.one_in(3));
+            .mtu_probing(self.mtu_probing());
         let algorithm = self.random.below(Algorithm::ALL.len() as u64);
         if let Some(algorithm) = Algorithm::ALL.get(algorithm as usize) {
             config = config.congestion(*algorithm);
@@ -381,8 +381,18 @@ impl Maker {
         }
     }
 
+    fn mtu_probing(&mut self) -> MtuProbing {
+        match self.between(0, 5) {
+            0 => MtuProbing::Always,
+            1 => MtuProbing::BlackHole,
+            _ => MtuProbing::Off,
+        }
+    }
+
     fn mtu_changes(&mut self, hosts: &[HostPlan], v6: bool) -> Vec<(Duration, usize, TooBig)> {
-        let all_look = hosts.iter().all(|host| host.config.black_hole_detection);
+        let all_look = hosts
+            .iter()
+            .all(|host| host.config.mtu_probing != MtuProbing::Off);
         (0..self.between(1, 3))
             .map(|_| {
                 let too_big = if all_look && self.one_in(2) {

@@ -91,6 +91,9 @@ impl Recovery {
         if self.episode != Episode::None || self.board.is_empty() {
             return;
         }
+        if self.is_mtu_probe_alone(outcome) {
+            return;
+        }
         let una = self.board.una();
         let enough_duplicates = self.dup_acks >= self.dup_thresh;
         let begins = if self.rack.is_some() {

@@ -15,6 +15,7 @@
 
 mod episode;
 mod frto;
+mod mtu_probe;
 mod probe;
 mod prr;
 mod rack;
@@ -31,7 +32,7 @@ use probe::Probe;
 use prr::Prr;
 use rack::Rack;
 pub use report::{
-    AckInput, AckOutcome, Retransmit, RetransmitCause, RoundTrip, SendLimits, Spurious,
+    AckInput, AckOutcome, MtuProbe, Retransmit, RetransmitCause, RoundTrip, SendLimits, Spurious,
     TimeoutOutcome,
 };
 use run::Covered;
@@ -87,6 +88,8 @@ pub struct Recovery {
     /// Set where loss is told by time.
     rack: Option<Rack>,
     probe: Probe,
+    /// What was sent to find the path's MTU out.
+    mtu_probe: Option<SeqRange>,
     /// Tails are probed.
     probes: bool,
 }
@@ -117,6 +120,7 @@ impl Recovery {
             prr: None,
             rack: None,
             probe: Probe::NONE,
+            mtu_probe: None,
             probes: true,
         }
     }
@@ -299,6 +303,7 @@ impl Recovery {
             self.check_reneging(&mut outcome);
         }
         self.probe_acked(input, &mut outcome);
+        self.mtu_probe_arrived(&mut outcome);
         let mut arrived = acked;
         arrived.join(&sacked);
         self.rack_delivered(&arrived, input, &outcome);
@@ -341,6 +346,7 @@ impl Recovery {
             Episode::Loss => self.timeout_una != Some(una),
         };
         // What this episode sends again is counted from its beginning, be that a fast retransmit.
+        self.forget_mtu_probe();
         if self.episode == Episode::None {
             self.arm_undo();
         }
@@ -386,6 +392,7 @@ impl Recovery {
         self.frto = Frto::Off;
         self.undo = None;
         self.reset_probe();
+        self.forget_mtu_probe();
         self.dup_acks = 0;
         self.limited_sent = 0;
     }

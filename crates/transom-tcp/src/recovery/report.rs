@@ -3,6 +3,7 @@
 use transom_wire::tcp::SackBlocks;
 use transom_wire::{Seq, SeqRange};
 
+pub use super::mtu_probe::MtuProbe;
 pub use super::rack::RoundTrip;
 pub use super::undo::Spurious;
 pub use crate::segment::RetransmitCause;
@@ -75,6 +76,8 @@ pub struct AckOutcome {
     pub spurious: Option<Spurious>,
     /// The tail loss probe's original had arrived too.
     pub probe_was_needless: bool,
+    /// What became of a segment that was larger than the path was known to carry.
+    pub mtu_probe: Option<MtuProbe>,
     /// Segments by which limited transmit now exceeds the window (RFC 3042): 0, 1 or 2.
     pub limited_transmit: u32,
 }

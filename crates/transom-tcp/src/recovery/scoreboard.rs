@@ -323,6 +323,17 @@ impl Scoreboard {
         self.due_from = self.due_from.min(range.start).max(self.una);
     }
 
+    /// Whether all of `range` is held for lost, and nothing else.
+    pub(super) fn is_only_loss(&self, range: SeqRange) -> bool {
+        self.counters.lost == u64::from(range.len())
+            && self
+                .runs
+                .iter()
+                .skip(self.index_of(range.start))
+                .take_while(|run| run.start.lt(range.end))
+                .all(|run| run.lost && run.start.ge(range.start) && run.end.le(range.end))
+    }
+
     /// Holds everything un-SACKed for lost, and what was sent again lost once more.
     pub(super) fn lose_all(&mut self) {
         for run in &mut self.runs {

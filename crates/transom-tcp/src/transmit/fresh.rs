@@ -24,6 +24,9 @@ impl Tcb {
             return None;
         }
         self.restart_after_idle(env, now);
+        if let Some(larger) = self.larger_segment(env, now) {
+            return Some(larger);
+        }
         self.fresh(env, now, max_payload, false)
     }
 
@@ -198,7 +201,7 @@ impl Tcb {
     }
 
     /// Book-keeping for sequence space that was sent for the first time.
-    pub(super) fn sent_new(
+    pub(crate) fn sent_new(
         &mut self,
         env: &mut Env,
         now: Instant,

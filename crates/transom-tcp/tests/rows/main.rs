@@ -16,6 +16,7 @@ mod buffers;
 mod calls;
 mod closing;
 mod ecn;
+mod mtu_search;
 mod opening;
 mod pacing;
 mod patience;

@@ -116,7 +116,7 @@ fn req_bbr_17_the_first_rate_is_2_77_windows_a_round_trip() {
 }
 
 #[test]
-fn req_bbr_5_bbr_6_and_bbr_8_a_plateau_ends_startup_and_drain_empties_the_queue() {
+fn req_bbr_5_and_bbr_6_and_bbr_8_a_plateau_ends_startup_and_drain_empties_the_queue() {
     let mut world = World::new();
     world.until(State::Drain);
     assert!(world.bbr.full_bw_reached && world.bbr.full_bw_now);
@@ -135,7 +135,7 @@ fn req_bbr_5_bbr_6_and_bbr_8_a_plateau_ends_startup_and_drain_empties_the_queue(
 }
 
 #[test]
-fn req_bbr_9_bbr_10_and_bbr_11_the_cycle_of_probes() {
+fn req_bbr_9_and_bbr_10_and_bbr_11_the_cycle_of_probes() {
     let mut world = World::new();
     world.until(State::ProbeBwUp);
     let up = world.now;

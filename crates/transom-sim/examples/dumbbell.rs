@@ -1,8 +1,8 @@
 //! Flows across a bottleneck, in virtual time.
 //!
 //! `cargo run --release -p transom-sim --example dumbbell -- --rate 100mbit --rtt 40ms --loss 1% --queue 1bdp
-//! --flows cubic,reno --svg DIR` prints what each flow carried, what was sent again and how long packets waited, and
-//! draws windows, flights, round trips, sequence numbers and the queue over time.
+//! --flows cubic,bbr --svg DIR` prints what each flow carried, what was sent again and how long packets waited, and
+//! draws windows, flights, round trips, data and the queue over time.
 
 #![expect(clippy::print_stdout, reason = "it is what an example is for")]
 
@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use transom_drill::bed::{Dumbbell, Flow, Report};
+use transom_draw::svg::{self, Curve, Unit};
+use transom_drill::bed::{Dumbbell, Flow, FlowReport, Report, Sample};
 use transom_sim::{Bandwidth, Impairment};
 use transom_stack::tcp::EcnUse;
 use transom_stack::tcp::congestion::Algorithm;
@@ -28,13 +29,14 @@ dumbbell [OPTIONS]        flows between our own stacks across a bottleneck, in v
   --flows A,B,…           the congestion control of each flow (cubic); A@5s starts at 5 s; A:1m sends a MiB and ends
   --ecn                   the senders ask for marks
   --time TIME             how long (30s)     --seed N (1)     --every TIME between samples (rtt / 2)
-  --csv FILE              the samples
+  --csv FILE              the samples           --svg DIR    windows, round trips, data and queue over time
 ";
 
 struct Arguments {
     bed: Dumbbell,
     time: Duration,
     csv: Option<PathBuf>,
+    svg: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -56,6 +58,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(path) = arguments.csv {
         std::fs::write(path, csv(&report))?;
     }
+    if let Some(directory) = arguments.svg {
+        std::fs::create_dir_all(&directory)?;
+        for (name, picture) in pictures(&report) {
+            std::fs::write(directory.join(name), picture)?;
+        }
+    }
     Ok(())
 }
 
@@ -76,7 +84,7 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
     }
     let known = [
         "--rate", "--rtt", "--loss", "--queue", "--link", "--back", "--trace", "--flows", "--time",
-        "--seed", "--every", "--csv",
+        "--seed", "--every", "--csv", "--svg",
     ];
     if let Some((name, _)) = settings.iter().find(|(name, _)| !known.contains(name)) {
         return Err(format!("{name} is not an option; see --help").into());
@@ -125,6 +133,7 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
         bed,
         time: time("--time", "30s")?,
         csv: value("--csv").map(PathBuf::from),
+        svg: value("--svg").map(PathBuf::from),
     })
 }
 
@@ -224,4 +233,79 @@ fn csv(report: &Report) -> String {
         }
     }
     text
+}
+
+/// Windows of each flow; round trips, data and the queue of all.
+fn pictures(report: &Report) -> Vec<(String, String)> {
+    let options = svg::Options::default();
+    let curve = |name: String, flow: &FlowReport, value: &dyn Fn(&Sample) -> f64| Curve {
+        name,
+        points: flow
+            .samples
+            .iter()
+            .map(|sample| (sample.time.as_secs_f64(), value(sample)))
+            .collect(),
+    };
+    let all = |value: &dyn Fn(&Sample) -> f64| -> Vec<Curve> {
+        let flows = report.flows.iter().enumerate();
+        flows
+            .map(|(number, flow)| curve(format!("{} {}", number + 1, flow.congestion), flow, value))
+            .collect()
+    };
+    let queue = Curve {
+        name: "waiting".to_owned(),
+        points: report
+            .bottleneck
+            .moments
+            .iter()
+            .map(|moment| (moment.time.as_secs_f64(), moment.backlog.bytes as f64))
+            .collect(),
+    };
+    let mut drawn = vec![
+        (
+            "round-trip.svg".to_owned(),
+            svg::curves(
+                "Smoothed round trips",
+                Unit::Seconds,
+                &all(&|sample| sample.srtt.as_secs_f64()),
+                &options,
+            ),
+        ),
+        (
+            "received.svg".to_owned(),
+            svg::curves(
+                "Data received",
+                Unit::Bytes,
+                &all(&|sample| sample.received as f64),
+                &options,
+            ),
+        ),
+        (
+            "queue.svg".to_owned(),
+            svg::curves("Queue of the bottleneck", Unit::Bytes, &[queue], &options),
+        ),
+    ];
+    for (number, flow) in report.flows.iter().enumerate() {
+        let title = format!(
+            "Flow {} ({}): window and flight",
+            number + 1,
+            flow.congestion
+        );
+        let curves = [
+            curve("congestion window".to_owned(), flow, &|sample| {
+                sample.cwnd as f64
+            }),
+            curve("in flight".to_owned(), flow, &|sample| {
+                sample.in_flight as f64
+            }),
+        ];
+        drawn.push((
+            format!("window-{}.svg", number + 1),
+            svg::curves(&title, Unit::Bytes, &curves, &options),
+        ));
+    }
+    drawn
+        .into_iter()
+        .filter_map(|(name, picture)| Some((name, picture?)))
+        .collect()
 }

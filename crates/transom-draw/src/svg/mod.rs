@@ -14,7 +14,7 @@ pub(crate) mod palette;
 #[cfg(test)]
 mod tests;
 
-pub use graph::{rtt_graph, sequence_graph, throughput_graph, window_graph};
+pub use graph::{Curve, Unit, curves, rtt_graph, sequence_graph, throughput_graph, window_graph};
 pub(crate) use ladder::mark;
 
 use markup::{N, Text};

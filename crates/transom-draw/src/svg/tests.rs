@@ -514,3 +514,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn curves_are_steps_in_one_frame() {
+    let curve = |name: &str, points: &[(f64, f64)]| super::Curve {
+        name: name.to_owned(),
+        points: points.to_vec(),
+    };
+    let options = Options::default();
+    let drawn = super::curves(
+        "Windows",
+        super::Unit::Bytes,
+        &[
+            curve("cwnd <1>", &[(0.0, 10_000.0), (1.0, 20_000.0)]),
+            curve("in flight", &[(0.0, 0.0), (2.0, 5_000.0)]),
+        ],
+        &options,
+    )
+    .unwrap_or_default();
+    let document = Document::parse(&drawn);
+    assert!(document.is_ok(), "{drawn}");
+    assert!(drawn.contains("cwnd &lt;1&gt;") && drawn.contains("in flight"));
+    assert!(super::curves("Nothing", super::Unit::Seconds, &[], &options).is_none());
+}

@@ -1,7 +1,10 @@
 //! Graphs over time, from the series of points that a connection keeps (`Limits::series`).
 
 mod axis;
+mod curves;
 mod plot;
+
+pub use curves::{Curve, Unit, curves};
 
 use super::Options;
 use axis::{Axis, Quantity};

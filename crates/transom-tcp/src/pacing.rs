@@ -31,11 +31,13 @@ const CATCH_UP: Duration = Duration::from_millis(2);
 pub(crate) struct Pacer {
     /// Octets per second; never 0.
     rate: u64,
-    /// When the present stretch of sending without a pause began, and what has gone out in it. The
-    /// next burst may go when the rate, as it is then, has carried that: a rate that was very low for a
-    /// moment holds nothing back when it has risen.
+    /// When the present burst began, and what has gone out in it.
     since: Instant,
     octets: u64,
+    /// When the rate at which it was sent has carried it. The next burst may go then, or sooner when the rate has risen
+    /// since: one that was very low for a moment holds nothing back, and one that falls, as it does when loss is found,
+    /// does not hold the repair back for what went out before.
+    due: Instant,
     /// Octets of the present burst that may still go at once.
     budget: u64,
     /// Something waits for `next_send`.
@@ -48,6 +50,7 @@ impl Pacer {
             rate: rate.max(1),
             since: Instant::ORIGIN,
             octets: 0,
+            due: Instant::ORIGIN,
             budget: 0,
             held: false,
         }
@@ -60,6 +63,11 @@ impl Pacer {
 
     /// When the next burst may go.
     fn next_send(&self) -> Instant {
+        self.due.min(self.carried())
+    }
+
+    /// When the rate, as it is now, has carried the present burst.
+    fn carried(&self) -> Instant {
         let nanos = self.octets.saturating_mul(1_000_000_000) / self.rate;
         self.since + Duration::from_nanos(nanos)
     }
@@ -99,6 +107,7 @@ impl Pacer {
         }
         self.budget = self.budget.saturating_sub(octets);
         self.octets = self.octets.saturating_add(octets);
+        self.due = self.carried();
     }
 }
 
@@ -201,6 +210,19 @@ mod tests {
             assert_eq!(pacer.wait(now), Some(at(5000 + burst * 1000)));
             now = at(5000 + burst * 1000);
         }
+        // A rate that has fallen counts from the next burst on, one that has risen at once.
+        let (slow, fast) = (
+            Pacer {
+                rate: 1000,
+                ..pacer
+            },
+            Pacer {
+                rate: 25_000_000,
+                ..pacer
+            },
+        );
+        assert_eq!(slow.next_send(), at(15_000));
+        assert_eq!(fast.next_send(), at(14_500));
         // An idle time is not made up for.
         now = at(100_000);
         pacer.on_sent(now, 12_500, 1448, 0);

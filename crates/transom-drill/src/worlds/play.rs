@@ -248,12 +248,17 @@ impl<'a> Play<'a> {
                 }
             }
         }
-        let limit = if self.scenario.is_harsh {
+        let is_orderly = self
+            .applications()
+            .all(|(_, application)| application.is_orderly);
+        let patience = match (self.scenario.is_harsh, is_orderly) {
             // Each pause ends, each wait for progress too.
-            self.scenario.bound() + PATIENCE * 4 + AFTERMATH
-        } else {
-            self.scenario.bound() + AFTERMATH
+            (true, _) => PATIENCE * 4,
+            // The reset of an abort may be lost, and the peer has nothing to send.
+            (false, false) => PATIENCE,
+            (false, true) => Duration::ZERO,
         };
+        let limit = self.scenario.bound() + patience + AFTERMATH;
         self.until(limit, true)
     }
 

@@ -20,13 +20,13 @@ pub trait Packet: Clone {
     fn flip_bit(&mut self, bit: usize);
 
     /// Marks the packet as having met congestion, where its sender understands that; says whether it
-    /// is marked. [`ip::mark_congestion`](crate::ip::mark_congestion) does it for octets of IP.
+    /// is marked. [`ip::mark_congestion`] does it for octets of IP.
     fn mark_congestion(&mut self) -> bool {
         false
     }
 
     /// What the packet says if it is an acknowledgement and nothing else;
-    /// [`ip::pure_ack`](crate::ip::pure_ack) reads octets of IP.
+    /// [`ip::pure_ack`] reads octets of IP.
     fn pure_ack(&self) -> Option<PureAck> {
         None
     }

@@ -1,7 +1,7 @@
 //! A bad wire between two interfaces of the kernel, in real time.
 //!
 //! [`Port`] is an end of the wire: an interface that exists, or one that is made for it. [`Wire`] is one
-//! direction: frames of one port go through a [`Link`](transom_sim::Link) and leave by the other port. Super-segments
+//! direction: frames of one port go through a [`Link`] and leave by the other port. Super-segments
 //! are judged as the packets that a real wire would carry, and leave as few frames as their fates allow.
 
 mod frame;

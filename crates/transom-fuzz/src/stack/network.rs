@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use transom_stack::tcp::{Config, Instant, State};
+use transom_stack::tcp::{CloseReason, Config, Instant, State};
 use transom_stack::{
     ConnId, ConnectOptions, ListenOn, ListenOptions, Stack, StackConfig, StackEvent,
 };
@@ -75,6 +75,13 @@ impl End {
             saw_end: false,
             failed: false,
         }
+    }
+
+    /// The connection ended, and not as both wanted.
+    fn gave_up(&self) -> bool {
+        let connection = self.connection.and_then(|id| self.stack.tcp_connection(id));
+        let reason = connection.and_then(|connection| connection.closed());
+        self.failed || reason.is_some_and(|reason| reason != CloseReason::Normal)
     }
 
     fn state(&self) -> Option<State> {
@@ -303,8 +310,10 @@ impl World {
             self.settle();
         }
         let states: Vec<_> = self.ends.iter().map(End::state).collect();
-        // A reset may have been lost, and who only waits to receive then waits for ever.
-        let done = self.is_done() || self.aborted;
+        // One has aborted, or has given up in silence: its reset may have been lost, and who only waits to receive then
+        // waits for ever.
+        let is_over = self.aborted || self.ends.iter().any(End::gave_up);
+        let done = self.is_done() || is_over;
         assert!(done, "{states:?}, and nothing more happens");
     }
 

@@ -121,6 +121,69 @@ fn req_port_3_and_port_4_tuples_in_use_are_avoided_until_none_is_left() {
     );
 }
 
+/// A connection in `state`, and its peer.
+fn in_state(stack: &mut Stack, state: State) -> (ConnId, Peer) {
+    if state == State::SynSent {
+        let id = connect(stack, "10.0.0.2:80").unwrap();
+        let syn = one_tcp(&drain(stack, at(0)));
+        let (us, peer) = (syn.src.to_string(), syn.dst.to_string());
+        let (snd_nxt, rcv_nxt) = (5001, syn.seq + 1);
+        return (
+            id,
+            Peer {
+                us,
+                peer,
+                snd_nxt,
+                rcv_nxt,
+            },
+        );
+    }
+    let (id, peer) = connected(stack, at(0), "10.0.0.2:80");
+    let fin = peer.seg(FIN | ACK).bytes();
+    if matches!(state, State::CloseWait | State::LastAck) {
+        exchange(stack, at(0), fin.clone());
+    }
+    if !matches!(state, State::Established | State::CloseWait) {
+        stack.tcp_shutdown_write(at(0), id).unwrap();
+        drain(stack, at(0));
+    }
+    match state {
+        State::FinWait2 => {
+            let ack = peer.seg(ACK).ack(peer.rcv_nxt + 1);
+            exchange(stack, at(0), ack.bytes());
+        }
+        State::Closing => {
+            exchange(stack, at(0), fin);
+        }
+        _ => {}
+    }
+    (id, peer)
+}
+
+// RFC 9293 §3.10.1: "connection already exists".
+#[test]
+fn an_open_of_a_connection_that_exists_is_an_error_in_every_state_and_changes_nothing() {
+    for state in [
+        State::SynSent,
+        State::Established,
+        State::FinWait1,
+        State::FinWait2,
+        State::CloseWait,
+        State::Closing,
+        State::LastAck,
+    ] {
+        let mut stack = stack();
+        let (id, peer) = in_state(&mut stack, state);
+        assert_eq!(stack.tcp_state(id), Some(state));
+        let again = ConnectOptions::new(socket(&peer.peer)).local(socket(&peer.us));
+        let refused = stack.tcp_connect(at(0), again);
+        assert_eq!(refused, Err(ConnectError::AddressInUse), "{state}");
+        assert_eq!(stack.tcp_state(id), Some(state));
+        assert!(drain(&mut stack, at(0)).is_empty(), "{state}");
+        assert_eq!(stack.connections().count(), 1);
+    }
+}
+
 #[test]
 fn req_port_1_and_isn_1_first_port_and_number_depend_on_the_secret() {
     let mut seen = std::collections::HashSet::new();

@@ -30,7 +30,6 @@ mod sys;
 mod table;
 
 use std::io::{self, BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -110,13 +109,7 @@ fn all(rounds: usize) -> io::Result<()> {
     let mut sections = tun(rounds, "")?;
     sections.extend(memory::compare(rounds, "", None)?);
     show(&sections);
-    table::write(
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("RESULTS.md")
-            .as_path(),
-        rounds,
-        &sections,
-    )
+    table::write(rounds, &sections)
 }
 
 /// Every stack, both ways, one connection, MTU 1500, the kernel at the other end.

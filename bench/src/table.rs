@@ -1,10 +1,23 @@
 //! Medians, spreads and the results file.
 
-use crate::explain::compare::HEADING;
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The first line of this part of the results.
+const HEADING: &str = "# Results";
+
+/// The median of what is finite; of nothing it is no number.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}
 
 /// Samples of one configuration, in GB/s.
 #[derive(Clone)]
@@ -14,14 +27,8 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn median(&self) -> f64 {
-        let mut sorted = self.samples.clone();
-        sorted.sort_by(f64::total_cmp);
-        match sorted.len() {
-            0 => f64::NAN,
-            n if n % 2 == 1 => sorted[n / 2],
-            n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
-        }
+    fn median(&self) -> f64 {
+        median(self.samples.iter().copied())
     }
 
     fn spread(&self) -> (f64, f64) {
@@ -73,27 +80,70 @@ impl Section {
 }
 
 /// Writes all sections to `bench/RESULTS.md`, with what they were measured on.
-pub(crate) fn write(path: &Path, rounds: usize, sections: &[Section]) -> io::Result<()> {
-    let kernel = Command::new("uname").arg("-r").output()?.stdout;
-    let kernel = String::from_utf8_lossy(&kernel);
+pub(crate) fn write(rounds: usize, sections: &[Section]) -> io::Result<()> {
     let cores = std::thread::available_parallelism()?;
     let mut text = format!(
-        "# Results\n\nMade by `cargo run --release -p bench -- all`. Configurations alternate A B C … A B C …, {rounds} rounds, a fresh\n\
+        "{HEADING}\n\nMade by `cargo run --release -p bench -- all`. Configurations alternate A B C … A B C …, {rounds} rounds, a fresh\n\
          process and a fresh network namespace each time; medians. Linux {} on {cores} cores; read ratios, not single figures: such\n\
          machines are noisy.\n",
-        kernel.trim()
+        kernel()?
     );
     for section in sections {
         text.push('\n');
         text.push_str(&section.markdown());
     }
-    // The results of `explain` stay.
-    if let Ok(old) = std::fs::read_to_string(path)
-        && let Some(at) = old.find(HEADING)
-        && let Some(rest) = old.get(at..)
-    {
-        text.push('\n');
-        text.push_str(rest);
+    replace(&results(), HEADING, &text)
+}
+
+/// The file of all results.
+pub(crate) fn results() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md")
+}
+
+/// Release of the kernel.
+pub(crate) fn kernel() -> io::Result<String> {
+    let output = Command::new("uname").arg("-r").output()?.stdout;
+    Ok(String::from_utf8_lossy(&output).trim().to_owned())
+}
+
+/// The three means of the machine's load.
+pub(crate) fn load() -> io::Result<String> {
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let means: Vec<&str> = load.split_whitespace().take(3).collect();
+    Ok(means.join(" "))
+}
+
+/// Puts a part of the results in place of the former one; other parts stay.
+pub(crate) fn replace(path: &Path, heading: &str, text: &str) -> io::Result<()> {
+    let old = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read?,
+    };
+    let (before, _, after) = parts(&old, heading);
+    let gap = if before.trim().is_empty() { "" } else { "\n\n" };
+    let (before, text) = (before.trim_end(), text.trim_end());
+    std::fs::write(path, format!("{before}{gap}{text}\n{after}"))
+}
+
+/// What stands before the part of the results under this heading, the part, and what follows it: the next part
+/// begins with the next heading of the same rank.
+pub(crate) fn parts<'a>(all: &'a str, heading: &str) -> (&'a str, &'a str, &'a str) {
+    let (before, rest) = all.split_at(all.find(heading).unwrap_or(all.len()));
+    let (own, after) = rest.split_at(rest.find("\n# ").unwrap_or(rest.len()));
+    (before, own, after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_parts_of_the_results_stay() {
+        let heading = "# Mine, and more";
+        let old = format!("# Results\na\n{heading}\nold\n## Why\nw\n# Other\nb\n");
+        let (before, own, after) = parts(&old, heading);
+        assert_eq!((before, after), ("# Results\na\n", "\n# Other\nb\n"));
+        assert!(own.starts_with(heading) && own.ends_with("w"));
+        assert_eq!(parts("x", heading), ("x", "", ""));
     }
-    std::fs::write(path, text)
 }

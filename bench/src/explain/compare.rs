@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::generate::{self, Made};
+use crate::table::{self, median};
 use crate::{complain, sys};
 
 /// The heading under which the results stand in the file of all results.
-pub(crate) const HEADING: &str = "# Explaining captures";
+const HEADING: &str = "# Explaining captures";
 
 /// A program and its arguments; `{}` is the capture, `{copy}` a file to write.
 struct Tool {
@@ -51,16 +52,6 @@ struct Row {
     samples: Vec<Sample>,
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
-    }
-}
-
 /// Makes the captures, runs everything in turn, and returns what is to stand in the results.
 pub(crate) fn compare(rounds: usize, connections: u64, mib: u64) -> io::Result<String> {
     let folder = std::env::temp_dir().join(format!("transom-bench-{}", std::process::id()));
@@ -90,17 +81,14 @@ pub(crate) fn compare(rounds: usize, connections: u64, mib: u64) -> io::Result<S
 }
 
 fn about(rounds: usize) -> io::Result<String> {
-    let kernel = Command::new("uname").arg("-r").output()?.stdout;
-    let load = fs::read_to_string("/proc/loadavg")?;
-    let load: Vec<&str> = load.split_whitespace().take(3).collect();
     Ok(format!(
         "Made by `cargo run --release -p bench -- explain --rounds {rounds}`. The captures are made for it and lie in the page \
          cache; the programs\ntake turns A B C … A B C …, medians of wall-clock time. `transom explain` is the whole command: \
          verdicts for all connections, the list and\ndiagrams of the worst. Linux {} on {} cores; load of the machine before: {}. \
          Read ratios, not single figures.\n",
-        String::from_utf8_lossy(&kernel).trim(),
+        table::kernel()?,
         std::thread::available_parallelism()?,
-        load.join(" "),
+        table::load()?,
     ))
 }
 
@@ -192,16 +180,6 @@ fn transom() -> io::Result<PathBuf> {
 }
 
 /// Puts the results into the file of all results, in place of the former ones.
-pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
-    let all = fs::read_to_string(path)?;
-    let (before, rest) = all.split_at(all.find(HEADING).unwrap_or(all.len()));
-    // The next part begins with the next heading of its rank.
-    let after = rest
-        .find("\n# ")
-        .and_then(|at| rest.get(at..))
-        .unwrap_or_default();
-    fs::write(
-        path,
-        format!("{}\n\n{}\n{after}", before.trim_end(), text.trim_end()),
-    )
+pub(super) fn write(text: &str) -> io::Result<()> {
+    table::replace(&table::results(), HEADING, text)
 }

@@ -1,6 +1,6 @@
 //! Explaining captures: Transom beside tshark, tcptrace and tcpdump.
 
-pub(crate) mod compare;
+mod compare;
 mod drive;
 mod generate;
 mod template;
@@ -45,8 +45,7 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             let (connections, mib) = (number("--count", 100_000), number("--mib", 2048));
             let text = compare::compare(rounds, connections, mib)?;
             report(&text);
-            let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
-            compare::write(&results, &text)?;
+            compare::write(&text)?;
         }
         _ => {
             return Err(io::Error::other(

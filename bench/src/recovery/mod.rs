@@ -9,7 +9,6 @@ mod report;
 mod sender;
 
 use std::io;
-use std::path::Path;
 use std::time::Instant;
 
 use self::cell::{Cell, Measured, Mode};
@@ -53,13 +52,10 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
         }
         text.push_str(&report::table(mode, &lines));
     }
-    let text = report::whole(&text, &plan.stacks, plan.rounds, start.elapsed());
+    let text = report::whole(&text, &plan.stacks, plan.rounds, start.elapsed())?;
     report::print(&text);
     if has("--write") {
-        report::write(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md"),
-            &text,
-        )?;
+        report::write(&text)?;
     }
     Ok(())
 }

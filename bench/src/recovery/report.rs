@@ -2,34 +2,23 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use super::cell::{Measured, Mode};
 use super::grid::Point;
+use crate::table::{self, median};
 
 /// Below this share of the kernel's goodput a cell falls short.
 const ENOUGH: f64 = 0.9;
 
 /// The first line of this part of the results.
-pub(crate) const HEADING: &str = "# Recovery and congestion, beside the kernel";
+const HEADING: &str = "# Recovery and congestion, beside the kernel";
 
 /// All samples of one point, by stack; the first stack is ours.
 pub(super) struct Line {
     mode: Mode,
     point: Point,
     samples: Vec<Vec<Measured>>,
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
-    }
 }
 
 impl Line {
@@ -157,25 +146,22 @@ pub(super) fn table(mode: Mode, lines: &[Line]) -> String {
 }
 
 /// The heading, what it was measured on, and the tables.
-pub(super) fn whole(tables: &str, stacks: &[String], rounds: u64, took: Duration) -> String {
-    let kernel = Command::new("uname")
-        .arg("-r")
-        .output()
-        .map(|output| output.stdout);
-    let kernel = String::from_utf8_lossy(&kernel.unwrap_or_default())
-        .trim()
-        .to_owned();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: Vec<&str> = load.split(' ').take(3).collect();
-    format!(
+pub(super) fn whole(
+    tables: &str,
+    stacks: &[String],
+    rounds: u64,
+    took: Duration,
+) -> io::Result<String> {
+    Ok(format!(
         "{HEADING}\n\nMade by `cargo run --release -p bench -- recovery --write`. Each pair of figures is {}; they take turns over the same\n\
          wire (`transom link`, same seeds), {rounds} rounds, a fresh wire and fresh network namespaces each time; medians. Loss, reordering,\n\
-         rate and queue are those of the data's direction, its acknowledgements are only delayed. Linux {kernel}; took {} s; load of the\n\
+         rate and queue are those of the data's direction, its acknowledgements are only delayed. Linux {}; took {} s; load of the\n\
          machine at the end: {}.\n{tables}",
         stacks.join(" / "),
+        table::kernel()?,
         took.as_secs(),
-        load.join(" "),
-    )
+        table::load()?,
+    ))
 }
 
 #[expect(clippy::print_stdout, reason = "results of a command-line program")]
@@ -187,31 +173,10 @@ pub(super) fn print(text: &str) {
 const WHY: &str = "\n## Why cells fall short";
 
 /// Replaces this part of the results, but for what people have written about it.
-pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
-    let old = std::fs::read_to_string(path).unwrap_or_default();
-    let (before, own, after) = parts(&old);
+pub(super) fn write(text: &str) -> io::Result<()> {
+    let path = table::results();
+    let old = std::fs::read_to_string(&path)?;
+    let (_, own, _) = table::parts(&old, HEADING);
     let why = own.find(WHY).and_then(|at| own.get(at..)).unwrap_or("");
-    let text = format!("{}\n\n{text}{why}{after}", before.trim_end());
-    std::fs::write(path, text)
-}
-
-/// What stands before this part of the results, this part, and what follows it.
-fn parts(old: &str) -> (&str, &str, &str) {
-    let (before, rest) = old.split_at(old.find(HEADING).unwrap_or(old.len()));
-    let (own, after) = rest.split_at(rest.find("\n# ").unwrap_or(rest.len()));
-    (before, own, after)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_parts_of_the_results_stay() {
-        let old = format!("# Results\na\n{HEADING}\nold{WHY}\nw\n# Other\nb\n");
-        let (before, own, after) = parts(&old);
-        assert_eq!((before, after), ("# Results\na\n", "\n# Other\nb\n"));
-        assert!(own.starts_with(HEADING) && own.ends_with("w"));
-        assert_eq!(parts("x"), ("x", "", ""));
-    }
+    table::replace(&path, HEADING, &format!("{text}{why}"))
 }

@@ -55,60 +55,31 @@ pub(super) fn conversation(is_lossy: bool) -> Vec<Line> {
     ];
     for round in 0..2 {
         let (seq, ack) = (1 + round * q, 1 + round * r);
-        let data = |at: u32, len: u32| Data::Response(at, len);
+        // Octets of this round's response, and the client's acknowledgement of those before an offset.
+        let response = |after: u32, flags: Flags, from: u32, to: u32| {
+            let data = Data::Response(from, to - from);
+            line(after, false, flags, ack + from, seq + q, data)
+        };
+        let answer = |at: u32| line(40, true, Flags::ACK, seq + q, ack + at, Data::None);
         lines.push(line(5, true, push, seq, ack, Data::Request));
         lines.push(line(60, false, Flags::ACK, ack, seq + q, Data::None));
-        lines.push(line(30, false, Flags::ACK, ack, seq + q, data(0, MSS)));
+        lines.push(response(30, Flags::ACK, 0, MSS));
         if is_lossy && round == 1 {
             // The second segment is lost before the capture point and comes again after the timer.
-            lines.push(line(
-                1,
-                false,
-                push,
-                ack + 2 * MSS,
-                seq + q,
-                data(2 * MSS, r - 2 * MSS),
-            ));
-            let mut duplicate = line(40, true, Flags::ACK, seq + q, ack + MSS, Data::None);
-            duplicate.sack = Some((ack + 2 * MSS, ack + r));
-            lines.push(duplicate);
-            lines.push(line(
-                1000,
-                false,
-                Flags::ACK,
-                ack + MSS,
-                seq + q,
-                data(MSS, MSS),
-            ));
+            lines.push(response(1, push, 2 * MSS, r));
+            lines.push(Line {
+                sack: Some((ack + 2 * MSS, ack + r)),
+                ..answer(MSS)
+            });
+            lines.push(response(1000, Flags::ACK, MSS, 2 * MSS));
         } else {
-            lines.push(line(
-                1,
-                false,
-                Flags::ACK,
-                ack + MSS,
-                seq + q,
-                data(MSS, MSS),
-            ));
-            lines.push(line(
-                1,
-                false,
-                push,
-                ack + 2 * MSS,
-                seq + q,
-                data(2 * MSS, r - 2 * MSS),
-            ));
+            lines.push(response(1, Flags::ACK, MSS, 2 * MSS));
+            lines.push(response(1, push, 2 * MSS, r));
             if round == 0 {
-                lines.push(line(
-                    40,
-                    true,
-                    Flags::ACK,
-                    seq + q,
-                    ack + 2 * MSS,
-                    Data::None,
-                ));
+                lines.push(answer(2 * MSS));
             }
         }
-        lines.push(line(40, true, Flags::ACK, seq + q, ack + r, Data::None));
+        lines.push(answer(r));
     }
     let (seq, ack) = (1 + 2 * q, 1 + 2 * r);
     lines.push(line(20, true, finish, seq, ack, Data::None));

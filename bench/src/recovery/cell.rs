@@ -35,8 +35,8 @@ pub(super) enum Mode {
 /// What is measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Cell {
-    /// `transom`, perhaps with the name of its algorithm and `paced` (`transom-reno`, `transom-cubic-paced`), or the
-    /// kernel's algorithm.
+    /// `transom`, perhaps with the name of its algorithm and `unpaced` (`transom-reno`, `transom-cubic-unpaced`), or
+    /// the kernel's algorithm.
     pub(super) stack: String,
     pub(super) mode: Mode,
     /// From data's sender to its receiver, and back.

@@ -49,13 +49,19 @@ fn answer(sent: &Sent) -> io::Result<()> {
     Ok(())
 }
 
+/// A line that says what to do, and how much of it.
+fn order(line: &str) -> io::Result<(&str, u64)> {
+    let (what, number) = line.split_once(' ').unwrap_or((line, "0"));
+    Ok((what, number.parse().map_err(io::Error::other)?))
+}
+
 /// Does what each line says.
 fn obey(mut act: impl FnMut(&str, u64) -> io::Result<Sent>) -> io::Result<()> {
     say("ready");
     for line in io::stdin().lock().lines() {
         let line = line?;
-        let (what, number) = line.split_once(' ').unwrap_or((&line, "0"));
-        answer(&act(what, number.parse().map_err(io::Error::other)?)?)?;
+        let (what, number) = order(&line)?;
+        answer(&act(what, number)?)?;
     }
     Ok(())
 }
@@ -179,7 +185,7 @@ fn ours(cell: &Cell) -> io::Result<()> {
     let mut tcp = Config::default().ecn(ecn);
     for word in cell.stack.split('-').skip(1) {
         tcp = match word {
-            "paced" => tcp.pacing(true),
+            "unpaced" => tcp.pacing(false),
             name => tcp.congestion(Algorithm::from_name(name).ok_or_else(|| {
                 io::Error::other(format!("{name} is no congestion control of ours"))
             })?),
@@ -204,8 +210,7 @@ fn ours(cell: &Cell) -> io::Result<()> {
     say("ready");
     runtime.block_on(async {
         while let Some(line) = commands.recv().await {
-            let (what, number) = line.split_once(' ').unwrap_or((&line, "0"));
-            let number = number.parse().map_err(io::Error::other)?;
+            let (what, number) = order(&line)?;
             answer(&act(&stack, what, number).await?)?;
         }
         Ok(())

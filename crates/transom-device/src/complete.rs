@@ -73,9 +73,9 @@ struct Layout {
     ipv6: bool,
 }
 
-const TCP_CHECKSUM: usize = 16;
-const UDP_CHECKSUM: usize = 6;
-const UDP_HEADER: usize = 8;
+pub(crate) const TCP_CHECKSUM: usize = 16;
+pub(crate) const UDP_CHECKSUM: usize = 6;
+pub(crate) const UDP_HEADER: usize = 8;
 
 /// The headers set apart and what is still to be done made a request: one TCP frame, or the datagrams.
 fn dissect(frame: &RxFrame, link: usize) -> Option<Vec<TxFrame>> {
@@ -155,18 +155,23 @@ fn datagrams(
 /// Writes the lengths of a UDP datagram with `payload` bytes of data into its headers.
 fn set_lengths(headers: &mut HeaderBuf, payload: usize, layout: &Layout) -> Option<()> {
     let udp_len = u16::try_from(UDP_HEADER + payload).ok()?;
-    let ip_len = layout.payload - layout.link + payload;
     headers
         .get_mut(layout.transport + 4..layout.transport + 6)?
         .copy_from_slice(&udp_len.to_be_bytes());
     let ip = headers.get_mut(layout.link..layout.transport)?;
-    if layout.ipv6 {
-        let len = u16::try_from(ip_len.checked_sub(40)?).ok()?;
+    set_ip_len(ip, udp_len.into(), layout.ipv6)
+}
+
+/// Writes into an IP header, extensions included, how long the packet is with this behind it.
+pub(crate) fn set_ip_len(ip: &mut [u8], transport_len: usize, ipv6: bool) -> Option<()> {
+    let len = ip.len() + transport_len;
+    if ipv6 {
+        let len = u16::try_from(len.checked_sub(40)?).ok()?;
         ip.get_mut(4..6)?.copy_from_slice(&len.to_be_bytes());
         return Some(());
     }
     ip.get_mut(2..4)?
-        .copy_from_slice(&u16::try_from(ip_len).ok()?.to_be_bytes());
+        .copy_from_slice(&u16::try_from(len).ok()?.to_be_bytes());
     ip.get_mut(10..12)?.fill(0);
     let sum = checksum(ip).to_be_bytes();
     ip.get_mut(10..12)?.copy_from_slice(&sum);

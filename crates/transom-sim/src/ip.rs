@@ -67,8 +67,13 @@ pub(crate) fn fill_checksum(packet: &mut [u8]) {
 /// Sets "congestion experienced" (RFC 3168) in a bare IP packet whose sender understands it, and keeps
 /// the header's checksum right. Says whether the packet is marked now.
 pub fn mark_congestion(packet: &mut [u8]) -> bool {
-    match version(packet) {
-        Some(4) => match packet[1] & 3 {
+    version(packet).is_some() && mark_header(packet)
+}
+
+/// The same in what a packet begins with, its header at least.
+pub fn mark_header(packet: &mut [u8]) -> bool {
+    match packet.first().map(|first| first >> 4) {
+        Some(4) if packet.len() >= 20 => match packet[1] & 3 {
             0 => false,
             3 => true,
             _ => {
@@ -78,7 +83,7 @@ pub fn mark_congestion(packet: &mut [u8]) -> bool {
             }
         },
         // The traffic class straddles the first two octets; ECN is its low end.
-        Some(6) => match packet[1] >> 4 & 3 {
+        Some(6) if packet.len() >= 40 => match packet[1] >> 4 & 3 {
             0 => false,
             _ => {
                 packet[1] |= 0x30;

@@ -4,19 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use transom_wire::ethernet;
+use transom_wire::ethernet::{self, EtherType};
+use transom_wire::ip::Protocol;
 
 use super::piece::Piece;
+use crate::complete::UDP_HEADER;
 use crate::vnet;
 
-/// EtherTypes.
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
 /// Tags that stand before the EtherType: 802.1Q and 802.1ad.
-const TAGS: [u16; 2] = [0x8100, 0x88a8];
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const UDP_HEADER: usize = 8;
+const TAGS: [EtherType; 2] = [EtherType::VLAN, EtherType(0x88a8)];
 
 /// Bytes of all frames of which a part is on a wire of this process.
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -118,11 +114,11 @@ impl Drop for Frame {
 fn network(data: &[u8]) -> Option<(usize, bool)> {
     let mut at = ethernet::HEADER_LEN - 2;
     for _ in 0..=TAGS.len() {
-        let kind = u16::from_be_bytes(*data.get(at..)?.first_chunk()?);
+        let kind = EtherType(u16::from_be_bytes(*data.get(at..)?.first_chunk()?));
         let ip = at + 2;
         match kind {
-            IPV4 if data.get(ip)? >> 4 == 4 => return Some((ip, false)),
-            IPV6 if data.get(ip)? >> 4 == 6 => return Some((ip, true)),
+            EtherType::IPV4 if data.get(ip)? >> 4 == 4 => return Some((ip, false)),
+            EtherType::IPV6 if data.get(ip)? >> 4 == 6 => return Some((ip, true)),
             kind if TAGS.contains(&kind) => at += 4,
             _ => return None,
         }
@@ -151,8 +147,8 @@ fn cut(raw: &RawFrame, ip: usize, ipv6: bool) -> Option<Cut> {
     };
     // Extension headers make IPv6 longer and hide the protocol; the kernel leaves none but these to offload.
     let agrees = transport == end || (ipv6 && transport > end);
-    let wanted = if tcp { TCP } else { UDP };
-    if !agrees || (transport == end && protocol != wanted) || size == 0 {
+    let wanted = if tcp { Protocol::TCP } else { Protocol::UDP };
+    if !agrees || (transport == end && protocol != wanted.raw()) || size == 0 {
         return None;
     }
     let header = if tcp {

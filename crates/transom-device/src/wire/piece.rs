@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use transom_sim::Packet;
-use transom_sim::ip::{PureAck, pure_ack};
+use transom_sim::ip::{PureAck, mark_header, pure_ack};
 use transom_wire::checksum::{checksum, pseudo_header};
 use transom_wire::ip;
 
 use super::frame::{Cut, Frame, RawFrame};
+use crate::complete::{TCP_CHECKSUM, UDP_CHECKSUM, set_ip_len};
 use crate::vnet;
 
 const FIN: u8 = 0x01;
@@ -16,8 +17,8 @@ const PSH: u8 = 0x08;
 const CWR: u8 = 0x80;
 /// In the byte before the flags: the third bit of Accurate ECN.
 const AE: u8 = 0x01;
-const TCP_CHECKSUM: usize = 16;
-const UDP_CHECKSUM: usize = 6;
+/// The longest header of IPv4; the one of IPv6 is shorter.
+const MAX_IP_HEADER: usize = 60;
 
 /// One packet of a frame.
 #[derive(Clone)]
@@ -137,7 +138,7 @@ impl Run {
                 (cut.payload, frame.data.get(from..to).unwrap_or_default())
             }
             _ => {
-                let end = frame.data.len().min(frame.ip + 40);
+                let end = frame.data.len().min(frame.ip + MAX_IP_HEADER);
                 (end, frame.data.get(end..).unwrap_or_default())
             }
         };
@@ -155,8 +156,10 @@ impl Run {
                 vnet::set_header_len(&mut header, cut.payload);
             }
         }
-        if self.first.is_marked {
-            mark(&mut headers, frame.ip);
+        if self.first.is_marked
+            && let Some(packet) = headers.get_mut(frame.ip..)
+        {
+            mark_header(packet);
         }
         (header, headers, payload)
     }
@@ -169,20 +172,13 @@ impl Run {
         let transport_len = cut.payload - cut.transport + payload;
         let (front, transport) = headers.split_at_mut_checked(cut.transport)?;
         let ip_header = front.get_mut(frame.ip..)?;
-        if cut.ipv6 {
-            let len = u16::try_from(ip_header.len() - 40 + transport_len).ok()?;
-            ip_header.get_mut(4..6)?.copy_from_slice(&len.to_be_bytes());
-        } else {
-            let len = u16::try_from(ip_header.len() + transport_len).ok()?;
+        if !cut.ipv6 {
             let id = u16::from_be_bytes(*ip_header.get(4..)?.first_chunk()?);
             #[expect(clippy::cast_possible_truncation, reason = "identifications wrap")]
             let id = id.wrapping_add(self.first.index as u16);
-            ip_header.get_mut(2..4)?.copy_from_slice(&len.to_be_bytes());
             ip_header.get_mut(4..6)?.copy_from_slice(&id.to_be_bytes());
-            ip_header.get_mut(10..12)?.fill(0);
-            let sum = checksum(ip_header).to_be_bytes();
-            ip_header.get_mut(10..12)?.copy_from_slice(&sum);
         }
+        set_ip_len(ip_header, transport_len, cut.ipv6)?;
         let field = if cut.tcp {
             let fixed = transport.first_chunk_mut::<20>()?;
             let seq = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
@@ -217,24 +213,6 @@ impl Run {
         let place = transport.get_mut(field..field + 2)?;
         place.copy_from_slice(&partial.to_be_bytes());
         Some(())
-    }
-}
-
-/// Sets Congestion Experienced in an IP header.
-fn mark(headers: &mut [u8], ip: usize) {
-    let Some(header) = headers.get_mut(ip..) else {
-        return;
-    };
-    match header.first().map(|first| first >> 4) {
-        Some(4) if header.len() >= 20 => {
-            let end = (usize::from(header[0] & 0x0f) * 4).min(header.len());
-            header[1] |= 0b11;
-            header[10..12].fill(0);
-            let sum = checksum(header.get(..end).unwrap_or_default()).to_be_bytes();
-            header[10..12].copy_from_slice(&sum);
-        }
-        Some(6) if header.len() >= 40 => header[1] |= 0b11 << 4,
-        _ => {}
     }
 }
 

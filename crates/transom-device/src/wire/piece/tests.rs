@@ -225,3 +225,41 @@ fn what_is_not_understood_is_carried_whole() {
         piece.flip_bit(3);
     }
 }
+
+/// The frame, its sender capable of ECN, and its header of IPv4 as long as can be.
+fn with_options(raw: RawFrame) -> RawFrame {
+    let mut bytes = raw.data.to_vec();
+    bytes.splice(34..34, [1; 40]);
+    let len = (bytes.len() - 14) as u16;
+    bytes[14..16].copy_from_slice(&[0x4f, 0b10]);
+    bytes[16..18].copy_from_slice(&len.to_be_bytes());
+    bytes[24..26].fill(0);
+    let sum = checksum(&bytes[14..74]).to_be_bytes();
+    bytes[24..26].copy_from_slice(&sum);
+    RawFrame {
+        vnet: [0; vnet::LEN],
+        data: Bytes::from(bytes),
+    }
+}
+
+#[test]
+fn a_mark_of_congestion_leaves_a_right_header() {
+    let mut v6 = raw(vnet::GSO_TCPV6, 1000, 2500, 0x10);
+    let mut v4 = raw(vnet::GSO_TCPV4, 1000, 2500, 0x10);
+    for (raw, ect) in [(&mut v4, [0x45, 0b01]), (&mut v6, [0x60, 0b10 << 4])] {
+        let mut bytes = raw.data.to_vec();
+        bytes[14..16].copy_from_slice(&ect);
+        raw.data = Bytes::from(bytes);
+    }
+    let long = with_options(raw(vnet::GSO_TCPV4, 0, 100, 0x10));
+    for (raw, index) in [(v4, 1), (v6, 1), (long, 0)] {
+        let mut piece = pieces(raw).remove(index);
+        assert!(piece.mark_congestion());
+        let data = piece.complete().data;
+        let packet = IpPacket::new(&data[14..]).unwrap();
+        assert_eq!(packet.ecn(), ip::Ecn::Ce);
+    }
+    // Who does not understand marks gets none.
+    let mut piece = pieces(raw(vnet::GSO_TCPV4, 1000, 2500, 0x10)).remove(1);
+    assert!(!piece.mark_congestion());
+}

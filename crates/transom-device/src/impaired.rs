@@ -93,17 +93,17 @@ impl Packet for Parcel {
     }
 
     fn mark_congestion(&mut self) -> bool {
-        // Only the IP header changes, and it lies in the headers; the length says whether it is whole.
         let mut packet = self.frame.to_vec();
-        let Some(ip) = packet.get_mut(self.link_header..) else {
+        let ip = packet.get_mut(self.link_header..);
+        if !ip.is_some_and(ip::mark_congestion) {
             return false;
-        };
-        let is_marked = ip::mark_congestion(ip);
-        let headers = self.frame.headers.len();
-        if let Some(changed) = packet.get(..headers).filter(|_| is_marked && headers > 0) {
-            self.frame.headers.copy_from_slice(changed);
         }
-        is_marked && headers > 0
+        // Only the IP header changed, and it lies in the headers where they are set apart.
+        match packet.get(..self.frame.headers.len()) {
+            Some(headers) if !headers.is_empty() => self.frame.headers.copy_from_slice(headers),
+            _ => self.frame.payload = Payload::from(Bytes::from(packet)),
+        }
+        true
     }
 
     fn pure_ack(&self) -> Option<PureAck> {

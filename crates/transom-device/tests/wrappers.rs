@@ -19,6 +19,7 @@ use transom_sim::Impairment;
 use transom_wire::frame::{
     Capabilities, HeaderBuf, Payload, RxChecksum, RxFrame, TxFrame, TxOffload,
 };
+use transom_wire::ip::{Ecn, Packet, Protocol, ipv4};
 
 fn with_offload() -> Capabilities {
     Capabilities {
@@ -177,6 +178,43 @@ fn corruption_flips_one_bit_anywhere() {
             assert_eq!(ones, 1);
             assert_eq!(received[0].checksum, RxChecksum::Unverified);
         }
+    }
+}
+
+#[test]
+fn congestion_is_marked_whether_headers_are_set_apart_or_not() {
+    let (mut device, mut b, clock) = impaired("rate=1mbit,ecn=1p", "rate=1mbit,ecn=1p");
+    let capable = ipv4::Header {
+        ecn: Ecn::Ect0,
+        ..ipv4::Header::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), Protocol::UDP)
+    };
+    let mut packet = vec![0; 100];
+    capable.emit(&mut packet, 80);
+    let mut headers = HeaderBuf::new();
+    assert!(headers.extend(&packet[..20]));
+    let apart = TxFrame {
+        headers,
+        payload: Payload::from(Bytes::copy_from_slice(&packet[20..])),
+        offload: TxOffload::None,
+    };
+    let whole = TxFrame {
+        payload: Payload::from(Bytes::from(packet)),
+        ..TxFrame::default()
+    };
+    let ecn = |frames: Vec<RxFrame>| -> Vec<Ecn> {
+        let packets = frames.iter().map(|frame| Packet::new(&frame.data));
+        packets.map(|packet| packet.unwrap().ecn()).collect()
+    };
+    for frame in [apart, whole] {
+        for _ in 0..3 {
+            send(&mut b, frame.clone());
+            send(&mut device, frame.clone());
+        }
+        assert!(recv(&mut device).is_empty());
+        clock.set(clock.millis.load(Ordering::SeqCst) + 1000);
+        let marked = [Ecn::Ect0, Ecn::Ce, Ecn::Ce];
+        assert_eq!(ecn(recv(&mut device)), marked);
+        assert_eq!(ecn(recv(&mut b)), marked);
     }
 }
 

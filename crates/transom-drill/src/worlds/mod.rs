@@ -12,6 +12,7 @@
 //! - no buffer holds more than its limit.
 
 mod application;
+mod orphans;
 mod play;
 mod scenario;
 

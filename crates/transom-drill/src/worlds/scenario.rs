@@ -10,6 +10,7 @@ use transom_stack::tcp::congestion::Algorithm;
 use transom_stack::tcp::{Config, EcnUse, KeepAlive, Linger, MtuProbing};
 
 use super::application::{Ending, Script};
+use super::orphans;
 
 /// A host of a scenario.
 #[derive(Clone, Debug)]
@@ -193,9 +194,12 @@ impl Maker {
         } else {
             Vec::new()
         };
-        let connections = (0..self.between(1, 4))
+        let connections: Vec<ConnectionPlan> = (0..self.between(1, 4))
             .map(|_| self.connection(count, may_be_harsh, path_rate(&path)))
             .collect();
+        self.is_harsh |= connections
+            .iter()
+            .any(|connection| orphans::may_give_up(connection, &hosts, &path));
         Scenario {
             seed,
             v6,

@@ -150,25 +150,11 @@ impl Application {
         let Some(connection) = self.open(stack, now) else {
             return;
         };
-        let before = (
-            self.sent,
-            self.received,
-            self.end_seen,
-            self.shut,
-            self.pauses_taken,
-        );
+        let before = self.progress();
         self.read(stack, connection, now);
         self.write(stack, connection, instant);
         self.end(stack, connection, now);
-        if before
-            != (
-                self.sent,
-                self.received,
-                self.end_seen,
-                self.shut,
-                self.pauses_taken,
-            )
-        {
+        if self.progress() != before {
             self.last_progress = now;
         }
         if now >= self.last_progress + PATIENCE && !self.gave_up {
@@ -180,6 +166,17 @@ impl Application {
             self.check_memory(stack, connection);
         }
         self.let_go(stack, connection, instant);
+    }
+
+    /// What changes when something is achieved.
+    fn progress(&self) -> (u64, u64, bool, bool, usize) {
+        (
+            self.sent,
+            self.received,
+            self.end_seen,
+            self.shut,
+            self.pauses_taken,
+        )
     }
 
     fn open(&mut self, stack: &mut Stack, now: Duration) -> Option<ConnId> {

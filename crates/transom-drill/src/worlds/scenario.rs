@@ -79,11 +79,7 @@ impl Scenario {
             .flat_map(|connection| &connection.scripts)
             .map(|script| script.bytes + 10_000)
             .sum();
-        let rates = self
-            .path
-            .iter()
-            .flat_map(|link| [link.rate, link.police.map(|policer| policer.rate)]);
-        let rate = rates.flatten().min().unwrap_or(u64::MAX).min(5_000_000);
+        let rate = path_rate(&self.path).min(5_000_000);
         let needs = Duration::from_millis(octets * 8 * 1000 / rate.max(1));
         let rests: Duration = self
             .connections
@@ -485,6 +481,7 @@ impl Maker {
     }
 }
 
+/// Bits per second of the narrowest place.
 fn path_rate(path: &[Impairment; 2]) -> u64 {
     path.iter()
         .flat_map(|link| [link.rate, link.police.map(|policer| policer.rate)])

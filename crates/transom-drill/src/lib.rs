@@ -5,6 +5,8 @@
 //! which it did it: frames in and out, changes of state, discards. Scenes (`transom demo`) and properties over random
 //! networks are played on these two.
 //!
+//! [`bed`] measures flows across a bottleneck, [`worlds`] plays random hosts, paths and applications.
+//!
 //! Packet scripts (`transom drill`): [`script`] reads them, [`run`] plays them, [`packets`] builds and compares their
 //! packets, [`code`] runs their assertions, [`sockets`] is what a kernel is to a program (system calls on one stack),
 //! and [`profile`] reads the sysctls that a script sets.
@@ -16,6 +18,7 @@
 pub mod bed;
 pub mod code;
 mod journal;
+mod member;
 mod node;
 pub mod packets;
 pub mod profile;
@@ -25,4 +28,5 @@ pub mod sockets;
 pub mod worlds;
 
 pub use journal::{Entry, Journal, What};
+pub use member::Member;
 pub use node::{Application, Node, instant};

@@ -33,6 +33,15 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// So many octets.
+    pub fn octets<const N: usize>(&mut self) -> [u8; N] {
+        let mut octets = [0; N];
+        for part in octets.chunks_mut(8) {
+            part.copy_from_slice(&self.next_u64().to_be_bytes()[..part.len()]);
+        }
+        octets
+    }
+
     /// A number in `0..bound`; 0 when `bound` is 0. The bias is below 2^-32 for any `bound` that
     /// fits 32 bits.
     pub fn below(&mut self, bound: u64) -> u64 {

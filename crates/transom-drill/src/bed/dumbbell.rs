@@ -3,96 +3,18 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use transom_sim::{
-    Host, HostId, Impairment, LinkId, Outcome, Random, Router, TooBig, Trace, World,
-};
+use transom_sim::{HostId, Impairment, LinkId, Outcome, Random, Router, TooBig, Trace, World};
 use transom_stack::wire::Cidr;
 use transom_stack::{ConnectOptions, ListenOn, ListenOptions, StackConfig};
 
 use super::Flow;
 use super::flow::{Progress, Shared, look, read, write};
 use super::report::{Bottleneck, FlowReport, Moment, Report, Sample};
-use crate::{Node, instant};
+use crate::{Member, Node, instant};
 
 const PORT: u16 = 5001;
 /// Rates and queues are for the bottleneck; the ways to it carry what comes.
 const ACCESS_JITTER: Duration = Duration::from_micros(20);
-
-/// A host of a bed.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "routers are few, and nodes are not moved"
-)]
-pub enum Member {
-    /// One of our stacks.
-    Node(Node),
-    /// A router.
-    Router(Router),
-}
-
-impl Member {
-    /// The stack's node, if it is one.
-    pub fn node_mut(&mut self) -> Option<&mut Node> {
-        match self {
-            Self::Node(node) => Some(node),
-            Self::Router(_) => None,
-        }
-    }
-
-    /// The stack's node, if it is one.
-    #[must_use]
-    pub fn node(&self) -> Option<&Node> {
-        match self {
-            Self::Node(node) => Some(node),
-            Self::Router(_) => None,
-        }
-    }
-
-    /// The router, if it is one.
-    pub fn router_mut(&mut self) -> Option<&mut Router> {
-        match self {
-            Self::Router(router) => Some(router),
-            Self::Node(_) => None,
-        }
-    }
-}
-
-impl Host for Member {
-    fn handle_frame(&mut self, now: Duration, frame: Vec<u8>) {
-        match self {
-            Self::Node(node) => node.handle_frame(now, frame),
-            Self::Router(router) => router.handle_frame(now, frame),
-        }
-    }
-
-    fn poll_transmit(&mut self, now: Duration) -> Option<Vec<u8>> {
-        match self {
-            Self::Node(node) => node.poll_transmit(now),
-            Self::Router(router) => router.poll_transmit(now),
-        }
-    }
-
-    fn poll_timeout(&self) -> Option<Duration> {
-        match self {
-            Self::Node(node) => node.poll_timeout(),
-            Self::Router(router) => router.poll_timeout(),
-        }
-    }
-
-    fn handle_timeout(&mut self, now: Duration) {
-        match self {
-            Self::Node(node) => node.handle_timeout(now),
-            Self::Router(router) => router.handle_timeout(now),
-        }
-    }
-
-    fn egress(&self, frame: &[u8]) -> Option<usize> {
-        match self {
-            Self::Node(node) => node.egress(frame),
-            Self::Router(router) => router.egress(frame),
-        }
-    }
-}
 
 /// A bottleneck between two routers, and flows that cross it.
 #[derive(Clone, Debug)]
@@ -192,7 +114,7 @@ impl Dumbbell {
 
     /// As [`Dumbbell::run`], and gives the world as it is then.
     #[must_use]
-    pub fn run_world(&self, limit: Duration) -> (Report, World<Member>) {
+    pub fn run_world(&self, limit: Duration) -> (Report, World<Member<Node>>) {
         let mut run = Run::new(self);
         let outcome = run.play(limit);
         (run.report(outcome), run.world)
@@ -211,7 +133,7 @@ struct Playing<'a> {
 /// A dumbbell under way.
 struct Run<'a> {
     plan: &'a Dumbbell,
-    world: World<Member>,
+    world: World<Member<Node>>,
     left: HostId,
     bottleneck: LinkId,
     back: LinkId,
@@ -229,7 +151,7 @@ impl<'a> Run<'a> {
         let mut router = |number: u8| {
             let v4 = Ipv4Addr::new(10, 0, number, 1);
             let v6 = Ipv6Addr::new(0xfd00, 0, 0, u16::from(number), 0, 0, 0, 1);
-            world.add_host(Member::Router(Router::new(v4, v6)))
+            world.add_host(Member::Router(Box::new(Router::new(v4, v6))))
         };
         let (left, right) = (router(1), router(2));
         // The queue is of the round trip of the bottleneck alone.
@@ -280,10 +202,7 @@ impl<'a> Run<'a> {
                 &flow.receiver
             };
             let address = Ipv4Addr::new(10, side, third, 1);
-            let mut secret = [0; 32];
-            for part in secret.chunks_mut(8) {
-                part.copy_from_slice(&random.next_u64().to_be_bytes()[..part.len()]);
-            }
+            let secret = random.octets();
             let Ok(network) = Cidr::new(IpAddr::V4(address), 16) else {
                 continue;
             };
@@ -294,7 +213,7 @@ impl<'a> Run<'a> {
                 secret,
             );
             attach(&mut node, flow, is_sender, &shared);
-            let host = self.world.add_host(Member::Node(node));
+            let host = self.world.add_host(Member::Host(Box::new(node)));
             hosts[usize::from(!is_sender)] = Some((host, address));
             // The delay of the flow is on the left; a little jitter keeps flows from running in step.
             let delay = if index == 0 {
@@ -331,7 +250,7 @@ impl<'a> Run<'a> {
             {
                 continue;
             }
-            let Some(node) = self.world.host_mut(flow.sender).node_mut() else {
+            let Some(node) = self.world.host_mut(flow.sender).host_mut() else {
                 continue;
             };
             let stack = node.stack_mut();
@@ -404,7 +323,7 @@ impl<'a> Run<'a> {
         for flow in &mut self.flows {
             let progress = look(&flow.shared).clone();
             let info = progress.connection.and_then(|connection| {
-                let node = self.world.host(flow.sender).node()?;
+                let node = self.world.host(flow.sender).host()?;
                 node.stack().tcp_info(connection).ok()
             });
             if let Some(info) = info {
@@ -439,7 +358,7 @@ impl<'a> Run<'a> {
         let flows = self.flows.iter_mut().map(|flow| {
             let progress: Progress = look(&flow.shared).clone();
             let counters = progress.connection.and_then(|connection| {
-                let node = world.host(flow.sender).node()?;
+                let node = world.host(flow.sender).host()?;
                 Some(node.stack().tcp_info(connection).ok()?.counters)
             });
             let until = progress.finished.unwrap_or(ended);

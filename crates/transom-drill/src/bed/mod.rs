@@ -14,6 +14,6 @@ mod dumbbell;
 mod flow;
 mod report;
 
-pub use dumbbell::{Dumbbell, Member};
+pub use dumbbell::Dumbbell;
 pub use flow::Flow;
 pub use report::{Bottleneck, FlowReport, Moment, Report, Sample, jain};

@@ -10,7 +10,7 @@ use transom_stack::{ListenOn, ListenOptions, StackConfig};
 
 use super::Scenario;
 use super::application::{Application, PATIENCE, Source};
-use crate::Node;
+use crate::{Member, Node};
 
 /// More steps than any of these worlds needs.
 const MAX_STEPS: u64 = 4_000_000;
@@ -61,52 +61,24 @@ impl Station {
     }
 }
 
-/// A member of the world.
-enum Member {
-    Station(Box<Station>),
-    Router(Box<Router>),
-}
-
-impl Host for Member {
+impl Host for Station {
     fn handle_frame(&mut self, now: Duration, frame: Vec<u8>) {
-        match self {
-            Self::Station(station) => {
-                station.node.handle_frame(now, frame);
-                station.act(now);
-            }
-            Self::Router(router) => router.handle_frame(now, frame),
-        }
+        self.node.handle_frame(now, frame);
+        self.act(now);
     }
 
     fn poll_transmit(&mut self, now: Duration) -> Option<Vec<u8>> {
-        match self {
-            Self::Station(station) => station.node.poll_transmit(now),
-            Self::Router(router) => router.poll_transmit(now),
-        }
+        self.node.poll_transmit(now)
     }
 
     fn poll_timeout(&self) -> Option<Duration> {
-        match self {
-            Self::Station(station) => {
-                let deadlines = [station.node.poll_timeout(), station.wake];
-                deadlines.into_iter().flatten().min()
-            }
-            Self::Router(router) => router.poll_timeout(),
-        }
+        let deadlines = [self.node.poll_timeout(), self.wake];
+        deadlines.into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Duration) {
-        if let Self::Station(station) = self {
-            station.node.handle_timeout(now);
-            station.act(now);
-        }
-    }
-
-    fn egress(&self, frame: &[u8]) -> Option<usize> {
-        match self {
-            Self::Station(_) => None,
-            Self::Router(router) => router.egress(frame),
-        }
+        self.node.handle_timeout(now);
+        self.act(now);
     }
 }
 
@@ -133,7 +105,7 @@ impl Scenario {
 
 struct Play<'a> {
     scenario: &'a Scenario,
-    world: World<Member>,
+    world: World<Member<Station>>,
     stations: Vec<HostId>,
     /// The routers that send to the path.
     routers: Vec<HostId>,
@@ -150,7 +122,7 @@ impl<'a> Play<'a> {
         let mut random = Random::stream(scenario.seed, 0x706c_6179);
         for host in 0..scenario.hosts.len() {
             let station = play.station(host, &mut random)?;
-            let member = Member::Station(Box::new(station));
+            let member = Member::Host(Box::new(station));
             let id = play.world.add_host(member);
             play.stations.push(id);
         }
@@ -161,12 +133,8 @@ impl<'a> Play<'a> {
     fn station(&self, host: usize, random: &mut Random) -> Result<Station, Violation> {
         let plan = &self.scenario.hosts[host];
         let address = self.scenario.address(host);
-        let mut secret = [0; 32];
-        for part in secret.chunks_mut(8) {
-            part.copy_from_slice(&random.next_u64().to_be_bytes()[..part.len()]);
-        }
         let config = StackConfig::default().tcp(plan.config.clone());
-        let mut node = Node::new(config, Cidr::host(address), plan.mtu, secret);
+        let mut node = Node::new(config, Cidr::host(address), plan.mtu, random.octets());
         let mut applications = Vec::new();
         for (number, connection) in self.scenario.connections.iter().enumerate() {
             let [mut client, server] = connection.scripts.clone();
@@ -227,13 +195,11 @@ impl<'a> Play<'a> {
 
     fn applications(&self) -> impl Iterator<Item = (usize, &Application)> {
         self.stations.iter().enumerate().flat_map(|(host, id)| {
-            let applications = match self.world.host(*id) {
-                Member::Station(station) => station.applications.as_slice(),
-                Member::Router(_) => &[],
-            };
-            applications
-                .iter()
-                .map(move |application| (host, application))
+            let station = self.world.host(*id).host();
+            let applications = station
+                .into_iter()
+                .flat_map(|station| &station.applications);
+            applications.map(move |application| (host, application))
         })
     }
 
@@ -243,7 +209,7 @@ impl<'a> Play<'a> {
         for (at, mtu, too_big) in changes {
             self.until(at, false)?;
             for id in self.routers.clone() {
-                if let Member::Router(router) = self.world.host_mut(id) {
+                if let Some(router) = self.world.host_mut(id).router_mut() {
                     router.set_mtu(0, mtu, too_big);
                 }
             }
@@ -294,7 +260,7 @@ impl<'a> Play<'a> {
             );
         }
         for (host, id) in self.stations.iter().enumerate() {
-            if let Member::Station(station) = self.world.host(*id) {
+            if let Some(station) = self.world.host(*id).host() {
                 for (id, local, peer, state) in station.node.stack().connections() {
                     text += &format!("\n  host {host}: {local} {peer} {state}");
                     // What a connection knows says why it stands still.
@@ -317,7 +283,7 @@ impl<'a> Play<'a> {
             }
         }
         for (host, id) in self.stations.iter().enumerate() {
-            if let Member::Station(station) = self.world.host(*id)
+            if let Some(station) = self.world.host(*id).host()
                 && station.node.stack().connections().next().is_some()
             {
                 return fail(format!("host {host}: a connection outlives everything"));

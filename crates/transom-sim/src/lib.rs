@@ -6,9 +6,9 @@
 //! [`Impairment`]. The same seed and the same input give the same output, on every machine.
 //!
 //! - [`Link`] is one direction of a wire. It has the handle/poll shape: [`Link::push`] takes a
-//!   packet and says at once what becomes of it, [`Link::next`] tells when the next one arrives,
-//!   [`Link::pop`] hands it out. It therefore works in virtual time (tests) and in real time (a
-//!   wrapper around a real device) alike.
+//!   packet and says what becomes of it, or that a queue will decide; [`Link::next`] tells when
+//!   something happens next, [`Link::pop`] hands out what has arrived. It therefore works in
+//!   virtual time (tests) and in real time (a wrapper around a real device) alike.
 //! - [`Impairment`] is the description of a link. It is also what a person types:
 //!   `"loss=1%,delay=20ms,rate=10mbit".parse::<Impairment>()`, see [`Impairment`] for the words.
 //! - [`Router`] is a host that passes IP packets on; its queues are those of its links.

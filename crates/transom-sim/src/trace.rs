@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{Fate, HostId, LinkId};
 
-/// One packet that a host sent. Its fate is complete: when it arrives, or why it does not.
+/// One packet that a host sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TraceEntry {
@@ -18,7 +18,8 @@ pub struct TraceEntry {
     pub link: LinkId,
     /// The packet as it was sent, before any corruption.
     pub packet: Vec<u8>,
-    /// What became of it.
+    /// What became of it, as far as it was known then: when it arrives, why it does not, or that it waits
+    /// in a queue which decides later.
     pub fate: Fate,
 }
 

@@ -76,7 +76,7 @@ pub enum Outcome {
     TimeReached,
     /// The step limit was reached: too much happened, or hosts went on for ever at one instant.
     StepsExhausted,
-    /// The caller's condition came true ([`World::run_while`]).
+    /// The caller's condition was false after a step ([`World::run_while`]).
     Stopped,
 }
 

@@ -96,11 +96,7 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
             .find(|(n, _)| *n == name)
             .map(|(_, v)| *v)
     };
-    let time = |name: &str, default: &str| -> Result<Duration, Box<dyn Error>> {
-        let text = value(name).unwrap_or(default);
-        Ok(format!("delay={text}").parse::<Impairment>()?.delay)
-    };
-    let rtt = time("--rtt", "40ms")?;
+    let rtt = time(value("--rtt").unwrap_or("40ms"))?;
     let mut spec = vec![format!("queue={}", value("--queue").unwrap_or("1bdp"))];
     if value("--trace").is_none() {
         spec.push(format!("rate={}", value("--rate").unwrap_or("10mbit")));
@@ -114,14 +110,14 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
     }
     let mut back: Impairment = value("--back").unwrap_or("none").parse()?;
     back.delay += rtt / 2;
+    let every = match value("--every") {
+        Some(text) => time(text)?,
+        None => rtt / 2,
+    };
     let mut bed = Dumbbell::new(link)
         .back(back)
         .seed(value("--seed").unwrap_or("1").parse()?)
-        .sample(time("--every", "0ms")?.max(if value("--every").is_some() {
-            Duration::ZERO
-        } else {
-            rtt / 2
-        }));
+        .sample(every);
     for name in value("--flows").unwrap_or("cubic").split(',') {
         let mut flow = flow(name)?;
         if ecn {
@@ -131,10 +127,15 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
     }
     Ok(Arguments {
         bed,
-        time: time("--time", "30s")?,
+        time: time(value("--time").unwrap_or("30s"))?,
         csv: value("--csv").map(PathBuf::from),
         svg: value("--svg").map(PathBuf::from),
     })
+}
+
+/// `40ms`, as it is written in an impairment.
+fn time(text: &str) -> Result<Duration, Box<dyn Error>> {
+    Ok(format!("delay={text}").parse::<Impairment>()?.delay)
 }
 
 /// `cubic`, `cubic@5s`, `cubic:1m`, `cubic:1m@5s`.
@@ -144,18 +145,14 @@ fn flow(text: &str) -> Result<Flow, Box<dyn Error>> {
         Some((name, size)) => (name, Some(size)),
         None => (text, None),
     };
-    let algorithm = Algorithm::ALL
-        .iter()
-        .find(|algorithm| algorithm.name() == name);
-    let Some(algorithm) = algorithm else {
+    let Some(algorithm) = Algorithm::from_name(name) else {
         let names: Vec<&str> = Algorithm::ALL
             .iter()
             .map(|algorithm| algorithm.name())
             .collect();
         return Err(format!("{name:?} is none of {}", names.join(", ")).into());
     };
-    let starts = format!("delay={starts}").parse::<Impairment>()?.delay;
-    let mut flow = Flow::new(*algorithm).starts(starts);
+    let mut flow = Flow::new(algorithm).starts(time(starts)?);
     if let Some(size) = size {
         match format!("queue={size}").parse::<Impairment>()?.queue {
             Some(transom_sim::Queue::Bytes(bytes)) => flow = flow.bytes(bytes),

@@ -280,4 +280,9 @@ impl Waiting {
     pub const fn deadline(&self) -> Option<transom_stack::tcp::Instant> {
         self.deadline
     }
+
+    /// Whether the call has waited long enough.
+    pub(super) fn is_late(&self, now: transom_stack::tcp::Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
 }

@@ -155,7 +155,7 @@ impl Sockets {
 
     fn attempt(&mut self, now: Instant, waiting: &mut Waiting) -> Result<Option<Returned>, Fault> {
         let call = waiting.call.clone();
-        let is_late = waiting.deadline.is_some_and(|deadline| deadline <= now);
+        let is_late = waiting.is_late(now);
         match call {
             Call::Socket {
                 domain,
@@ -195,7 +195,7 @@ impl Sockets {
                 level,
                 name,
                 len,
-            } => self.get_option(now, fd, level, name, len).map(Some),
+            } => self.get_option(fd, level, name, len).map(Some),
             Call::SetOption {
                 fd,
                 level,

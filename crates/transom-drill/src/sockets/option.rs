@@ -16,7 +16,7 @@ use super::names::{
     TCP_CONGESTION, TCP_CORK, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_KEY,
     TCP_FASTOPEN_NO_COOKIE, TCP_INQ, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_LINGER2,
     TCP_MAXSEG, TCP_MD5SIG, TCP_MD5SIG_EXT, TCP_NODELAY, TCP_NOTSENT_LOWAT, TCP_QUICKACK,
-    TCP_REPAIR, TCP_SYNCNT, TCP_TIMESTAMP, TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP,
+    TCP_REPAIR, TCP_SYNCNT, TCP_USER_TIMEOUT,
 };
 use super::transfer::whole;
 use super::{Errno, Fault, Fd, OptionValue, Output, Returned, Sockets};
@@ -31,6 +31,15 @@ const LEAST_RECEIVE_BUFFER: i64 = 2304;
 fn buffer_size(asked: i64, forced: bool) -> i64 {
     let most = if forced { i64::MAX } else { LARGEST_BUFFER };
     asked.clamp(0, most).saturating_mul(2)
+}
+
+/// A number that must lie between two others, which are not negative.
+fn within(number: i64, least: i64, most: i64) -> Result<u64, Errno> {
+    if (least..=most).contains(&number) {
+        Ok(number.unsigned_abs())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 impl Sockets {
@@ -152,13 +161,6 @@ impl Sockets {
         name: i64,
         number: i64,
     ) -> Result<(), Fault> {
-        let within = |least: i64, most: i64| {
-            if (least..=most).contains(&number) {
-                Ok(number.unsigned_abs())
-            } else {
-                Err(Errno::EINVAL)
-            }
-        };
         match name {
             TCP_NODELAY => {
                 let on = number != 0;
@@ -172,12 +174,40 @@ impl Sockets {
             }
             TCP_MAXSEG => {
                 // 0 takes the choice back.
-                let size = if number == 0 { 0 } else { within(88, 32_767)? };
+                let size = if number == 0 {
+                    0
+                } else {
+                    within(number, 88, 32_767)?
+                };
                 let size = u16::try_from(size).ok().filter(|size| *size > 0);
                 self.configure(now, fd, |config| config.max_segment = size)?;
             }
+            TCP_NOTSENT_LOWAT => {
+                // 0 is the system's default, which is none.
+                let limit = u32::try_from(number & 0xffff_ffff).unwrap_or(0);
+                let octets = (limit != 0 && limit != u32::MAX)
+                    .then(|| usize::try_from(limit).unwrap_or(usize::MAX));
+                self.configure(now, fd, |config| config.unsent_limit = octets)?;
+                let kept = &mut self.tcp_mut(fd)?.options.kept;
+                kept.insert((SOL_TCP, name), number & 0xffff_ffff);
+            }
+            TCP_QUICKACK => {
+                let on = number != 0;
+                let kept = &mut self.tcp_mut(fd)?.options.kept;
+                kept.insert((SOL_TCP, name), i64::from(on));
+                self.with(now, fd, |connection| connection.set_quick_ack(now, on))?;
+            }
+            TCP_INQ => self.tcp_mut(fd)?.options.tell_unread = within(number, 0, 1)? == 1,
+            _ => self.set_tcp_timer(now, fd, name, number)?,
+        }
+        Ok(())
+    }
+
+    /// What has to do with time, and retries.
+    fn set_tcp_timer(&mut self, now: Instant, fd: Fd, name: i64, number: i64) -> Result<(), Fault> {
+        match name {
             TCP_KEEPIDLE | TCP_KEEPINTVL => {
-                let time = Duration::from_secs(within(1, 32_767)?);
+                let time = Duration::from_secs(within(number, 1, 32_767)?);
                 let keep = &mut self.tcp_mut(fd)?.options.keep;
                 if name == TCP_KEEPIDLE {
                     keep.idle = time;
@@ -187,12 +217,12 @@ impl Sockets {
                 self.apply_keep_alive(now, fd)?;
             }
             TCP_KEEPCNT => {
-                let probes = u8::try_from(within(1, 127)?).unwrap_or(127);
+                let probes = u8::try_from(within(number, 1, 127)?).unwrap_or(127);
                 self.tcp_mut(fd)?.options.keep.probes = probes;
                 self.apply_keep_alive(now, fd)?;
             }
             TCP_SYNCNT => {
-                let retries = u8::try_from(within(1, 127)?).unwrap_or(127);
+                let retries = u8::try_from(within(number, 1, 127)?).unwrap_or(127);
                 self.configure(now, fd, |config| config.syn_retries = retries)?;
             }
             TCP_LINGER2 => {
@@ -212,22 +242,6 @@ impl Sockets {
                     connection.set_user_timeout(now, limit)
                 })?;
             }
-            TCP_NOTSENT_LOWAT => {
-                // 0 is the system's default, which is none.
-                let limit = u32::try_from(number & 0xffff_ffff).unwrap_or(0);
-                let octets = (limit != 0 && limit != u32::MAX)
-                    .then(|| usize::try_from(limit).unwrap_or(usize::MAX));
-                self.configure(now, fd, |config| config.unsent_limit = octets)?;
-                let kept = &mut self.tcp_mut(fd)?.options.kept;
-                kept.insert((SOL_TCP, name), number & 0xffff_ffff);
-            }
-            TCP_QUICKACK => {
-                let on = number != 0;
-                let kept = &mut self.tcp_mut(fd)?.options.kept;
-                kept.insert((SOL_TCP, name), i64::from(on));
-                self.with(now, fd, |connection| connection.set_quick_ack(now, on))?;
-            }
-            TCP_INQ => self.tcp_mut(fd)?.options.tell_unread = within(0, 1)? == 1,
             TCP_FASTOPEN | TCP_FASTOPEN_CONNECT | TCP_FASTOPEN_KEY | TCP_FASTOPEN_NO_COOKIE => {
                 return Err(Fault::Unsupported("TCP Fast Open".to_owned()));
             }
@@ -235,11 +249,6 @@ impl Sockets {
                 return Err(Fault::Unsupported("TCP_MD5SIG".to_owned()));
             }
             TCP_REPAIR => return Err(Fault::Unsupported("TCP_REPAIR".to_owned())),
-            TCP_WINDOW_CLAMP | TCP_TIMESTAMP => {
-                return Err(Fault::Unsupported(format!(
-                    "option {name} of level SOL_TCP"
-                )));
-            }
             _ => {
                 return Err(Fault::Unsupported(format!(
                     "option {name} of level SOL_TCP"
@@ -350,7 +359,6 @@ impl Sockets {
 
     pub(super) fn get_option(
         &mut self,
-        now: Instant,
         fd: Fd,
         level: i64,
         name: i64,
@@ -375,7 +383,7 @@ impl Sockets {
             (SOL_TCP, TCP_CONGESTION) => {
                 OptionValue::Text(self.tcp(fd)?.config.congestion.name().into())
             }
-            _ => OptionValue::Integer(self.integer_option(now, fd, level, name)?),
+            _ => OptionValue::Integer(self.integer_option(fd, level, name)?),
         };
         let written = match &value {
             OptionValue::Integer(_) => 4,
@@ -389,7 +397,7 @@ impl Sockets {
         })
     }
 
-    fn integer_option(&self, now: Instant, fd: Fd, level: i64, name: i64) -> Result<i64, Fault> {
+    fn integer_option(&self, fd: Fd, level: i64, name: i64) -> Result<i64, Fault> {
         let tcp = self.tcp(fd)?;
         let options = &tcp.options;
         let kept = options.kept.get(&(level, name)).copied();
@@ -423,7 +431,7 @@ impl Sockets {
                 let connection = self.stack.tcp_connection(id).ok_or(Errno::ENOTCONN)?;
                 whole(connection.path_mtu())
             }
-            (SOL_TCP, _) => self.tcp_option(now, tcp, name, kept)?,
+            (SOL_TCP, _) => self.tcp_option(tcp, name, kept)?,
             _ => match kept {
                 Some(kept) => kept,
                 None => {
@@ -436,13 +444,7 @@ impl Sockets {
         Ok(known)
     }
 
-    fn tcp_option(
-        &self,
-        now: Instant,
-        tcp: &Tcp,
-        name: i64,
-        kept: Option<i64>,
-    ) -> Result<i64, Fault> {
+    fn tcp_option(&self, tcp: &Tcp, name: i64, kept: Option<i64>) -> Result<i64, Fault> {
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         let config = &tcp.config;
         Ok(match name {
@@ -461,7 +463,6 @@ impl Sockets {
             TCP_QUICKACK => kept.unwrap_or(1),
             TCP_INQ => tcp.options.tell_unread.into(),
             _ => {
-                let _ = now;
                 return Err(Fault::Unsupported(format!(
                     "reading option {name} of level SOL_TCP"
                 )));

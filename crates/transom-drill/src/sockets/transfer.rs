@@ -22,8 +22,7 @@ impl Sockets {
         flags: i64,
         waiting: &Waiting,
     ) -> Result<bool, Errno> {
-        let is_late = waiting.deadline.is_some_and(|deadline| deadline <= now);
-        Ok(is_late || flags & MSG_DONTWAIT != 0 || self.file(fd)?.nonblocking)
+        Ok(waiting.is_late(now) || flags & MSG_DONTWAIT != 0 || self.file(fd)?.nonblocking)
     }
 
     pub(super) fn receive(

@@ -213,46 +213,7 @@ impl Tcb {
             // UNDO-1, EIF-3: not when a router says at the same time that it is congested.
             self.congestion.on_spurious();
         }
-        if outcome.entered_recovery {
-            // The window of an echo's episode has been reduced for this round trip already.
-            if !self.ecn.in_episode() {
-                self.congestion.on_loss(&LossInfo {
-                    now,
-                    kind: LossKind::FastRetransmit,
-                    flight_size: self.flight_within_window(),
-                    in_flight: self.recovery.pipe(),
-                    mss: u64::from(mss),
-                });
-            }
-            if self.ecn.in_episode() {
-                self.recovery.forget_undo();
-            }
-            self.ecn.on_reduction(self.snd.nxt, false);
-        } else if outcome.probe_repaired {
-            // RFC 8985 §7.4.2 TLP-6: as for a fast retransmit, all at once.
-            self.recovery.forget_undo();
-            self.congestion.on_loss(&LossInfo {
-                now,
-                kind: LossKind::FastRetransmit,
-                flight_size: self.recovery.flight_size() + u64::from(outcome.newly_acked),
-                in_flight: self.recovery.pipe(),
-                mss: u64::from(mss),
-            });
-            self.congestion
-                .on_recovery_exit(now, self.recovery.flight_size());
-            self.ecn.on_reduction(self.snd.nxt, false);
-        } else if echo && self.ecn.may_reduce() && !self.is_recovering() {
-            self.recovery.forget_undo();
-            self.congestion.on_loss(&LossInfo {
-                now,
-                kind: LossKind::Ecn,
-                // What was in flight when the mark was made.
-                flight_size: self.recovery.flight_size() + u64::from(outcome.newly_acked),
-                in_flight: self.recovery.pipe(),
-                mss: u64::from(mss),
-            });
-            self.ecn.on_reduction(self.snd.nxt, true);
-        }
+        self.reduce(now, outcome, mss, echo);
         let ssthresh = self.congestion.ssthresh();
         if let Some(cwnd) = self
             .recovery
@@ -260,10 +221,59 @@ impl Tcb {
         {
             self.congestion.set_recovery_cwnd(cwnd);
         }
-        if outcome.delivered == 0 {
-            self.tell_delivery(now, outcome, rtt);
-            return;
+        if outcome.delivered > 0 {
+            self.grow(now, outcome, before, rtt, echo);
         }
+        self.tell_delivery(now, outcome, rtt);
+    }
+
+    /// Takes back the window for what was lost, or marked.
+    fn reduce(&mut self, now: Instant, outcome: &AckOutcome, mss: u16, echo: bool) {
+        // What was in flight when it was lost, or marked.
+        let flight_before = self.recovery.flight_size() + u64::from(outcome.newly_acked);
+        if outcome.entered_recovery {
+            // The window of an echo's episode has been reduced for this round trip already.
+            if self.ecn.in_episode() {
+                self.recovery.forget_undo();
+            } else {
+                let flight_size = self.flight_within_window();
+                self.tell_loss(now, LossKind::FastRetransmit, flight_size, mss);
+            }
+            self.ecn.on_reduction(self.snd.nxt, false);
+        } else if outcome.probe_repaired {
+            // RFC 8985 §7.4.2 TLP-6: as for a fast retransmit, all at once.
+            self.recovery.forget_undo();
+            self.tell_loss(now, LossKind::FastRetransmit, flight_before, mss);
+            self.congestion
+                .on_recovery_exit(now, self.recovery.flight_size());
+            self.ecn.on_reduction(self.snd.nxt, false);
+        } else if echo && self.ecn.may_reduce() && !self.recovery.is_recovering() {
+            self.recovery.forget_undo();
+            self.tell_loss(now, LossKind::Ecn, flight_before, mss);
+            self.ecn.on_reduction(self.snd.nxt, true);
+        }
+    }
+
+    /// A congestion episode begins.
+    pub(crate) fn tell_loss(&mut self, now: Instant, kind: LossKind, flight_size: u64, mss: u16) {
+        self.congestion.on_loss(&LossInfo {
+            now,
+            kind,
+            flight_size,
+            in_flight: self.recovery.pipe(),
+            mss: u64::from(mss),
+        });
+    }
+
+    /// Lets the window grow by what was delivered.
+    fn grow(
+        &mut self,
+        now: Instant,
+        outcome: &AckOutcome,
+        before: u64,
+        rtt: Option<Duration>,
+        echo: bool,
+    ) {
         let round_end = self.snd.una.ge(self.snd.round_end);
         // CC-13: growth only while the window is what holds us back. In slow start half of it is
         // enough, because it doubles within the round trip.
@@ -272,7 +282,7 @@ impl Tcb {
                 && self.congestion.cwnd() < 2 * self.snd.max_in_flight);
         // RFC 3168 §6.1.2 ECN-7: an echo never lets the window grow. RFC 5681 §3.1: nor does what
         // acknowledges nothing new, whatever SACK blocks it brings.
-        if !echo && (outcome.newly_acked > 0 || self.is_recovering()) {
+        if !echo && (outcome.newly_acked > 0 || self.recovery.is_recovering()) {
             self.congestion.on_ack(&AckInfo {
                 now,
                 bytes_acked: u64::from(outcome.delivered),
@@ -290,17 +300,12 @@ impl Tcb {
         if round_end {
             self.snd.round_end = self.snd.nxt;
         }
-        self.tell_delivery(now, outcome, rtt);
     }
 
     /// FlightSize of RFC 5681 §3.1, for setting ssthresh. Where a gap stays open for long, much more
     /// than a window lies SACKed behind it, and the threshold would rise instead of falling.
     pub(crate) fn flight_within_window(&self) -> u64 {
         self.recovery.flight_size().min(self.congestion.cwnd())
-    }
-
-    fn is_recovering(&self) -> bool {
-        self.recovery.is_in_recovery() || self.recovery.is_in_loss()
     }
 
     /// SND.UNA moved.
@@ -327,7 +332,7 @@ impl Tcb {
 
     /// Tells a writer that found too little room that there is more.
     pub(crate) fn tell_room(&mut self, env: &mut Env) {
-        let limit = self.send_limit(&env.config);
+        let limit = env.config.send_limit(self.snd.buffer);
         let free = limit.saturating_sub(self.snd.queue.len());
         // Not for every octet: a writer that is woken should find room worth a system call.
         let is_worth_it = free >= limit / 4

@@ -287,6 +287,11 @@ impl Config {
         self
     }
 
+    /// Most octets held for the application, when the congestion window has deserved so many.
+    pub(crate) fn send_limit(&self, deserved: usize) -> usize {
+        self.send_buffer.min(self.send_buffer_initial.max(deserved))
+    }
+
     /// Sets [`Config::send_buffer`] and no automatic growth (`send_buffer_initial` the same), as an
     /// explicit SO_SNDBUF does.
     #[must_use]

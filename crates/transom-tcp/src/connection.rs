@@ -201,13 +201,11 @@ impl Connection {
     /// Most octets held for the application, sent or not: [`Config::send_buffer_initial`], or more if the congestion
     /// window has deserved it.
     pub fn send_limit(&self) -> usize {
-        let config = &self.env.config;
-        match &self.block {
-            Block::Tcb(tcb) => tcb.send_limit(config),
-            Block::SynSent(_) | Block::Closed(_) => {
-                config.send_buffer.min(config.send_buffer_initial)
-            }
-        }
+        let deserved = match &self.block {
+            Block::Tcb(tcb) => tcb.snd.buffer,
+            Block::SynSent(_) | Block::Closed(_) => 0,
+        };
+        self.env.config.send_limit(deserved)
     }
 
     /// Octets that `send` would take now.

@@ -12,6 +12,7 @@ use core::time::Duration;
 
 use crate::congestion::{DeliveryInfo, LostInfo, RateSample};
 use crate::env::Env;
+use crate::rate::per_second;
 use crate::recovery::AckOutcome;
 use crate::tcb::Tcb;
 use crate::time::Instant;
@@ -177,11 +178,6 @@ impl Delivery {
     }
 }
 
-fn per_second(octets: u64, interval: Duration) -> u64 {
-    let nanos = interval.as_nanos().max(1);
-    u64::try_from(u128::from(octets) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
-}
-
 impl Tcb {
     /// The handshake is over: what a controller that models the path needs from here on.
     pub(crate) fn begin_congestion_control(&mut self, env: &Env, now: Instant) {
@@ -264,7 +260,7 @@ impl Tcb {
             rtt,
             is_cwnd_limited: self.snd.cwnd_limited,
             is_app_limited,
-            in_recovery: self.recovery.is_in_recovery() || self.recovery.is_in_loss(),
+            in_recovery: self.recovery.is_recovering(),
         });
         if self.congestion.limits_delivery()
             && let Some(delivery) = &mut self.delivery

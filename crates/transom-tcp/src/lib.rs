@@ -67,6 +67,7 @@ mod mtu_search;
 mod options;
 mod pacing;
 mod path;
+mod rate;
 pub mod recovery;
 pub mod recv;
 mod retransmit_timer;

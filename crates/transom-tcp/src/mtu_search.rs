@@ -96,8 +96,7 @@ impl Tcb {
     /// its loss.
     pub(crate) fn larger_segment(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
         self.mtu_search.as_ref()?;
-        let is_calm = !self.recovery.is_in_recovery()
-            && !self.recovery.is_in_loss()
+        let is_calm = !self.recovery.is_recovering()
             && !self.recovery.has_lost()
             && !self.recovery.has_mtu_probe();
         if !is_calm || !self.negotiated.sack || !env.config.rack {

@@ -16,6 +16,7 @@ use core::time::Duration;
 
 use crate::congestion::initial_window;
 use crate::env::Env;
+use crate::rate::per_second;
 use crate::tcb::Tcb;
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -121,10 +122,9 @@ pub(crate) fn quantum(rate: u64, mss: u64) -> u64 {
 /// per round trip in slow start, so that it can double, and 1.2 times afterwards, as Linux.
 pub(crate) fn window_rate(cwnd: u64, ssthresh: u64, in_flight: u64, srtt: Duration) -> u64 {
     let tenths = if cwnd < ssthresh / 2 { 20 } else { 12 };
-    let nanos = u64::try_from(srtt.as_nanos()).unwrap_or(u64::MAX).max(1);
     // No window exceeds 2^30, so that this does not saturate.
-    let octets = cwnd.max(in_flight).saturating_mul(tenths * 100_000_000);
-    (octets / nanos).max(1)
+    let octets = cwnd.max(in_flight).saturating_mul(tenths);
+    (per_second(octets, srtt) / 10).max(1)
 }
 
 impl Tcb {
@@ -166,8 +166,7 @@ impl Tcb {
         // Whatever a controller has concluded from losses, a window of one segment may go each round trip:
         // with less, retransmission timeouts would pass while nothing is sent.
         let round_trip = self.rtt.srtt().unwrap_or(env.config.rto_initial);
-        let least = u128::from(self.mss(env)) * 1_000_000_000 / round_trip.as_nanos().max(1);
-        let least = u64::try_from(least).unwrap_or(u64::MAX);
+        let least = per_second(u64::from(self.mss(env)), round_trip);
         let rate = rate.map(|rate| rate.max(least));
         match (&mut self.pacer, rate) {
             (_, None) => self.pacer = None,

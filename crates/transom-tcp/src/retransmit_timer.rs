@@ -165,15 +165,8 @@ impl Tcb {
 
     /// The latest time at which the segment can have been sent whose timestamp the peer echoes.
     pub(crate) fn echoed(&self, env: &Env, segment: &Segment) -> Option<Instant> {
-        let echo = segment
-            .options
-            .timestamps
-            .filter(|_| self.negotiated.timestamps)?
-            .ecr;
-        let ticks = env.ts_val(segment.received).wrapping_sub(echo);
-        // No round trip takes ten minutes; a larger difference is an echo that we never sent. A
-        // tick is a millisecond, and both readings were rounded down.
-        let age = Duration::from_millis(u64::from(ticks.saturating_sub(1)));
-        (echo != 0 && ticks < 600_000).then(|| segment.received - age)
+        let (_, ticks) = self.echo(env, segment)?;
+        // Both readings of the clock were rounded down.
+        Some(segment.received - Duration::from_millis(u64::from(ticks.saturating_sub(1))))
     }
 }

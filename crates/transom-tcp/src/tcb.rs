@@ -32,8 +32,8 @@ use crate::state::State;
 use crate::time::Instant;
 use crate::timer::Timer;
 
-/// Ticks of the timestamp clock: a larger difference is an echo that we never sent.
-pub(crate) const LONGEST_ROUND_TRIP: u32 = 600_000;
+/// Ticks of the timestamp clock. No round trip takes ten minutes; a larger difference is an echo that we never sent.
+const LONGEST_ROUND_TRIP: u32 = 600_000;
 
 /// The states in which both sequence spaces are known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -237,14 +237,6 @@ impl Tcb {
         }
     }
 
-    /// Most octets to hold for the application, sent or not.
-    // SNDB-1: twice the congestion window is what a sender without pauses needs.
-    pub(crate) fn send_limit(&self, config: &Config) -> usize {
-        config
-            .send_buffer
-            .min(config.send_buffer_initial.max(self.snd.buffer))
-    }
-
     /// The application has closed: nobody reads, nobody can be told.
     pub(crate) fn is_orphan(&self) -> bool {
         self.rcv.reader == crate::recv::Reader::Gone
@@ -317,19 +309,21 @@ impl Tcb {
         segment: &Segment,
         sent: Instant,
     ) -> Option<core::time::Duration> {
+        let (echo, ticks) = self.echo(env, segment)?;
+        let is_stale = Seq::new(echo).lt(Seq::new(env.ts_val(sent)));
+        (!is_stale).then(|| core::time::Duration::from_millis(u64::from(ticks.max(1))))
+    }
+
+    /// The timestamp of ours that a segment echoes, and how old it is, in ticks of a millisecond.
+    // TS-15: an echo of nothing, or of the future, is no measurement.
+    pub(crate) fn echo(&self, env: &Env, segment: &Segment) -> Option<(u32, u32)> {
         let echo = segment
             .options
             .timestamps
             .filter(|_| self.negotiated.timestamps)?
             .ecr;
-        // TS-15: an echo of nothing, or of the future, is no measurement.
-        let is_stale = Seq::new(echo).lt(Seq::new(env.ts_val(sent)));
-        if echo == 0 || is_stale {
-            return None;
-        }
         let ticks = env.ts_val(segment.received).wrapping_sub(echo);
-        (ticks < LONGEST_ROUND_TRIP)
-            .then(|| core::time::Duration::from_millis(u64::from(ticks.max(1))))
+        (echo != 0 && ticks < LONGEST_ROUND_TRIP).then_some((echo, ticks))
     }
 
     /// Eff.snd.MSS of a segment without SACK blocks.

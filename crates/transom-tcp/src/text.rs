@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::recv::Reader;
 use crate::recv::ack::Promptness;
 use crate::segment::Segment;
-use crate::tcb::{LONGEST_ROUND_TRIP, Tcb};
+use crate::tcb::Tcb;
 use crate::time::Instant;
 use crate::timer::Timer;
 
@@ -70,21 +70,13 @@ impl Tcb {
 
     /// The round trip that a full segment's timestamp echo shows.
     fn measure_as_receiver(&mut self, env: &Env, segment: &Segment) {
-        let Some(timestamps) = segment
-            .options
-            .timestamps
-            .filter(|_| self.negotiated.timestamps)
-        else {
-            return;
-        };
         // A short segment may have waited for the application that wrote it.
         if segment.payload_len() < u32::from(self.rcv.rmss) {
             return;
         }
-        let age = env.ts_val(segment.received).wrapping_sub(timestamps.ecr);
-        if age < LONGEST_ROUND_TRIP {
-            let age = Duration::from_millis(u64::from(age.max(1)));
-            self.rcv.sizing.on_echo(timestamps.ecr, age);
+        if let Some((echo, ticks)) = self.echo(env, segment) {
+            let age = Duration::from_millis(u64::from(ticks.max(1)));
+            self.rcv.sizing.on_echo(echo, age);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use crate::congestion::{LossInfo, LossKind};
+use crate::congestion::LossKind;
 use crate::env::Env;
 use crate::event::{CloseReason, Event};
 use crate::recv::ack::AckOwed;
@@ -132,17 +132,10 @@ impl Tcb {
             if self.ecn.in_episode() {
                 self.recovery.forget_undo();
             }
-            let mss = u64::from(mss);
             let kind = LossKind::Timeout {
                 first: outcome.first,
             };
-            self.congestion.on_loss(&LossInfo {
-                now,
-                kind,
-                flight_size,
-                in_flight: self.recovery.pipe(),
-                mss,
-            });
+            self.tell_loss(now, kind, flight_size, mss);
             self.ecn.on_reduction(self.snd.nxt, false);
             let lost = self.recovery.due().saturating_sub(due);
             self.tell_lost(now, lost, outcome.newest_lost, 1);

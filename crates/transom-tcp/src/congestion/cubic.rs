@@ -241,11 +241,11 @@ impl Controller for Cubic {
         }
         self.window.change_mss(loss.mss);
         self.epoch = None;
+        let left = self
+            .window
+            .share(loss.kind, loss.flight_size, BETA, BETA_ECN);
         match loss.kind {
             LossKind::FastRetransmit | LossKind::Ecn => {
-                let left = self
-                    .window
-                    .share(loss.kind, loss.flight_size, BETA, BETA_ECN);
                 self.reduce(left);
                 // RFC 9438 §4.6 CUB-7: at least two segments after loss, which ssthresh already
                 // is; at least one after a congestion mark.
@@ -260,7 +260,7 @@ impl Controller for Cubic {
             LossKind::Timeout { first } => {
                 // RFC 9438 §4.8 CUB-10: as Reno, but with β_cubic.
                 if first {
-                    self.reduce(loss.flight_size.saturating_mul(BETA.0) / BETA.1);
+                    self.reduce(left);
                 }
                 self.window.set_cwnd(self.window.mss);
                 self.plateau_next = true;

@@ -325,12 +325,8 @@ struct Window {
 
 impl Window {
     fn new(setup: &Setup) -> Self {
-        let mss = if setup.mss == 0 { 1 } else { setup.mss };
-        let initial = if setup.initial_window > mss {
-            setup.initial_window
-        } else {
-            mss
-        };
+        let mss = setup.mss.max(1);
+        let initial = setup.initial_window.max(mss);
         Self {
             mss,
             cwnd: initial,
@@ -339,11 +335,7 @@ impl Window {
             initial,
             phase: Phase::Open,
             abc_limit_segs: None,
-            hystart: if setup.hystart {
-                Some(Box::default())
-            } else {
-                None
-            },
+            hystart: setup.hystart.then(Box::default),
             abe: setup.abe,
         }
     }

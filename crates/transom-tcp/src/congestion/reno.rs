@@ -92,12 +92,12 @@ impl Controller for Reno {
         self.remember();
         self.window.change_mss(loss.mss);
         self.acked = 0;
+        // RFC 5681 §3.1 CC-7: half of FlightSize, not of cwnd, which may be unused.
+        let left = self
+            .window
+            .share(loss.kind, loss.flight_size, BETA, BETA_ECN);
         match loss.kind {
             LossKind::FastRetransmit | LossKind::Ecn => {
-                // RFC 5681 §3.1 CC-7: half of FlightSize, not of cwnd, which may be unused.
-                let left = self
-                    .window
-                    .share(loss.kind, loss.flight_size, BETA, BETA_ECN);
                 self.window.set_ssthresh(left);
                 self.window.set_cwnd(self.window.ssthresh);
                 self.window.phase = Phase::FastRecovery;
@@ -105,7 +105,7 @@ impl Controller for Reno {
             LossKind::Timeout { first } => {
                 // RFC 5681 §3.1 CC-8: held constant when the same data times out again.
                 if first {
-                    self.window.set_ssthresh(loss.flight_size / 2);
+                    self.window.set_ssthresh(left);
                 }
                 // RFC 5681 §3.1 CC-3: the loss window is one full-sized segment.
                 self.window.set_cwnd(self.window.mss);

@@ -181,6 +181,11 @@ impl Recovery {
         matches!(self.episode, Episode::Loss)
     }
 
+    /// Whether an episode of either kind is under way.
+    pub const fn is_recovering(&self) -> bool {
+        self.is_in_recovery() || self.is_in_loss()
+    }
+
     /// Where SND.UNA has to arrive for the episode to end.
     pub const fn recovery_point(&self) -> Option<Seq> {
         match self.episode {
@@ -320,9 +325,14 @@ impl Recovery {
         self.continue_episode(input, advanced, &mut outcome);
         self.begin_episode(input.mss, &mut outcome);
         outcome.limited_transmit = self.limited_segs();
+        self.tell_found(&mut outcome);
+        outcome
+    }
+
+    /// What was found lost since the last time.
+    fn tell_found(&mut self, outcome: &mut AckOutcome) {
         let found = self.board.take_found();
         (outcome.newest_lost, outcome.lost_ranges) = (found.newest(), found.ranges);
-        outcome
     }
 
     /// The retransmission timer expired: everything not SACKed counts as lost; with RACK, the first
@@ -345,8 +355,8 @@ impl Recovery {
             // RFC 5681 §3.1 CC-8: not again while the same data times out.
             Episode::Loss => self.timeout_una != Some(una),
         };
-        // What this episode sends again is counted from its beginning, be that a fast retransmit.
         self.forget_mtu_probe();
+        // What this episode sends again is counted from its beginning, be that a fast retransmit.
         if self.episode == Episode::None {
             self.arm_undo();
         }

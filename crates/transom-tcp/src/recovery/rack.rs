@@ -239,8 +239,7 @@ impl Recovery {
         let mut outcome = AckOutcome::default();
         self.rack_detect(now, &round_trip, mss, &mut outcome);
         self.begin_episode(mss, &mut outcome);
-        let found = self.board.take_found();
-        (outcome.newest_lost, outcome.lost_ranges) = (found.newest(), found.ranges);
+        self.tell_found(&mut outcome);
         outcome
     }
 }

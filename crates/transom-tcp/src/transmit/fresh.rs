@@ -139,7 +139,7 @@ impl Tcb {
         // RFC 3168 §6.1.2 ECN-9.
         let on_hold = self.ecn.hold && env.timers.is_set(Timer::Retransmit);
         let room = if on_hold { 0 } else { room };
-        let in_recovery = self.recovery.is_in_recovery() || self.recovery.is_in_loss();
+        let in_recovery = self.recovery.is_recovering();
         let window = cwnd.min(u64::from(self.snd.wnd));
         Offer {
             unsent: self.snd.unsent(),

@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use super::model::volume;
 use super::states::State;
 use super::{Bbr, INFINITY};
 use crate::pacing::quantum;
+use crate::rate::{per_second, volume};
 
 /// `BBR.PacingMarginPercent`.
 const PACING_MARGIN: u64 = 1;
@@ -18,9 +18,10 @@ const fn scaled(octets: u64, gain: u64) -> u64 {
 impl Bbr {
     /// BBR-17 `InitPacingRate`.
     pub(super) fn init_pacing_rate(&mut self, srtt: Option<Duration>) {
-        let rtt = srtt.unwrap_or(Duration::from_millis(1)).as_nanos().max(1);
-        let nominal = u128::from(self.initial_window) * 1_000_000_000 / rtt;
-        let nominal = u64::try_from(nominal).unwrap_or(INFINITY);
+        let nominal = per_second(
+            self.initial_window,
+            srtt.unwrap_or(Duration::from_millis(1)),
+        );
         self.pacing_rate = scaled(nominal, State::Startup.pacing_gain());
     }
 

@@ -1,9 +1,8 @@
 //! §5.5: what is known of the path, and what loss says about it.
 
-use core::time::Duration;
-
 use super::states::State;
 use super::{Bbr, INFINITY, LossInfo, LostInfo, Rs};
+use crate::rate::volume;
 use crate::time::Instant;
 
 /// `BBR.LossThresh`, in hundredths.
@@ -117,12 +116,6 @@ pub(super) struct Saved {
     bw_shortterm: u64,
     inflight_shortterm: u64,
     inflight_longterm: u64,
-}
-
-/// Octets that `rate` carries in `time`.
-pub(super) fn volume(rate: u64, time: Duration) -> u64 {
-    let octets = u128::from(rate) * time.as_nanos() / 1_000_000_000;
-    u64::try_from(octets).unwrap_or(INFINITY)
 }
 
 impl Bbr {
@@ -321,6 +314,8 @@ fn inflight_at_loss(rs: &Rs, size: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
 
     fn at(millis: u64) -> Instant {

@@ -5,6 +5,7 @@ mod harness;
 
 use std::time::Duration;
 
+use harness::bulk::{self, segments, sent};
 use harness::dialogue::{E, Setup};
 use harness::{ms, us};
 use transom_tcp::congestion::Algorithm;
@@ -12,34 +13,7 @@ use transom_tcp::congestion::Algorithm;
 const SACK: &str = "mss 1000,sackOK";
 
 fn sending(options: &str, octets: usize) -> E {
-    let mut e = Setup::default()
-        .config(|config| {
-            config
-                .congestion(Algorithm::Reno)
-                .timestamps(options.contains("TS"))
-        })
-        .peer(options)
-        .established();
-    e.write(octets);
-    e
-}
-
-/// Takes what was sent: where each segment begins and ends.
-fn sent(e: &mut E) -> Vec<(u32, u32)> {
-    let mut stretches = Vec::new();
-    while let Some(line) = e.next_line() {
-        let numbers = line.split(' ').nth(1).unwrap();
-        let (from, to) = numbers.split_once(':').unwrap();
-        let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-        if from != to {
-            stretches.push((from, to));
-        }
-    }
-    stretches
-}
-
-fn segments(numbers: core::ops::Range<u32>) -> Vec<(u32, u32)> {
-    numbers.map(|i| (1 + i * 1000, 1001 + i * 1000)).collect()
+    bulk::sending(options, octets, |config| config)
 }
 
 /// Ten segments are out, and a round trip has passed.

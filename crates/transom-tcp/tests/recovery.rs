@@ -9,22 +9,12 @@
 
 mod harness;
 
-use harness::dialogue::{E, Setup};
+use harness::bulk;
+use harness::dialogue::E;
 use harness::{ms, secs};
-use transom_tcp::congestion::Algorithm;
 
-/// ESTABLISHED with segments of 1000 octets, Reno, and an application that wrote `octets`.
 fn sending(options: &str, octets: usize) -> E {
-    let mut e = Setup::default()
-        .config(|config| {
-            config
-                .congestion(Algorithm::Reno)
-                .timestamps(options.contains("TS"))
-        })
-        .peer(options)
-        .established();
-    e.write(octets);
-    e
+    bulk::sending(options, octets, |config| config)
 }
 
 /// The next segments must be these stretches of data, in this order.
@@ -42,7 +32,7 @@ fn data(e: &mut E, stretches: &[(u32, u32)]) {
 }
 
 fn ten() -> Vec<(u32, u32)> {
-    (0..10).map(|i| (1 + i * 1000, 1001 + i * 1000)).collect()
+    bulk::segments(0..10)
 }
 
 #[test]

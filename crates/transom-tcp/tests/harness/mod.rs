@@ -2,6 +2,7 @@
 //!
 //! - [`notation`]: a segment as one line of text, such as `P. 1:11 ack 1 win 1000 <mss 1460>`.
 //! - [`bottleneck`]: two connections and a path with a rate, a queue, loss and reordering.
+//! - [`bulk`]: bulk data in a dialogue, by segments.
 //! - [`dialogue`]: one connection and the test as its peer. A fixture puts the connection into a
 //!   state, then each line of the test is a segment in (`lt`, the `<` of packet scripts), a segment
 //!   that must come out (`gt`, `>`), silence, or time passing.
@@ -24,6 +25,7 @@
 #![allow(missing_docs, reason = "documented where the name does not say it")]
 
 pub mod bottleneck;
+pub mod bulk;
 pub mod dialogue;
 pub mod notation;
 pub mod pair;

@@ -60,14 +60,20 @@ fn req_pmtu_8_no_search_where_the_window_is_small_or_the_peer_takes_no_more() {
     }
 }
 
-#[test]
-fn req_pmtu_9_a_lost_larger_segment_changes_no_window_and_goes_out_again_in_pieces() {
+/// A larger segment and much behind it are out: the window before, and SND.NXT.
+fn larger_is_out() -> (E, u64, i64) {
     let mut e = searching();
     let cwnd = e.conn.info().cwnd;
     e.write(20_000);
     e.gt(". 1:1461 ack 1");
     e.skip();
     let sent = e.snxt();
+    (e, cwnd, sent)
+}
+
+#[test]
+fn req_pmtu_9_a_lost_larger_segment_changes_no_window_and_goes_out_again_in_pieces() {
+    let (mut e, cwnd, sent) = larger_is_out();
     e.wait(ms(20));
     // Everything behind it has arrived.
     e.lt_unanswered(&format!(". 1:1 ack 1 <sack 1461:{sent}>"));
@@ -125,11 +131,8 @@ fn req_pmtu_8_and_pmtu_9_the_search_ends_close_below_what_the_path_carries() {
 
 #[test]
 fn what_a_router_says_about_a_larger_segment_narrows_the_search() {
-    let mut e = searching();
-    e.write(20_000);
-    e.gt(". 1:1461 ack 1");
-    e.skip();
-    let (sent, first) = (e.snxt(), e.segment(". 1:1 ack 1").ack);
+    let (mut e, _, sent) = larger_is_out();
+    let first = e.segment(". 1:1 ack 1").ack;
     e.conn.handle_packet_too_big(e.now, 1300, first).unwrap();
     assert_eq!(e.conn.path_mtu(), 1024);
     e.wait(ms(20));
@@ -143,12 +146,7 @@ fn what_a_router_says_about_a_larger_segment_narrows_the_search() {
 
 #[test]
 fn a_larger_segment_that_is_lost_with_others_tells_nothing_and_is_congestion() {
-    let mut e = searching();
-    let cwnd = e.conn.info().cwnd;
-    e.write(20_000);
-    e.gt(". 1:1461 ack 1");
-    e.skip();
-    let sent = e.snxt();
+    let (mut e, cwnd, sent) = larger_is_out();
     e.wait(ms(20));
     e.lt_unanswered(&format!(". 1:1 ack 1 <sack 3429:{sent}>"));
     e.wait(ms(30));

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::arrives::other::Arrival;
+use crate::arrives::arrival::Arrival;
 use crate::discard::Discard;
 use crate::env::Env;
 use crate::event::Event;

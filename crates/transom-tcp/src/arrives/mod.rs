@@ -1,5 +1,6 @@
 //! SEGMENT ARRIVES (RFC 9293 §3.10.7), cut into files where the RFC cuts it.
 
+pub(crate) mod arrival;
 pub mod closed;
 pub mod listen;
 pub(crate) mod other;

@@ -3,10 +3,10 @@
 //!
 //! Nothing here sends. Each step marks what is owed; `transmit.rs` sends it.
 
-use bytes::{Buf, Bytes};
 use transom_wire::tcp::Flags;
 use transom_wire::{Seq, SeqRange};
 
+use super::arrival::Arrival;
 use super::closed::bare_reset;
 use crate::discard::Discard;
 use crate::env::Env;
@@ -15,57 +15,6 @@ use crate::recv::Reader;
 use crate::segment::Segment;
 use crate::tcb::{Phase, Tcb};
 use crate::time::Instant;
-
-/// A segment on its way through the steps, cut to what is acceptable.
-pub(crate) struct Arrival<'a> {
-    pub(crate) segment: &'a Segment,
-    /// Where the payload begins.
-    pub(crate) seq: Seq,
-    pub(crate) payload: Bytes,
-    /// The FIN is (still) part of the segment.
-    pub(crate) fin: bool,
-    /// The payload, or part of it, did not fit the window.
-    cut_right: bool,
-}
-
-impl<'a> Arrival<'a> {
-    pub(crate) fn new(segment: &'a Segment) -> Self {
-        Self {
-            segment,
-            seq: segment.seq + u32::from(segment.has(Flags::SYN)),
-            payload: segment.payload.clone(),
-            fin: segment.has(Flags::FIN),
-            cut_right: false,
-        }
-    }
-
-    fn payload_end(&self) -> Seq {
-        self.seq + u32::try_from(self.payload.len()).unwrap_or(u32::MAX >> 1)
-    }
-
-    /// Cuts off what lies before `start`.
-    fn trim_left(&mut self, start: Seq) {
-        if start.gt(self.seq) {
-            let skip = (start.since(self.seq) as usize).min(self.payload.len());
-            self.payload.advance(skip);
-            self.seq = start;
-        }
-    }
-
-    /// Cuts off what lies at or beyond `end`, the FIN with it.
-    fn trim_right(&mut self, end: Seq) {
-        if self.payload_end().gt(end) {
-            let keep = if end.gt(self.seq) {
-                end.since(self.seq) as usize
-            } else {
-                0
-            };
-            self.payload.truncate(keep);
-            self.fin = false;
-            self.cut_right = true;
-        }
-    }
-}
 
 /// The eight steps.
 pub(crate) fn segment_arrives(

@@ -5,8 +5,9 @@ use alloc::boxed::Box;
 use transom_wire::Seq;
 use transom_wire::tcp::Flags;
 
+use super::arrival::Arrival;
 use super::closed::bare_reset;
-use super::other::{self, Arrival};
+use super::other;
 use crate::config::EcnUse;
 use crate::discard::Discard;
 use crate::env::Env;

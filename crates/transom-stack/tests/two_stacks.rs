@@ -333,7 +333,9 @@ fn loss_is_repaired() {
 
 #[test]
 fn many_connections_share_the_device_fairly() {
-    let mut pair = Pair::new(Wire::offloading());
+    let client =
+        StackConfig::default().tcp(transom_stack::tcp::Config::default().send_buffer(4 << 20));
+    let mut pair = Pair::with(Wire::offloading(), client, StackConfig::default());
     let listener = pair.listen(ListenOptions::new(ListenOn::AnyAddress(80)));
     let clients: Vec<_> = (0..50).map(|_| pair.connect("10.0.0.2:80")).collect();
     let mut servers = Vec::new();
@@ -343,12 +345,12 @@ fn many_connections_share_the_device_fairly() {
         }));
         servers.len() == 50
     });
-    let data = Bytes::from(pattern(250_000));
+    let data = Bytes::from(pattern(500_000));
     for client in &clients {
         let now = pair.now;
         assert_eq!(
             pair.stacks[CLIENT].tcp_send(now, *client, data.clone()),
-            Ok(250_000)
+            Ok(500_000)
         );
     }
     // One frame a turn: before anybody's second frame everybody had a first one.

@@ -139,6 +139,7 @@ impl Offer {
                 val: ts_recent,
                 ecr: 0,
             }),
+            accecn: None,
             sack: SackBlocks::EMPTY,
         }
     }

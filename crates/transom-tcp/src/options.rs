@@ -90,6 +90,7 @@ impl Negotiated {
             window_scale: self.shifts.map(|(_, rcv)| rcv),
             sack_permitted: self.sack,
             timestamps: self.timestamps.then_some(timestamps),
+            accecn: None,
             sack: SackBlocks::EMPTY,
         }
     }
@@ -107,6 +108,7 @@ pub(crate) fn syn(config: &Config, path: &Path, ts_val: u32) -> Options {
             val: ts_val,
             ecr: 0,
         }),
+        accecn: None,
         sack: SackBlocks::EMPTY,
     }
 }

@@ -1,11 +1,13 @@
 //! The TCP header: RFC 9293 §3.1, and its options.
 
+mod accecn;
 mod flags;
 mod header;
 mod options;
 mod sack;
 mod view;
 
+pub use accecn::{AccEcn, AccEcnOrder};
 pub use flags::Flags;
 pub use header::Header;
 pub use options::{OptionIter, Options, OptionsFault, TcpOption, Timestamps};

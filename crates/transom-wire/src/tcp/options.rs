@@ -1,10 +1,11 @@
-//! TCP options: RFC 9293 §3.2, RFC 7323 (window scale, timestamps), RFC 2018 (SACK).
+//! TCP options: RFC 9293 §3.2, RFC 7323 (window scale, timestamps), RFC 2018 (SACK), RFC 9768 (accurate ECN).
 //!
 //! Invariants
 //! - Reading never fails: what is well-formed before the first fault is kept, the rest counts as absent.
 //! - What is written is at most 40 bytes, a multiple of 4, and has zeros nowhere but after an EOL.
 
-use super::{MAX_OPTIONS_LEN, SackBlocks};
+use super::accecn::{KIND_0, KIND_1};
+use super::{AccEcn, MAX_OPTIONS_LEN, SackBlocks};
 use crate::seq::{Seq, SeqRange};
 
 /// Option kinds, as assigned by IANA.
@@ -78,6 +79,8 @@ pub enum TcpOption<'a> {
     UserTimeout(u16),
     /// TCP Fast Open (RFC 7413): the cookie, empty in a request.
     FastOpen(&'a [u8]),
+    /// Accurate ECN (RFC 9768), of either order.
+    AccEcn(AccEcn),
     /// Anything else, also a known kind with a length it never has.
     Other {
         /// The kind.
@@ -105,6 +108,7 @@ impl<'a> TcpOption<'a> {
             },
             (kind::USER_TIMEOUT, &[a, b]) => Self::UserTimeout(u16::from_be_bytes([a, b])),
             (kind::FAST_OPEN, _) => Self::FastOpen(data),
+            (KIND_0 | KIND_1, _) => Self::AccEcn(AccEcn::read(kind, data)),
             _ => Self::Other { kind, data },
         }
     }
@@ -191,6 +195,8 @@ pub struct Options {
     pub sack_permitted: bool,
     /// Timestamps.
     pub timestamps: Option<Timestamps>,
+    /// Accurate ECN.
+    pub accecn: Option<AccEcn>,
     /// SACK blocks, most recent first; as many are written as there is room for.
     pub sack: SackBlocks,
 }
@@ -202,6 +208,7 @@ impl Options {
         window_scale: None,
         sack_permitted: false,
         timestamps: None,
+        accecn: None,
         sack: SackBlocks::EMPTY,
     };
 
@@ -244,6 +251,7 @@ impl Options {
                 Ok(TcpOption::SackPermitted) => options.sack_permitted = true,
                 Ok(TcpOption::Timestamps(timestamps)) => options.timestamps = Some(timestamps),
                 Ok(TcpOption::Sack(blocks)) => options.sack = blocks,
+                Ok(TcpOption::AccEcn(accecn)) => options.accecn = Some(accecn),
                 // RFC 9293 §3.1 MUST-6: an unknown option is skipped without an error.
                 Ok(_) => {}
                 Err(fault) => return (options, Some(fault)),
@@ -260,6 +268,7 @@ impl Options {
             && self.window_scale.is_none()
             && !self.sack_permitted
             && self.timestamps.is_none()
+            && self.accecn.is_none()
             && self.sack.is_empty()
     }
 
@@ -297,28 +306,52 @@ impl Options {
         len
     }
 
+    /// Length in bytes that accurate ECN adds; a multiple of 4. `shares`: an option with two NOPs before it follows,
+    /// whose place its last one or two octets take.
+    const fn accecn_len(&self, shares: bool) -> usize {
+        let Some(accecn) = self.accecn else {
+            return 0;
+        };
+        let len = accecn.option_len();
+        if shares && len % 4 < 3 {
+            len / 4 * 4
+        } else {
+            len.next_multiple_of(4)
+        }
+    }
+
+    /// SACK-permitted is written with two NOPs before it.
+    const fn is_sack_permitted_alone(&self) -> bool {
+        self.sack_permitted && self.timestamps.is_none()
+    }
+
+    /// An option with two NOPs before it follows accurate ECN. `sack`: SACK blocks are written.
+    const fn shares_nops(&self, sack: bool) -> bool {
+        self.is_sack_permitted_alone() || sack && self.window_scale.is_none()
+    }
+
     /// Number of SACK blocks that are written: those that fit the 40 bytes.
     #[must_use]
     pub fn emitted_sack_blocks(&self) -> usize {
         // RFC 2018 §3 SACK-3: 8n + 2 bytes, padded by two NOPs; so at most 4, 3 beside timestamps.
-        let room = MAX_OPTIONS_LEN.saturating_sub(self.len_without_sack() + 4) / 8;
+        let others = self.len_without_sack() + self.accecn_len(self.shares_nops(true));
+        let room = MAX_OPTIONS_LEN.saturating_sub(others + 4) / 8;
         self.sack.len().min(room)
     }
 
     /// Length in bytes that [`emit`](Self::emit) writes: a multiple of 4, at most 40.
     #[must_use]
     pub fn emitted_len(&self) -> usize {
-        let sack = match self.emitted_sack_blocks() {
-            0 => 0,
-            n => 4 + 8 * n,
-        };
-        self.len_without_sack() + sack
+        let blocks = self.emitted_sack_blocks();
+        let sack = if blocks == 0 { 0 } else { 4 + 8 * blocks };
+        let accecn = self.accecn_len(self.shares_nops(blocks > 0));
+        self.len_without_sack() + accecn + sack
     }
 
     /// Writes the options and returns the length written.
     ///
-    /// The order is that of Linux: MSS, SACK-permitted, timestamps, window scale, SACK; SACK-permitted takes
-    /// the place of the two NOPs before the timestamps. Writes nothing and returns 0 if `out` is shorter than
+    /// The order is that of Linux: MSS, SACK-permitted, timestamps, accurate ECN, window scale, SACK; SACK-permitted
+    /// takes the place of the two NOPs before the timestamps, and the end of accurate ECN that of other two. Writes nothing and returns 0 if `out` is shorter than
     /// [`emitted_len`](Self::emitted_len).
     pub fn emit(&self, out: &mut [u8]) -> usize {
         let len = self.emitted_len();
@@ -339,17 +372,22 @@ impl Options {
                 put(&mut out, [kind::NOP, kind::NOP]);
                 put_timestamps(&mut out, timestamps);
             }
-            (true, None) => put(&mut out, [kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]),
-            (false, None) => {}
+            (true | false, None) => {}
+        }
+        let blocks = self.emitted_sack_blocks();
+        let mut lead = put_accecn(&mut out, self.accecn, self.shares_nops(blocks > 0));
+        if self.is_sack_permitted_alone() {
+            put(&mut out, core::mem::replace(&mut lead, NOPS));
+            put(&mut out, [kind::SACK_PERMITTED, 2]);
         }
         if let Some(shift) = self.window_scale {
             put(&mut out, [kind::NOP, kind::WINDOW_SCALE, 3, shift]);
         }
-        let blocks = self.emitted_sack_blocks();
         if blocks > 0 {
             #[expect(clippy::cast_possible_truncation, reason = "at most 4 blocks")]
             let sack_len = (2 + 8 * blocks) as u8;
-            put(&mut out, [kind::NOP, kind::NOP, kind::SACK, sack_len]);
+            put(&mut out, lead);
+            put(&mut out, [kind::SACK, sack_len]);
             for block in self.sack.iter().take(blocks) {
                 put(&mut out, block.start.raw().to_be_bytes());
                 put(&mut out, block.end.raw().to_be_bytes());
@@ -357,6 +395,37 @@ impl Options {
         }
         len
     }
+}
+
+const NOPS: [u8; 2] = [kind::NOP; 2];
+
+/// Writes accurate ECN, all but what stands where the next option would have its two NOPs, and returns those two octets.
+fn put_accecn(out: &mut &mut [u8], accecn: Option<AccEcn>, shares: bool) -> [u8; 2] {
+    let Some(accecn) = accecn else {
+        return NOPS;
+    };
+    let [a, b, c, d, e, f, g, h, i, j, k] = accecn.bytes();
+    let lead = match accecn.fields() {
+        0 => [a, b],
+        1 => {
+            put(out, [a, b, c, d]);
+            [e, kind::NOP]
+        }
+        2 => {
+            put(out, [a, b, c, d, e, f, g, h]);
+            return NOPS;
+        }
+        _ => {
+            put(out, [a, b, c, d, e, f, g, h, i, j, k, kind::NOP]);
+            return NOPS;
+        }
+    };
+    if !shares {
+        put(out, lead);
+        put(out, NOPS);
+        return NOPS;
+    }
+    lead
 }
 
 #[inline]

@@ -245,6 +245,7 @@ fn headers_hold_what_fits() {
         window_scale: Some(1),
         sack_permitted: true,
         timestamps: Some(Timestamps::default()),
+        accecn: None,
         sack: SackBlocks::EMPTY,
     };
     assert!(18 + 40 + 20 + options.emitted_len() <= HeaderBuf::CAPACITY);

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod accecn;
 mod any_bytes;
 mod checksum;
 mod frame;

@@ -6,7 +6,9 @@ use proptest::option::of;
 use proptest::prelude::*;
 use transom_wire::ethernet::{self, EtherType, MacAddr};
 use transom_wire::ip::{ipv4, ipv6};
-use transom_wire::tcp::{Flags, Header, Options, SackBlocks, TcpView, Timestamps};
+use transom_wire::tcp::{
+    AccEcn, AccEcnOrder, Flags, Header, Options, SackBlocks, TcpView, Timestamps,
+};
 use transom_wire::{Ecn, Protocol, Seq, SeqRange, arp, icmpv4, icmpv6, udp};
 
 fn timestamps() -> impl Strategy<Value = Option<Timestamps>> {
@@ -22,20 +24,33 @@ fn sack() -> impl Strategy<Value = SackBlocks> {
     })
 }
 
+fn accecn() -> impl Strategy<Value = AccEcn> {
+    (any::<bool>(), 0usize..4, any::<[u32; 3]>()).prop_map(|(one, fields, [e0b, ceb, e1b])| {
+        let order = if one {
+            AccEcnOrder::One
+        } else {
+            AccEcnOrder::Zero
+        };
+        AccEcn::new(order, fields, e0b, ceb, e1b)
+    })
+}
+
 fn options() -> impl Strategy<Value = Options> {
     (
         of(any::<u16>()),
         of(any::<u8>()),
         any::<bool>(),
         timestamps(),
+        of(accecn()),
         sack(),
     )
         .prop_map(
-            |(mss, window_scale, sack_permitted, timestamps, sack)| Options {
+            |(mss, window_scale, sack_permitted, timestamps, accecn, sack)| Options {
                 mss,
                 window_scale,
                 sack_permitted,
                 timestamps,
+                accecn,
                 sack,
             },
         )

@@ -132,6 +132,7 @@ fn req_must_64_options_need_not_be_aligned() {
         window_scale: Some(7),
         sack_permitted: true,
         timestamps: Some(TS),
+        accecn: None,
         sack: SackBlocks::EMPTY,
     };
     assert_eq!(Options::parse(&bytes), (expected, None));
@@ -144,6 +145,7 @@ fn req_must_65_mss_is_written_in_syn_segments_only() {
         window_scale: Some(7),
         sack_permitted: true,
         timestamps: Some(TS),
+        accecn: None,
         sack: blocks(4),
     };
     for bits in 0..0x200 {
@@ -261,6 +263,7 @@ fn req_sack_3_blocks_take_8n_plus_2_bytes_and_as_many_as_fit_are_written() {
         window_scale: Some(1),
         sack_permitted: true,
         timestamps: Some(TS),
+        accecn: None,
         sack: blocks(4),
     };
     assert_eq!((full.emitted_len(), full.emitted_sack_blocks()), (40, 2));

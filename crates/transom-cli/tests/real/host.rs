@@ -70,7 +70,7 @@ impl Host {
             env!("CARGO_BIN_EXE_transom").as_ref(),
             &folder.join("transom"),
         );
-        for name in ["cases.py", "inventory.py", "type.py"] {
+        for name in ["cases.py", "inventory.py", "stop.py", "type.py"] {
             copy_for_everybody(&script(name), &folder.join(name));
         }
         let mut first = Command::new("unshare")
@@ -153,7 +153,9 @@ impl Host {
         ] {
             command.arg(format!("--{option}=/proc/{pid}/ns/{file}"));
         }
-        command.arg("--");
+        // Whoever starts the tests may ignore signals, as nohup does, and a shell lets a script catch none
+        // that it was started without.
+        command.args(["--", "env", "--default-signal"]);
         if place == Place::Servers {
             command.args(["ip", "netns", "exec", "servers"]);
         }

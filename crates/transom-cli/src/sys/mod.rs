@@ -19,5 +19,7 @@ pub(crate) use process::{
     ChildState, Forked, exec, fork, fork_sibling, hurry_thread, leave, process_descriptor,
     raise_descriptor_limit, wait_for,
 };
-pub(crate) use signal::{SavedMask, block_and_watch, die_by, ignore_all, send, stop_by};
+pub(crate) use signal::{
+    SavedMask, block_and_watch, die_by, ignore_all, is_ignored, send, stop_by,
+};
 pub(crate) use socket::tcp_info;

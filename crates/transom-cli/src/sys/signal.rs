@@ -21,14 +21,7 @@ static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 static NOTE_SIGPIPE: extern "C" fn() = note_sigpipe;
 
 extern "C" fn note_sigpipe() {
-    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: sigaction with a null new action only writes the current one to `action`, for
-    // which all zeros is a valid value already.
-    let handler = unsafe {
-        libc::sigaction(libc::SIGPIPE, ptr::null(), action.as_mut_ptr());
-        action.assume_init().sa_sigaction
-    };
-    SIGPIPE_WAS_IGNORED.store(handler == libc::SIG_IGN, Ordering::Relaxed);
+    SIGPIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
 }
 
 /// The signal mask and dispositions that a started program must inherit.
@@ -102,12 +95,62 @@ pub(crate) fn send(pid: Pid, signal: i32) -> io::Result<()> {
     }
 }
 
-/// Lets the default action of `signal` happen to this process, and returns when it goes on.
+/// Whether this process was started with `signal` ignored (by nohup(1), or by a shell that started it
+/// in the background).
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: with a null new action it only writes the current one to `action`, for which all zeros
+    // is a valid value already.
+    let handler = unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init().sa_sigaction
+    };
+    handler == libc::SIG_IGN
+}
+
+/// The signal that lets us out of a stop; nobody sends it. Its number is above those of the signals
+/// that stop, and its default action is not to be ignored: setting that would discard others of it.
+const DOOR: i32 = libc::SIGPWR;
+
+extern "C" fn let_out(_signal: i32) {}
+
+/// Lets the default action of a signal that stops happen to this process, once, and returns when it
+/// goes on. The caller has blocked all signals that stop, except SIGSTOP.
 ///
-/// Between being continued and running again, which is the time the scheduler takes, the process can
-/// be stopped anew by a signal of the terminal, as the kernel looks at those before it returns to us.
+/// Between being continued and running again, which is the time the scheduler takes, the terminal may
+/// send the next one. That must not stop us: what it means to the program, the program decides. But it
+/// would if it were unblocked then, as the kernel looks at signals before it returns to us. So a second
+/// signal waits behind ours. Linux delivers what is sent to a thread before what is sent to the whole
+/// process, and of the former the lowest number first: ours, the stop; then [`DOOR`], whose handler
+/// runs with everything blocked, and after it sigsuspend() has put the old mask back.
 pub(crate) fn stop_by(signal: i32) {
-    deliver_to_self(signal);
+    if signal == libc::SIGSTOP {
+        // SAFETY: touches no memory.
+        unsafe { libc::raise(signal) };
+        return;
+    }
+    let set = set_of(&[signal, DOOR]);
+    let (mut before, mut open) = (set_of(&[]), set_of(&[]));
+    let mut old = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: all zeros is a valid sigaction, the sets are initialised, the handlers are valid, and the
+    // one of ours touches nothing. raise() sends to this thread, whose mask this is.
+    unsafe {
+        let mut door: libc::sigaction = std::mem::zeroed();
+        door.sa_sigaction = let_out as extern "C" fn(i32) as libc::sighandler_t;
+        libc::sigfillset(&raw mut door.sa_mask);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+        libc::sigaction(DOOR, &raw const door, old.as_mut_ptr());
+        let handler = libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+        libc::raise(DOOR);
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut open);
+        libc::sigdelset(&raw mut open, signal);
+        libc::sigdelset(&raw mut open, DOOR);
+        libc::sigsuspend(&raw const open);
+        libc::signal(signal, handler);
+        libc::sigaction(DOOR, old.as_ptr(), ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+    }
 }
 
 /// Ends this process by `signal`, without leaving a core file; returns only if the signal's
@@ -119,22 +162,12 @@ pub(crate) fn die_by(signal: i32) {
     };
     // SAFETY: `none` is a valid limit that outlives the call.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
-    deliver_to_self(signal);
-}
-
-fn deliver_to_self(signal: i32) {
     let set = set_of(&[signal]);
-    let mut before = set_of(&[]);
-    // SAFETY: SIG_DFL is a valid handler, the sets are initialised, and raise() touches no
-    // memory. The signal is unblocked in this thread, which is where raise() sends it.
+    // SAFETY: SIG_DFL is a valid handler, the set is initialised, and raise() touches no memory. The
+    // signal is unblocked in this thread, which is where raise() sends it.
     unsafe {
-        let handler = libc::signal(signal, libc::SIG_DFL);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
-        // While it is blocked: the terminal's own may be waiting already, and two that wait
-        // together stop the process once, as what continues it takes both away.
-        libc::raise(signal);
+        libc::signal(signal, libc::SIG_DFL);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
-        libc::signal(signal, handler);
+        libc::raise(signal);
     }
 }

@@ -4,9 +4,11 @@
 use std::fs;
 
 use crate::ended::Status;
-use crate::host::{Host, SERVERS_V4};
+use crate::host::{Host, Place, SERVERS_V4};
 use crate::server::{Server, pages};
 use crate::ways::{LIMIT, NOBODY_VETH, ROOT_TUN, Run, WAYS, Way};
+
+const NO_OPTIONS: [&str; 0] = [];
 
 /// Asserts that this ends as a plain run of it does, with the same words.
 fn as_plain(host: &Host, way: Way, words: [&str; 3]) {
@@ -121,6 +123,37 @@ fn children_that_outlive_the_program_keep_their_network() {
             "page\n",
             "{way:?}"
         );
+    }
+}
+
+#[test]
+fn a_hang_up_that_nobody_minds_cuts_nobody_off() {
+    let host = Host::new();
+    let _server = pages(&host);
+    for way in WAYS {
+        let go = host.new_file("go");
+        let daemon = format!(
+            "until [ -e {} ]; do sleep 0.02; done; curl -sS http://{SERVERS_V4}:8000/page",
+            go.display()
+        );
+        let script = format!("setsid sh -c '{daemon}' & exit 3");
+        let run = Run::new(&host, way, ["sh", "-c", &script]).options(NO_OPTIONS);
+        let mut command = host.command(Place::Here, way.user);
+        command
+            .args([
+                "env",
+                "--ignore-signal=HUP",
+                "sh",
+                "-c",
+                "exec \"$@\" 2>&1",
+                "sh",
+            ])
+            .args(run.words());
+        let server = Server::spawn(command, "still serving");
+        server.signal("HUP");
+        fs::write(&go, "").unwrap();
+        server.expect("page");
+        assert_eq!(server.end(LIMIT), Status::Code(3), "{way:?}");
     }
 }
 

@@ -42,7 +42,8 @@ impl Server {
         Self::spawn(run.command(), ready)
     }
 
-    fn spawn(mut command: Command, ready: &str) -> Self {
+    /// Starts this and waits until it prints a line that contains `ready`.
+    pub(crate) fn spawn(mut command: Command, ready: &str) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

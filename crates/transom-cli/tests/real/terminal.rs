@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 
-use crate::ended::{Ended, Running};
+use crate::ended::{Ended, Running, Status};
 use crate::host::{Host, Place, User, become_user};
 use crate::ways::{LIMIT, Run, WAYS};
 
@@ -68,16 +68,44 @@ fn the_terminal_is_the_programs() {
 }
 
 #[test]
+fn what_is_typed_before_the_program_is_there_is_typed_for_it() {
+    let host = Host::new();
+    for way in WAYS {
+        let words = Run::new(&host, way, ["sleep", "30"])
+            .without_capture()
+            .words();
+        // From then on it does not kill us any more, and nobody else is there.
+        let steps = ["blocks:2", "send:^C"];
+        let ended = at_a_terminal(&host, way.user, &steps, &words);
+        assert_eq!(fate(&ended), "signal 2", "{way:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn who_has_just_been_continued_leaves_the_next_stop_to_the_program() {
+    let host = Host::new();
+    for way in WAYS {
+        let program = [
+            OsString::from("python3"),
+            host.folder().join("stop.py").into_os_string(),
+        ];
+        let run = Run::new(&host, way, program).without_capture();
+        let mut command = host.command(Place::Here, way.user);
+        command
+            .arg("python3")
+            .arg(host.folder().join("stop.py"))
+            .args(run.words());
+        let ended = Running::start(command, Vec::new()).end(LIMIT);
+        assert_eq!(ended.status, Status::Code(0), "{way:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_shells_job_control_works() {
     let host = Host::new();
     for way in WAYS {
         for way in [way.plain(), way] {
-            // It answers once its parent sleeps. A shell does while it waits for a job. Ours has been
-            // continued but need not have run yet, and would be stopped anew by the terminal
-            // itself, maybe sooner than the program; nobody's fingers are that fast.
-            let program = "echo started; while read -r line; do \
-                until read -r _ _ state _ </proc/$PPID/stat; [[ $state = S ]]; do :; done; \
-                echo \"<$line>\"; done; exit 9";
+            let program = "echo started; while read -r line; do echo \"<$line>\"; done; exit 9";
             let file = host.new_file("sh");
             fs::write(&file, program).unwrap();
             let words = Run::new(&host, way, ["bash".as_ref(), file.as_os_str()])

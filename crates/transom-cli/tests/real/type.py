@@ -5,6 +5,7 @@
 expect:TEXT   wait until the program has printed TEXT since the last expect
 send:TEXT     type TEXT; ^X is a control character, ~ the return key
 size:ROWSxCOLUMNS   change the window's size
+blocks:NUMBER wait until the program has blocked this signal
 
 At the end it prints all that the terminal showed and, as its last line, "exit CODE" or
 "signal NUMBER". It fails, with what was shown, if a text does not come in time.
@@ -69,6 +70,17 @@ class Terminal:
                 self.fail(f"'{text.decode()}' never came")
         self.expected = at + len(text)
 
+    def blocks(self, number):
+        bit = 1 << (number - 1)
+        end = time.monotonic() + PATIENCE
+        while True:
+            with open(f"/proc/{self.pid}/status") as status:
+                mask = next(line for line in status if line.startswith("SigBlk:"))
+            if int(mask.split()[1], 16) & bit:
+                return
+            if time.monotonic() > end:
+                self.fail(f"signal {number} never blocked")
+
     def finish(self):
         end = time.monotonic() + PATIENCE
         while self.read(max(0, end - time.monotonic())):
@@ -96,6 +108,8 @@ def main():
             terminal.expect(text.encode())
         elif verb == "send":
             os.write(terminal.fd, keys(text))
+        elif verb == "blocks":
+            terminal.blocks(int(text))
         elif verb == "size":
             terminal.resize(text)
         else:

@@ -35,20 +35,21 @@ impl Starter {
         Ok((Self(ours), theirs.into()))
     }
 
-    /// Starts the program. `name` is what was asked for.
+    /// Gives the word.
     ///
-    /// Errors say why the program cannot be executed, with exit code 126 or 127.
-    pub(crate) fn start(mut self, name: &str) -> Result<(), Failure> {
-        self.0
-            .write_all(&[1])
-            .map_err(|error| Failure::doing("start the program", error))?;
+    /// It does not wait for the exec: the program's process may be stopped before that, by Ctrl-Z, and
+    /// somebody has to listen for its stopping then.
+    pub(crate) fn start(&mut self) -> io::Result<()> {
+        self.0.write_all(&[1])
+    }
+
+    /// Once the program's process has ended: why it could not be executed, if that is so, with exit
+    /// code 126 or 127. `name` is what was asked for.
+    pub(crate) fn refused(mut self, name: &str) -> Option<Failure> {
         let mut errno = [0; 4];
-        match self.0.read_exact(&mut errno) {
-            // Closed by a successful exec.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
-            Err(error) => Err(Failure::doing("start the program", error)),
-            Ok(()) => Err(exec_failed(name, i32::from_ne_bytes(errno))),
-        }
+        // Closed by a successful exec.
+        self.0.read_exact(&mut errno).ok()?;
+        Some(exec_failed(name, i32::from_ne_bytes(errno)))
     }
 }
 

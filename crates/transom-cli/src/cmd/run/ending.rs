@@ -96,6 +96,8 @@ impl Ending<'_> {
         }
     }
 
+    /// A signal that would end us. One that we were started without minding, such as the hang-up after
+    /// nohup, does not: those who are left do not mind it either.
     async fn told_to_leave(&self) {
         loop {
             match self.signals.next().await {
@@ -103,7 +105,7 @@ impl Ending<'_> {
                     if matches!(
                         arrived.number,
                         libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT
-                    ) =>
+                    ) && !sys::is_ignored(arrived.number) =>
                 {
                     return;
                 }

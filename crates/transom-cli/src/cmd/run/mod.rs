@@ -104,7 +104,7 @@ async fn carry(
         diag,
         notices,
         program,
-        starter,
+        mut starter,
         keeper,
     } = sandbox;
     let line: Vec<_> = args
@@ -139,15 +139,17 @@ async fn carry(
             .map(|family| family.gateway)
             .collect(),
     });
-    let name = args
-        .command
-        .first()
-        .map(|word| word.to_string_lossy().into_owned());
-    if let Err(failure) = starter.start(&name.unwrap_or_default()) {
+    signals::catch_up(&signals, program);
+    if let Err(error) = starter.start() {
         watch::abandon(program, keeper);
-        return Err(failure);
+        return Err(Failure::doing("start the program", error));
     }
     let outcome = watch::until_end(program, &signals).await?;
+    let name = line.first().map(AsRef::as_ref).unwrap_or_default();
+    if let Some(failure) = starter.refused(name) {
+        keeper.dismiss();
+        return Err(failure);
+    }
     let ending = Ending {
         inside: network.inside(),
         activity: network.activity(),

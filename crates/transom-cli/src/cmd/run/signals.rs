@@ -86,6 +86,13 @@ impl Signals {
             }
         }
     }
+
+    /// One that has arrived already.
+    fn waiting(&self) -> Option<Arrived> {
+        let mut record = [0; RECORD];
+        let mut file = self.0.get_ref();
+        (file.read(&mut record).ok()? == RECORD).then(|| parse(&record))
+    }
 }
 
 fn parse(record: &[u8; RECORD]) -> Arrived {
@@ -101,6 +108,19 @@ fn parse(record: &[u8; RECORD]) -> Arrived {
         number: word(0),
         from_process,
         sender: Pid::from_raw(word(12)),
+    }
+}
+
+/// Passes on what arrived before the program's process was there to get it, also what came from the
+/// terminal.
+///
+/// To be called while that process waits for the word with all of these blocked: of those that it got
+/// itself it still has only one afterwards.
+pub(crate) fn catch_up(signals: &Signals, program: Pid) {
+    while let Some(arrived) = signals.waiting() {
+        if !matches!(arrived.number, libc::SIGCHLD | libc::SIGCONT) {
+            let _ = sys::send(program, arrived.number);
+        }
     }
 }
 

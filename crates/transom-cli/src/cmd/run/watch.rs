@@ -18,14 +18,6 @@ pub(crate) fn abandon(program: Pid, keeper: Keeper) {
 /// Lets signals through, stops and goes on with the program, and returns how it ended.
 pub(crate) async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome, Failure> {
     loop {
-        let arrived = signals
-            .next()
-            .await
-            .map_err(|error| Failure::doing("watch for signals", error))?;
-        if arrived.number != libc::SIGCHLD {
-            signals::pass_on(arrived, program);
-            continue;
-        }
         let mut news = look(program)?;
         while let Some(state) = news {
             news = match state {
@@ -45,6 +37,16 @@ pub(crate) async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome
                 }
                 ChildState::Continued => look(program)?,
             };
+        }
+        loop {
+            let arrived = signals
+                .next()
+                .await
+                .map_err(|error| Failure::doing("watch for signals", error))?;
+            if arrived.number == libc::SIGCHLD {
+                break;
+            }
+            signals::pass_on(arrived, program);
         }
     }
 }

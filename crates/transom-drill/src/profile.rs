@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use transom_stack::tcp::congestion::Algorithm;
-use transom_stack::tcp::{Config, EcnUse, MtuProbing};
+use transom_stack::tcp::{AccEcnOption, Config, EcnUse, MtuProbing};
 
 /// What a shell line changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ const HARMLESS: &[&str] = &[
     "tcp_pacing_ca_ratio",
     "tcp_autocorking",
     "tcp_frto",
+    "tcp_ecn_option_beacon",
     "tcp_fack",
     "tcp_low_latency",
     "tcp_moderate_rcvbuf",
@@ -116,7 +117,11 @@ const DEFAULTS: &[(&str, &str)] = &[
 /// What connections of a script begin with: as a Linux host that nobody has tuned.
 #[must_use]
 pub fn linux() -> Config {
-    Config::default().pacing(false).syn_retries(6)
+    Config::default()
+        .pacing(false)
+        .syn_retries(6)
+        .accecn_option(AccEcnOption::Always)
+        .ecn_everywhere(true)
 }
 
 /// Reads the commands of a shell line.
@@ -347,6 +352,17 @@ impl Setting {
                     "0" => EcnUse::Off,
                     "1" => EcnUse::Request,
                     "2" => EcnUse::Accept,
+                    "3" => EcnUse::Accurate,
+                    "4" => EcnUse::RequestClassic,
+                    "5" => EcnUse::AcceptAccurate,
+                    _ => return Err(wrong()),
+                };
+            }
+            "tcp_ecn_option" => {
+                config.accecn_option = match value.as_str() {
+                    "0" => AccEcnOption::Never,
+                    "1" => AccEcnOption::Needed,
+                    "2" => AccEcnOption::Always,
                     _ => return Err(wrong()),
                 };
             }

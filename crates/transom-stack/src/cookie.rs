@@ -12,7 +12,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use transom_tcp::{Instant, Offer, Segment};
+use transom_tcp::{EcnOffer, Instant, Offer, Segment};
 use transom_wire::Seq;
 
 use crate::secret::{Key, Purpose};
@@ -80,7 +80,11 @@ impl Cookies {
             .window_scale
             .map_or(NO_SCALE, |shift| u32::from(shift.min(NO_SCALE as u8 - 1)));
         let sack = if offer.sack { SACK } else { 0 };
-        let ecn = if offer.ecn { ECN } else { 0 };
+        let ecn = if offer.ecn == EcnOffer::CLASSIC {
+            ECN
+        } else {
+            0
+        };
         let (ticks, low) = (ticks(now), (1 << CLOCK_BITS) - 1);
         let clock = (ticks & !low) | scale | sack | ecn;
         if clock & low > ticks & low {
@@ -150,6 +154,15 @@ fn slot(now: Instant) -> u32 {
     (now.since_origin().as_secs() / SLOT.as_secs()) as u32
 }
 
+/// What the bit for ECN stands for. Accurate feedback needs none (RFC 9768 §5.1): the acknowledgement shows it.
+const fn classic(bit: bool) -> EcnOffer {
+    if bit {
+        EcnOffer::CLASSIC
+    } else {
+        EcnOffer::NONE
+    }
+}
+
 /// What a timestamp that comes back says of the SYN.
 fn remembered(offer: Offer, clock: u32, now: Instant) -> Option<Offer> {
     // It was made while the cookie was good. This is worth another fifteen bits.
@@ -165,7 +178,7 @@ fn remembered(offer: Offer, clock: u32, now: Instant) -> Option<Offer> {
             .timestamps()
             .window_scale(scale)
             .sack(clock & SACK != 0)
-            .ecn(clock & ECN != 0),
+            .ecn(classic(clock & ECN != 0)),
     )
 }
 
@@ -268,7 +281,7 @@ mod tests {
                     .timestamps()
                     .window_scale(scale)
                     .sack(sack)
-                    .ecn(ecn);
+                    .ecn(classic(ecn));
                 let cookie = cookies.sequence(&tuple, irs, offer, now).unwrap();
                 let clock = Cookies::clock(offer, now);
                 let behind = ticks(now).wrapping_sub(clock);

@@ -106,7 +106,7 @@ impl Stack {
         arrival: &Arrival,
     ) -> Result<(), Dropped> {
         let (tuple, syn) = (&arrival.tuple, &arrival.segment);
-        let offer = Offer::of(syn).memorable();
+        let offer = Offer::of(syn).memorable(config);
         let endpoints = &mut self.endpoints;
         let cookie = endpoints.cookies.sequence(tuple, syn.seq, offer, now);
         let Some(cookie) = cookie else {
@@ -188,6 +188,10 @@ impl Stack {
             EmbryoReply::Drop(reason) | EmbryoReply::Send(reason, _) => {
                 Err(arrival.dropped(reason))
             }
+            EmbryoReply::Reset(reason, reset) => {
+                self.send_without_connection(now, tuple, *reset);
+                Err(arrival.dropped(reason))
+            }
             EmbryoReply::Over(_) => Ok(()),
         }
     }
@@ -241,6 +245,11 @@ impl Stack {
             EmbryoReply::Drop(reason) => Err(arrival.dropped(reason)),
             EmbryoReply::Send(reason, transmit) => {
                 self.send_without_connection(now, &arrival.tuple, *transmit);
+                Err(arrival.dropped(reason))
+            }
+            EmbryoReply::Reset(reason, reset) => {
+                self.end_embryo(now, key);
+                self.send_without_connection(now, &arrival.tuple, *reset);
                 Err(arrival.dropped(reason))
             }
             EmbryoReply::Over(_) => {

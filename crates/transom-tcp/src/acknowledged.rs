@@ -20,6 +20,7 @@ impl Tcb {
     /// Takes an acknowledgement with `SEG.ACK ≤ SND.NXT` that is not too old.
     pub(crate) fn on_ack(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
         let was_window = self.snd.wnd;
+        let in_handshake = self.syn_outstanding();
         let is_duplicate = self.is_duplicate(segment);
         let was_one = self.congestion.cwnd() <= u64::from(self.mss(env));
         if self.syn_outstanding() {
@@ -35,7 +36,7 @@ impl Tcb {
         } else {
             0
         };
-        self.heed(env, now, segment, is_duplicate, advance);
+        let echo = self.heed(env, now, segment, (is_duplicate, in_handshake), advance);
         if advance > 0 {
             self.on_progress(env, now);
         }
@@ -45,7 +46,7 @@ impl Tcb {
         if advance > 0 {
             // RFC 3168 §6.1.2 ECN-9: a window of one segment cannot be reduced further, so that the
             // next segment waits for the retransmission timer.
-            let doublings = self.ecn.hold_at_one(was_one && self.ecn.is_echo(segment));
+            let doublings = self.ecn.hold_at_one(was_one && echo);
             if let Some(doublings) = doublings
                 && !env.timers.is_set(Timer::Persist)
             {
@@ -57,7 +58,11 @@ impl Tcb {
 
     /// RFC 5681 §2: CC-9.
     fn is_duplicate(&self, segment: &Segment) -> bool {
+        // RFC 9768 §3.2.2.5.1: with SACK, a duplicate has blocks; what has none acknowledges our acknowledgements.
+        let acks_acks =
+            self.negotiated.sack && self.ecn.accurate.is_some() && segment.options.sack.is_empty();
         segment.is_empty()
+            && !acks_acks
             && segment.ack == self.snd.una
             && self.scaled_window(segment) == self.snd.wnd
     }
@@ -85,6 +90,41 @@ impl Tcb {
         self.snd.set_window(wnd, segment.seq, segment.ack);
         self.snd.advance(self.snd.iss + 1);
         self.establish(env, now, segment);
+        if let Some(accurate) = &mut self.ecn.accurate {
+            accurate.on_handshake_ack(segment);
+            if accurate.take_handshake_mark() {
+                // RFC 9768 §3.2.2.2: a mark of the handshake is one of the first window.
+                let mss = self.mss(env);
+                let cwnd = self.congestion.cwnd();
+                self.tell_loss(now, LossKind::Ecn, cwnd, mss);
+                self.ecn.on_reduction(self.snd.nxt, true);
+            }
+        }
+    }
+
+    /// The marks that an acknowledgement tells of. `in_handshake`: it acknowledges our SYN.
+    fn marks(
+        &mut self,
+        env: &Env,
+        segment: &Segment,
+        delivered: u32,
+        in_handshake: bool,
+    ) -> Option<u32> {
+        let mss = u32::from(self.mss(env));
+        let (iss, una) = (self.snd.iss, self.snd.una);
+        let sacked = !segment.options.sack.is_empty();
+        let is_echo = self.ecn.is_echo(segment);
+        let Some(accurate) = &mut self.ecn.accurate else {
+            return is_echo.then_some(1);
+        };
+        accurate.on_delivered(una, sacked);
+        let is_code = segment.has(Flags::SYN)
+            || (accurate.may_be_code(segment, iss) && (in_handshake || una == iss + 1));
+        if is_code {
+            return None;
+        }
+        let heard = accurate.on_feedback(segment, delivered, mss);
+        (heard.packets > 0).then_some(heard.packets)
     }
 
     /// The octet, or the FIN, that was sent at SND.NXT into a closed window has been accepted.
@@ -114,15 +154,15 @@ impl Tcb {
         );
     }
 
-    /// Recovery, estimator, congestion.
+    /// Recovery, estimator, congestion; true when marks were heard of.
     fn heed(
         &mut self,
         env: &mut Env,
         now: Instant,
         segment: &Segment,
-        is_duplicate: bool,
+        (is_duplicate, in_handshake): (bool, bool),
         advance: u32,
-    ) {
+    ) -> bool {
         self.check_app_limited();
         let mss = self.mss(env);
         let before = self.recovery.pipe();
@@ -145,13 +185,15 @@ impl Tcb {
             self.larger_segment_fate(env, now, fate);
         }
         let rtt = self.measure(env, now, segment, &outcome, advance, mss);
-        let echo = self.ecn.is_echo(segment);
-        self.tell_congestion(now, &outcome, before, rtt, mss, echo);
+        let marks = self.marks(env, segment, outcome.delivered, in_handshake);
+        let echo = marks.is_some();
+        self.tell_congestion(now, &outcome, before, rtt, mss, marks);
         self.update_pacing(env);
         if outcome.restart_rto && advance > 0 {
             self.restart_retransmit_timer(env, now);
         }
         self.await_reordering(env, now, outcome.reorder_deadline);
+        echo
     }
 
     /// What RACK needs to know of the estimator.
@@ -196,8 +238,9 @@ impl Tcb {
         before: u64,
         rtt: Option<Duration>,
         mss: u16,
-        echo: bool,
+        marks: Option<u32>,
     ) {
+        let echo = marks.is_some();
         let echo_is_over = self.ecn.on_progress(self.snd.una);
         if outcome.exited_recovery || echo_is_over {
             // RFC 9937 §6.2 PRR-11: the window goes on from ssthresh. Without PRR what is in flight
@@ -224,7 +267,7 @@ impl Tcb {
         if outcome.delivered > 0 {
             self.grow(now, outcome, before, rtt, echo);
         }
-        self.tell_delivery(now, outcome, rtt);
+        self.tell_delivery(now, outcome, rtt, marks.unwrap_or(0));
     }
 
     /// Takes back the window for what was lost, or marked.

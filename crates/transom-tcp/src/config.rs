@@ -99,8 +99,15 @@ pub struct Config {
     /// Longest time that sender-side silly-window avoidance holds data. Default 200 ms
     /// (RFC 9293 §3.8.6.2.1: 0.1 to 1 s).
     pub sws_override: Duration,
-    /// Explicit congestion notification (RFC 3168). Default [`EcnUse::Accept`], as Linux.
+    /// Explicit congestion notification (RFC 3168, RFC 9768). Default [`EcnUse::Accept`], as Linux: nothing that we ask for
+    /// makes a middlebox drop our SYN.
     pub ecn: EcnUse,
+    /// Which segments carry the option of accurate feedback, where that is in use (`tcp_ecn_option` of Linux). Default
+    /// [`AccEcnOption::Needed`].
+    pub accecn_option: AccEcnOption,
+    /// With accurate feedback: mark acknowledgements, probes and what is sent again as ECN-capable too, as Linux does
+    /// (an experiment that RFC 8311 allows). Default false: RFC 3168 §6.1.4, §6.1.5.
+    pub ecn_everywhere: bool,
     /// Reduce the congestion window less for a congestion mark than for loss (ABE, RFC 8511). Default
     /// false, as Linux.
     pub abe: bool,
@@ -153,6 +160,8 @@ impl Default for Config {
             cork_limit: Duration::from_millis(200),
             sws_override: Duration::from_millis(200),
             ecn: EcnUse::Accept,
+            accecn_option: AccEcnOption::Needed,
+            ecn_everywhere: false,
             abe: false,
             dscp: 0,
             mtu_probing: MtuProbing::Off,
@@ -162,15 +171,45 @@ impl Default for Config {
     }
 }
 
-/// Whether routers may mark our data instead of dropping it (RFC 3168).
+/// Whether routers may mark our data instead of dropping it, and how marks are fed back: classically (RFC 3168), as one
+/// signal in a round trip, or accurately (RFC 9768), all of them counted. Where accurate feedback is accepted, so is classic.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum EcnUse {
-    /// Never.
+    /// Never (`tcp_ecn=0` of Linux).
     Off,
-    /// When the peer asks for it.
+    /// When the peer asks for it, classically (2).
     Accept,
-    /// Also ask for it, in the first SYN of an active open.
+    /// Also ask for it, in the first SYN of an active open (1).
     Request,
+    /// Ask for accurate feedback, in the first two SYNs of an active open; take classic feedback if the peer knows no
+    /// other (3).
+    Accurate,
+    /// Ask for classic feedback, but accept both (4).
+    RequestClassic,
+    /// Ask for nothing, and accept both (5).
+    AcceptAccurate,
+}
+
+impl EcnUse {
+    pub(crate) const fn accepts_accurate(self) -> bool {
+        matches!(
+            self,
+            Self::Accurate | Self::RequestClassic | Self::AcceptAccurate
+        )
+    }
+}
+
+/// Which segments carry the accurate-ECN option (RFC 9768 §3.2.3.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AccEcnOption {
+    /// None: the three bits of the header have to do.
+    Never,
+    /// SYN-ACK, the first acknowledgement and the first data; then those before which a counter changed, and three in a round
+    /// trip so that a lost one does no harm. It has the counters that ever changed.
+    Needed,
+    /// All, with all counters where there is room, if the peer sends the option too, as Linux.
+    Always,
 }
 
 /// What `close` does with data that was not yet sent or acknowledged.
@@ -270,6 +309,8 @@ setters! {
     cork_limit: Duration,
     sws_override: Duration,
     ecn: EcnUse,
+    accecn_option: AccEcnOption,
+    ecn_everywhere: bool,
     abe: bool,
     dscp: u8,
     mtu_probing: MtuProbing,

@@ -234,6 +234,7 @@ impl Tcb {
         now: Instant,
         outcome: &AckOutcome,
         rtt: Option<Duration>,
+        ce_packets: u32,
     ) {
         self.tell_lost(
             now,
@@ -257,6 +258,7 @@ impl Tcb {
             newly_acked,
             newly_lost: outcome.newly_lost,
             in_flight: self.recovery.pipe(),
+            ce_packets,
             rtt,
             is_cwnd_limited: self.snd.cwnd_limited,
             is_app_limited,

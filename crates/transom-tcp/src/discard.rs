@@ -62,6 +62,8 @@ discards! {
     SynChallenged => "syn_challenged",
     /// The peer's SYN again, while its acknowledgement is awaited; SYN-ACK is sent again.
     SynRetransmitted => "syn_retransmitted",
+    /// The peer asks for classic and for accurate ECN in one handshake; a reset answers it (RFC 9768 §3.1.5).
+    EcnModesMixed => "ecn_modes_mixed",
     /// Neither SYN nor RST nor ACK in a synchronized state (RFC 9293 §3.10.7.4, fifth).
     AckMissing => "ack_missing",
     /// The acknowledgement is older than the largest window (RFC 5961 §5.2).

@@ -13,10 +13,10 @@ use transom_wire::{Ecn, Payload, Seq};
 
 use crate::arrives::listen::{self, Verdict};
 use crate::challenge::Challenge;
-use crate::config::{Config, EcnUse, Identity, Path};
+use crate::config::{Config, Identity, Path};
 use crate::connection::{Block, Connection};
 use crate::discard::Discard;
-use crate::ecn;
+use crate::ecn::{self, Again, EcnOffer, Feedback};
 use crate::env::Env;
 use crate::event::CloseReason;
 use crate::options::Negotiated;
@@ -48,6 +48,8 @@ pub struct Embryo {
     transmissions: u8,
     /// Those of them that the clock made.
     timeouts: u8,
+    /// A SYN without ECN has come, or a SYN-ACK without it gone, where accurate feedback was agreed on.
+    plain: bool,
     challenge: Challenge,
 }
 
@@ -63,8 +65,8 @@ pub struct Offer {
     pub sack: bool,
     /// Timestamps.
     pub timestamps: bool,
-    /// Explicit congestion notification (an ECN-setup SYN, RFC 3168 §6.1.1).
-    pub ecn: bool,
+    /// Explicit congestion notification.
+    pub ecn: EcnOffer,
 }
 
 impl Offer {
@@ -75,7 +77,7 @@ impl Offer {
             window_scale: syn.options.window_scale,
             sack: syn.options.sack_permitted,
             timestamps: syn.options.timestamps.is_some(),
-            ecn: ecn::is_setup_syn(syn),
+            ecn: EcnOffer::of(syn),
         }
     }
 
@@ -109,7 +111,7 @@ impl Offer {
 
     /// Sets [`Offer::ecn`].
     #[must_use]
-    pub const fn ecn(mut self, ecn: bool) -> Self {
+    pub const fn ecn(mut self, ecn: EcnOffer) -> Self {
         self.ecn = ecn;
         self
     }
@@ -117,16 +119,21 @@ impl Offer {
     /// What is left of the offer for a stack that has to remember it in a SYN cookie.
     // SYNF-5: without timestamps there is no room but for the maximum segment size.
     #[must_use]
-    pub const fn memorable(self) -> Self {
+    pub fn memorable(self, config: &Config) -> Self {
+        let ecn = self.ecn.agreed(config);
         if self.timestamps {
-            return self;
+            return Self { ecn, ..self };
         }
         Self {
             mss: self.mss,
             window_scale: None,
             sack: false,
             timestamps: false,
-            ecn: false,
+            // RFC 9768 §5.1: the acknowledgement shows accurate feedback.
+            ecn: match ecn.feedback(config) {
+                Feedback::Accurate => ecn,
+                Feedback::Off | Feedback::Classic => EcnOffer::NONE,
+            },
         }
     }
 
@@ -154,6 +161,8 @@ pub enum EmbryoReply {
     Send(Discard, Box<Transmit>),
     /// The peer gave up; the embryo is over.
     Over(CloseReason),
+    /// The peer contradicts itself: this reset is sent, and the embryo is over.
+    Reset(Discard, Box<Transmit>),
     /// The handshake is complete. The connection has taken the segment, with this outcome.
     Complete(Box<Connection>, Result<(), Discard>),
 }
@@ -187,13 +196,18 @@ impl Embryo {
             deadline: now + config.rto_initial,
             transmissions: 0,
             timeouts: 0,
+            plain: false,
             challenge: Challenge::default(),
         })
     }
 
     /// What would have been kept, had the SYN not been answered with a SYN cookie (RFC 4987 §3.6): `segment` acknowledges
     /// the cookie, and `offer` is what the cookie remembers of the SYN.
-    pub fn recall(config: &Config, offer: Offer, ts_offset: u32, segment: &Segment) -> Self {
+    pub fn recall(config: &Config, mut offer: Offer, ts_offset: u32, segment: &Segment) -> Self {
+        let may_be_accurate = config.ecn.accepts_accurate() && offer.ecn == EcnOffer::NONE;
+        if may_be_accurate && ecn::shows_accurate(segment) {
+            offer.ecn = EcnOffer::ACCURATE;
+        }
         Self {
             iss: segment.ack - 1,
             ts_offset,
@@ -205,6 +219,7 @@ impl Embryo {
             deadline: segment.received + config.rto_initial,
             transmissions: 1,
             timeouts: 0,
+            plain: false,
             challenge: Challenge::default(),
         }
     }
@@ -229,8 +244,11 @@ impl Embryo {
     /// The SYN-ACK, for the first time or again.
     pub fn syn_ack(&mut self, config: &Config, path: &Path, now: Instant) -> Transmit {
         self.last_sent = Some(now);
+        let is_accurate = self.offer.ecn.feedback(config) == Feedback::Accurate;
+        self.plain |= is_accurate && ecn::is_syn_ack_plain(self.timeouts);
+        let syn_ack = self.cookie(config, path, now.ticks());
         self.transmissions = self.transmissions.saturating_add(1);
-        self.cookie(config, path, now.ticks())
+        syn_ack
     }
 
     /// A SYN-ACK that nobody remembers to have sent. `clock`: what the timestamp shows, its offset not added.
@@ -241,10 +259,19 @@ impl Embryo {
             val: clock.wrapping_add(self.ts_offset),
             ecr: self.ts_recent,
         };
-        let ecn = if self.offer.ecn && config.ecn != EcnUse::Off {
-            Flags::ECE
-        } else {
-            Flags::EMPTY
+        let mut options = negotiated.syn_ack(timestamps);
+        let ecn = match self.offer.ecn.feedback(config) {
+            Feedback::Off => Flags::EMPTY,
+            Feedback::Classic => Flags::ECE,
+            // RFC 9768 §3.2.3.2.2 ACC-14.
+            Feedback::Accurate if ecn::is_syn_ack_plain(self.timeouts) => Flags::EMPTY,
+            Feedback::Accurate => {
+                if self.transmissions == 0 {
+                    // ACC-13.
+                    options.accecn = ecn::Accurate::syn_ack_option(config.accecn_option);
+                }
+                ecn::syn_ack_code(self.offer.ecn.field())
+            }
         };
         Transmit {
             seq: self.iss,
@@ -252,7 +279,7 @@ impl Embryo {
             flags: Flags::SYN | Flags::ACK | ecn,
             window: syn_window(config),
             urgent: 0,
-            options: negotiated.syn_ack(timestamps),
+            options,
             payload: Payload::default(),
             segment_size: 0,
             ecn: Ecn::NotEct,
@@ -289,8 +316,11 @@ impl Embryo {
         let others = Flags::ACK | Flags::RST;
         let is_syn = segment.has(Flags::SYN) && !segment.flags.intersects(others);
         if is_syn && segment.seq == self.irs {
-            // RFC 3168 §6.1.1 ECN-3: "has received no non-ECN-setup SYN".
-            self.offer.ecn &= ecn::is_setup_syn(segment);
+            match self.offer.ecn.again(config, segment) {
+                Again::Same => {}
+                Again::Plain => self.plain = true,
+                Again::Mixed => return self.mixed(config, path, now),
+            }
             let syn_ack = self.syn_ack(config, &path, now);
             return EmbryoReply::Send(Discard::SynRetransmitted, Box::new(syn_ack));
         }
@@ -308,6 +338,14 @@ impl Embryo {
         match reply {
             Some(reply) => EmbryoReply::Send(discard, Box::new(reply)),
             None => EmbryoReply::Drop(discard),
+        }
+    }
+
+    /// RFC 9768 §3.1.5 ACC-4: classic and accurate ECN in one handshake.
+    fn mixed(&self, config: &Arc<Config>, path: Path, now: Instant) -> EmbryoReply {
+        match self.reset(config.clone(), path, now) {
+            Some(reset) => EmbryoReply::Reset(Discard::EcnModesMixed, Box::new(reset)),
+            None => EmbryoReply::Over(CloseReason::Aborted),
         }
     }
 
@@ -337,23 +375,19 @@ impl Embryo {
                 transmissions: self.transmissions,
                 last_sent: self.last_sent,
                 passive: true,
+                plain: self.plain,
             },
             offered: u32::from(syn_window(&env.config)),
-        };
-        let ecn = if self.offer.ecn {
-            Flags::ECE | Flags::CWR
-        } else {
-            Flags::EMPTY
         };
         let syn = Segment {
             seq: self.irs,
             ack: Seq::default(),
-            flags: Flags::SYN | ecn,
+            flags: Flags::SYN | self.offer.ecn.flags(),
             window: self.window,
             urgent: 0,
             options: self.offer.options(self.ts_recent),
             payload: Bytes::new(),
-            ecn: Ecn::NotEct,
+            ecn: self.offer.ecn.field(),
             received: now,
             gso_size: 0,
         };

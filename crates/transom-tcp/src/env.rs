@@ -102,10 +102,11 @@ impl Env {
         );
     }
 
-    /// Owes an acknowledgement to a segment that may be forged, at most one per interval.
-    pub(crate) fn request_challenge(&mut self, now: Instant) {
+    /// Owes an acknowledgement to a segment that may be forged, at most one per interval. Gives whether
+    /// this one is answered.
+    pub(crate) fn request_challenge(&mut self, now: Instant) -> bool {
         // RFC 5961 §3.2, §4.2, §5.2.
-        self.challenge.request(now, self.config.challenge_interval);
+        self.challenge.request(now, self.config.challenge_interval)
     }
 
     pub(crate) fn count_discard(&mut self, discard: Discard) {

@@ -6,6 +6,7 @@ use transom_wire::Seq;
 
 use crate::connection::{Block, Connection};
 use crate::discard::Discard;
+use crate::ecn::AccurateInfo;
 use crate::env::Env;
 use crate::recovery::AckOutcome;
 use crate::recv::Receiver;
@@ -48,6 +49,8 @@ pub struct ConnectionInfo {
     pub sack: bool,
     /// Explicit congestion notification is in use for what we send.
     pub ecn: bool,
+    /// What accurate feedback (RFC 9768) has counted, where it is in use.
+    pub accurate_ecn: Option<AccurateInfo>,
     /// The shift that the peer applies to its window, when scaling is in use.
     pub snd_wind_shift: Option<u8>,
     /// The shift that we apply to ours.
@@ -182,6 +185,7 @@ impl ConnectionInfo {
             timestamps: false,
             sack: false,
             ecn: false,
+            accurate_ecn: None,
             snd_wind_shift: None,
             rcv_wind_shift: None,
             cwnd: 0,
@@ -248,6 +252,7 @@ impl ConnectionInfo {
             timestamps: negotiated.timestamps,
             sack: negotiated.sack,
             ecn: ecn.is_capable(),
+            accurate_ecn: ecn.accurate.as_ref().map(|accurate| accurate.info()),
             snd_wind_shift: negotiated.shifts.map(|(snd, _)| snd),
             rcv_wind_shift: negotiated.shifts.map(|(_, rcv)| rcv),
             cwnd: congestion.cwnd(),

@@ -85,9 +85,10 @@ mod timewait;
 mod transmit;
 
 pub use arrives::{closed, listen};
-pub use config::{Config, EcnUse, Identity, KeepAlive, Linger, MtuProbing, Path};
+pub use config::{AccEcnOption, Config, EcnUse, Identity, KeepAlive, Linger, MtuProbing, Path};
 pub use connection::Connection;
 pub use discard::Discard;
+pub use ecn::{AccurateInfo, EcnOffer};
 pub use embryo::{Embryo, EmbryoReply, Offer};
 pub use error::{CloseError, RecvError, SendError};
 pub use event::{CloseReason, Event, PathError};

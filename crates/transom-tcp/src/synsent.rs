@@ -31,6 +31,8 @@ pub(crate) struct SynSent {
     pub(crate) wants_writable: bool,
     pub(crate) cork: bool,
     pub(crate) up: Option<Seq>,
+    /// A SYN that asks for no ECN was sent, or is to be.
+    pub(crate) plain: bool,
 }
 
 impl SynSent {
@@ -47,6 +49,7 @@ impl SynSent {
             wants_writable: false,
             cork: false,
             up: None,
+            plain: false,
         }
     }
 
@@ -61,6 +64,7 @@ impl SynSent {
                 transmissions: self.transmissions,
                 last_sent: Some(self.last_sent),
                 passive: false,
+                plain: self.plain,
             },
             offered: u32::from(crate::recv::window::syn_window(&env.config)),
         };

@@ -74,6 +74,8 @@ pub(crate) struct Handshake {
     pub(crate) last_sent: Option<Instant>,
     /// The connection came from a listener.
     pub(crate) passive: bool,
+    /// A SYN that asks for no ECN was sent or received, or a SYN-ACK that agrees to none.
+    pub(crate) plain: bool,
 }
 
 /// What a new control block is made from.
@@ -334,7 +336,12 @@ impl Tcb {
 
     /// The options of the next segment (not SYN) and its Eff.snd.MSS.
     pub(crate) fn options(&self, env: &Env, now: Instant) -> (Options, u16) {
-        let options = Options {
+        self.options_for(env, now, false)
+    }
+
+    /// The same; `data`: some that was never sent goes with it.
+    pub(crate) fn options_for(&self, env: &Env, now: Instant, data: bool) -> (Options, u16) {
+        let mut options = Options {
             // RFC 7323 §3.2 TS-2: in every segment once negotiated.
             timestamps: self
                 .negotiated
@@ -343,6 +350,9 @@ impl Tcb {
             sack: self.rcv.sack_blocks(self.negotiated.max_sack_blocks()),
             ..Options::EMPTY
         };
+        if let Some(accurate) = &self.ecn.accurate {
+            accurate.add_option(&mut options, data, now, self.rtt.srtt());
+        }
         // RFC 6691 §4 MSS-2: each option taken off the payload of the segment that carries it.
         let len = u16::try_from(options.emitted_len()).unwrap_or(40);
         let mss = self.negotiated.eff_snd_mss(&env.config, &env.path, len);
@@ -361,6 +371,10 @@ impl Tcb {
     pub(crate) fn reset(&self, env: &Env, now: Instant) -> Transmit {
         // EV-U-12: with ACK, as deployed; the sequence number is the one that the peer expects.
         let mut reset = bare_reset(self.acceptable_seq(), Some(self.rcv.nxt()));
+        if let Some(accurate) = &self.ecn.accurate {
+            // RFC 9768 §3.2.2.2: on whatever has ACK and no SYN.
+            reset.flags |= accurate.counter_flags();
+        }
         reset.options.timestamps = self
             .negotiated
             .timestamps

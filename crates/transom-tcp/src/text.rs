@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::arrives::arrival::Arrival;
 use crate::discard::Discard;
+use crate::ecn::Due;
 use crate::env::Env;
 use crate::event::Event;
 use crate::recv::Reader;
@@ -28,6 +29,9 @@ impl Tcb {
         let payload = core::mem::take(&mut arrival.payload);
         let end = arrival.seq + crate::recv::window::octets(payload.len());
         let pieces = self.count_pieces(arrival.segment);
+        if let Some(accurate) = &mut self.ecn.accurate {
+            accurate.on_data(false);
+        }
         self.measure_as_receiver(env, arrival.segment);
         let inserted = self.rcv.queue.insert(arrival.seq, payload);
         arrival.seq = end;
@@ -77,6 +81,30 @@ impl Tcb {
         if let Some((echo, ticks)) = self.echo(env, segment) {
             let age = Duration::from_millis(u64::from(ticks.max(1)));
             self.rcv.sizing.on_echo(echo, age);
+        }
+    }
+
+    /// An acceptable segment without SYN: its ECN field counts, whatever else it is.
+    // RFC 9768 §3.2 ACC-8, DACK-3.
+    pub(crate) fn count_marks(&mut self, arrival: &Arrival<'_>) {
+        let Some(accurate) = &mut self.ecn.accurate else {
+            return;
+        };
+        let segment = arrival.segment;
+        let octets = if arrival.cut_right {
+            crate::recv::window::octets(arrival.payload.len())
+        } else {
+            segment.payload_len()
+        };
+        let packets = match segment.gso_size {
+            0 => 1,
+            size => segment.payload_len().div_ceil(u32::from(size)).max(1),
+        };
+        let unacked = self.rcv.nxt() != self.rcv.last_ack_sent;
+        match accurate.on_arrival(segment.ecn, packets, octets, unacked) {
+            Due::Nothing => {}
+            Due::Now => self.rcv.ack_now(),
+            Due::Marks => self.rcv.ack_marks(),
         }
     }
 

@@ -106,6 +106,9 @@ impl Tcb {
                 return;
             }
             handshake.syn_ack_owed = true;
+            if let Some(accurate) = &mut self.ecn.accurate {
+                accurate.on_syn_ack_timeout();
+            }
         } else {
             self.ecn.hold = false;
             if self.snd.in_flight() == 0 {
@@ -125,6 +128,9 @@ impl Tcb {
             self.check_app_limited();
             let flight_size = self.recovery.flight_size();
             let due = self.recovery.due();
+            if let Some(accurate) = &mut self.ecn.accurate {
+                accurate.on_timeout(self.snd.una);
+            }
             let mss = self.mss(env);
             let outcome = self
                 .recovery

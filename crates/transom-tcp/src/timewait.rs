@@ -33,6 +33,8 @@ pub struct TimeWait {
     /// MAX.SND.WND, or less (see `Tcb::oldest_ack`): how old an acknowledgement may be.
     max_snd_wnd: u32,
     dscp: u8,
+    /// The flags that show the counter of marks, if it was in use.
+    feedback: Flags,
     /// TS.Recent and the offset of our own clock, if timestamps were in use.
     timestamps: Option<(u32, u32)>,
     challenge_interval: Duration,
@@ -66,6 +68,11 @@ impl TimeWait {
             rcv_wnd,
             max_snd_wnd: tcb.oldest_ack(env),
             dscp: env.config.dscp,
+            feedback: tcb
+                .ecn
+                .accurate
+                .as_ref()
+                .map_or(Flags::EMPTY, |accurate| accurate.counter_flags()),
             timestamps: tcb
                 .negotiated
                 .timestamps
@@ -201,7 +208,8 @@ impl TimeWait {
         Transmit {
             seq: self.snd_nxt,
             ack: self.rcv_nxt,
-            flags: Flags::ACK,
+            // RFC 9768 §3.2.2.2.
+            flags: Flags::ACK | self.feedback,
             window: self.window,
             urgent: 0,
             options: Options {

@@ -7,7 +7,7 @@
 mod again;
 mod fresh;
 
-use transom_wire::tcp::{Flags, Options};
+use transom_wire::tcp::{Flags, Options, SackBlocks};
 use transom_wire::{Ecn, Payload, Seq, SeqRange};
 
 use crate::ecn;
@@ -35,7 +35,9 @@ impl SynSent {
             self.sent_at = now;
         }
         self.last_sent = now;
-        let flags = Flags::SYN | ecn::syn_flags(&env.config, self.transmissions);
+        let asks = ecn::syn_flags(&env.config, self.transmissions, self.plain);
+        self.plain |= asks.is_empty();
+        let flags = Flags::SYN | asks;
         self.transmissions = self.transmissions.saturating_add(1);
         env.timers.start(Timer::Retransmit, now + self.rtt.rto());
         Some(Transmit {
@@ -65,6 +67,11 @@ impl Tcb {
         if let Some(reset) = self.reply.take() {
             return Some(*reset);
         }
+        let mut owes_code = false;
+        if let Some(accurate) = &mut self.ecn.accurate {
+            accurate.set_now(now);
+            owes_code = accurate.owes_code();
+        }
         let max_payload = self.most_at_once(max_payload);
         let max_payload = match &self.pacer {
             Some(pacer) => pacer.limit(max_payload, u64::from(self.mss(env))),
@@ -72,6 +79,9 @@ impl Tcb {
         };
         if let Some(syn_ack) = self.syn_ack(env, now) {
             return Some(syn_ack);
+        }
+        if owes_code && let Some(ack) = self.acknowledgement(env, now) {
+            return Some(ack);
         }
         if self.handshake.is_some() {
             // RFC 9293 §3.10.4: data waits for ESTABLISHED; a FIN without data does not.
@@ -115,7 +125,11 @@ impl Tcb {
     fn most_at_once(&self, max_payload: usize) -> usize {
         // RFC 9293 §3.8.5 MUST-62: the urgent pointer counts from each segment's own number.
         let urgent = self.snd.up.is_some_and(|up| up.gt(self.snd.una));
-        if urgent { 0 } else { max_payload }
+        if urgent || self.ecn.forbids_cutting() {
+            0
+        } else {
+            max_payload
+        }
     }
 
     fn syn_ack(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
@@ -128,13 +142,20 @@ impl Tcb {
         self.start_retransmit_timer(env, now);
         self.rcv.on_ack_sent();
         let timestamps = self.timestamps(env, now);
+        let mut options = self.negotiated.syn_ack(timestamps);
+        let flags = Flags::SYN | Flags::ACK | self.ecn.syn_ack_flags();
+        if let Some(accurate) = &mut self.ecn.accurate
+            && accurate.is_option_on_syn_ack()
+        {
+            options.accecn = ecn::Accurate::syn_ack_option(env.config.accecn_option);
+        }
         Some(Transmit {
             seq: self.snd.iss,
             ack: self.rcv.nxt(),
-            flags: Flags::SYN | Flags::ACK | self.ecn.syn_ack_flags(),
+            flags,
             window: syn_window(&env.config),
             urgent: 0,
-            options: self.negotiated.syn_ack(timestamps),
+            options,
             payload: Payload::default(),
             segment_size: 0,
             ecn: Ecn::NotEct,
@@ -219,12 +240,16 @@ impl Tcb {
     /// A bare acknowledgement, if one is owed.
     fn acknowledgement(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
         let kind = match self.rcv.ack {
-            AckOwed::Now | AckOwed::Duplicates(_) => TransmitKind::Ack,
+            AckOwed::Now | AckOwed::Duplicates(_) | AckOwed::Marks => TransmitKind::Ack,
             AckOwed::WindowUpdate => TransmitKind::WindowUpdate,
             AckOwed::No | AckOwed::Delayed if env.challenge.take() => TransmitKind::ChallengeAck,
             AckOwed::No | AckOwed::Delayed => return None,
         };
-        let (options, mss) = self.options(env, now);
+        let (mut options, mss) = self.options(env, now);
+        if self.rcv.ack == AckOwed::Marks {
+            // RFC 9768 §3.2.2.5.1 ACC-11: else the peer might take it for a duplicate.
+            options.sack = SackBlocks::EMPTY;
+        }
         let seq = self.acceptable_seq();
         Some(self.build(env, seq, Flags::ACK, Payload::default(), kind, options, mss))
     }
@@ -243,9 +268,16 @@ impl Tcb {
         mss: u16,
     ) -> Transmit {
         let (flags, urgent) = self.urgent_pointer(seq, flags, payload.len());
-        let flags = flags | self.ecn.ack_flags();
-        let is_new = matches!(kind, TransmitKind::Data | TransmitKind::Fin);
-        let ecn = self.ecn.codepoint(is_new && !payload.is_empty());
+        let has_data = !payload.is_empty();
+        let pure = !has_data && !flags.contains(Flags::FIN) && options.sack.is_empty();
+        let flags = flags | self.ecn.ack_flags(pure);
+        let ecn = self.ecn.codepoint(kind, has_data);
+        if let Some(accurate) = &mut self.ecn.accurate {
+            let is_new = matches!(kind, TransmitKind::Data | TransmitKind::Fin) && has_data;
+            let len = u32::try_from(payload.len()).unwrap_or(0);
+            let range = is_new.then(|| SeqRange::new(seq, seq + len));
+            accurate.on_sent(&options, range);
+        }
         let window = self
             .rcv
             .select_window(self.negotiated.rcv_shift(), u32::from(self.rcv.rmss));

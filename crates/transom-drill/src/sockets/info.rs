@@ -52,6 +52,7 @@ impl Sockets {
         let limits = self.limits.get(&id).copied().unwrap_or_default().until(now);
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let mut fields = fields(now, &info);
+        fields.extend(accurate(&info));
         fields.push(("tcpi_busy_time", micros(limits.busy)));
         fields.push(("tcpi_rwnd_limited", micros(limits.window)));
         fields.push(("tcpi_sndbuf_limited", micros(limits.buffer)));
@@ -126,12 +127,27 @@ fn fields(now: Instant, info: &ConnectionInfo) -> Vec<(&'static str, i64)> {
     ]
 }
 
+/// The fields of accurate ECN.
+fn accurate(info: &ConnectionInfo) -> [(&'static str, i64); 8] {
+    let ecn = info.accurate_ecn.unwrap_or_default();
+    [
+        ("tcpi_delivered_ce", ecn.delivered_ce.into()),
+        ("tcpi_received_ce", ecn.received_ce.into()),
+        ("tcpi_delivered_e1_bytes", number(ecn.delivered_ect1_bytes)),
+        ("tcpi_delivered_e0_bytes", number(ecn.delivered_ect0_bytes)),
+        ("tcpi_delivered_ce_bytes", number(ecn.delivered_ce_bytes)),
+        ("tcpi_received_e1_bytes", number(ecn.received_ect1_bytes)),
+        ("tcpi_received_e0_bytes", number(ecn.received_ect0_bytes)),
+        ("tcpi_received_ce_bytes", number(ecn.received_ce_bytes)),
+    ]
+}
+
 fn options(info: &ConnectionInfo) -> i64 {
     let bit = |on: bool, bit: i64| if on { bit } else { 0 };
     bit(info.timestamps, TCPI_OPT_TIMESTAMPS)
         | bit(info.sack, TCPI_OPT_SACK)
         | bit(info.snd_wind_shift.is_some(), TCPI_OPT_WSCALE)
-        | bit(info.ecn, TCPI_OPT_ECN)
+        | bit(info.ecn || info.accurate_ecn.is_some(), TCPI_OPT_ECN)
 }
 
 const fn congestion_number(state: CongestionState) -> i64 {

@@ -16,7 +16,7 @@ pub(crate) struct Arrival<'a> {
     /// The FIN is (still) part of the segment.
     pub(crate) fin: bool,
     /// The payload, or part of it, did not fit the window.
-    pub(super) cut_right: bool,
+    pub(crate) cut_right: bool,
 }
 
 impl<'a> Arrival<'a> {

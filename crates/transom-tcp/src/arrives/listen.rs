@@ -64,6 +64,7 @@ pub(crate) fn open(
             transmissions: 0,
             last_sent: None,
             passive: true,
+            plain: false,
         },
         offered: u32::from(syn_window(&env.config)),
     };

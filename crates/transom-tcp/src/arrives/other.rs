@@ -30,6 +30,7 @@ pub(crate) fn segment_arrives(
     // Third, security: RFC 9293 knows the IPv4 security option; nothing that we speak to uses it.
     fourth_syn(tcb, env, now, segment)?;
     fifth_ack(tcb, env, now, segment)?;
+    tcb.count_marks(&arrival);
     sixth_urg(tcb, env, segment);
     seventh_text(tcb, env, now, &mut arrival)?;
     eighth_fin(tcb, env, now, &arrival)
@@ -97,7 +98,7 @@ fn first_sequence_number(
         };
     }
     if is_peers_own_syn(tcb, segment) {
-        return peers_own_syn(tcb, arrival);
+        return peers_own_syn(tcb, env, now, arrival);
     }
     let (seq, len) = (segment.seq, segment.len());
     let acceptable = match (len, wnd) {
@@ -154,8 +155,21 @@ fn is_peers_own_syn(tcb: &Tcb, segment: &Segment) -> bool {
 }
 
 /// What it brings about.
-fn peers_own_syn(tcb: &mut Tcb, arrival: &mut Arrival<'_>) -> Result<(), Discard> {
-    tcb.ecn.on_syn_again(arrival.segment);
+fn peers_own_syn(
+    tcb: &mut Tcb,
+    env: &mut Env,
+    now: Instant,
+    arrival: &mut Arrival<'_>,
+) -> Result<(), Discard> {
+    if let Some(handshake) = &tcb.handshake
+        && !tcb
+            .ecn
+            .on_syn_again(&env.config, handshake, arrival.segment)
+    {
+        // RFC 9768 §3.1.5 ACC-4.
+        tcb.end_with_reset(env, now, CloseReason::Aborted);
+        return Err(Discard::EcnModesMixed);
+    }
     if arrival.segment.has(Flags::ACK) {
         // A simultaneous open (RFC 9293 Figure 7). Read literally, step 1 would reject this
         // SYN-ACK, because its sequence number lies left of the window (EV-SO-2).
@@ -181,6 +195,11 @@ fn at_a_closed_window(tcb: &mut Tcb, arrival: &mut Arrival<'_>) -> Result<(), Di
     Ok(())
 }
 
+/// The SYN-ACK that completed the handshake, once more.
+fn is_syn_ack_again(tcb: &Tcb, segment: &Segment) -> bool {
+    segment.has(Flags::ACK) && segment.seq == tcb.rcv.irs && segment.ack == tcb.snd.iss + 1
+}
+
 /// RFC 9293 §3.10.7.4: "send an acknowledgment … and drop".
 fn unacceptable(
     tcb: &mut Tcb,
@@ -193,7 +212,13 @@ fn unacceptable(
     // Only as far back as the peer could have sent.
     let is_old = end.le(nxt) && nxt.since(segment.seq) <= 1 << 30;
     if segment.has(Flags::SYN) {
-        env.request_challenge(now);
+        let is_answered = env.request_challenge(now);
+        if is_answered
+            && is_syn_ack_again(tcb, segment)
+            && let Some(accurate) = &mut tcb.ecn.accurate
+        {
+            accurate.on_late_syn_ack(segment);
+        }
         return Err(Discard::SynChallenged);
     }
     // EV-Q-10: the acknowledgement of a segment at the left edge counts, so that two sides that
@@ -230,6 +255,11 @@ fn unacceptable(
         tcb.rcv.queue.note_duplicate(range);
     }
     tcb.rcv.ack_now();
+    if let Some(accurate) = &mut tcb.ecn.accurate
+        && segment.payload_len() > 1
+    {
+        accurate.on_data(true);
+    }
     let probe = segment.len() == 1 && segment.seq == nxt - 1 && segment.payload_len() == 1;
     Err(if probe {
         Discard::KeepAliveProbe

@@ -8,8 +8,8 @@ use transom_wire::tcp::Flags;
 use super::arrival::Arrival;
 use super::closed::bare_reset;
 use super::other;
-use crate::config::EcnUse;
 use crate::discard::Discard;
+use crate::ecn;
 use crate::env::Env;
 use crate::event::CloseReason;
 use crate::segment::Segment;
@@ -87,8 +87,10 @@ fn second_rst(
     if !acknowledges {
         return Err(Discard::SynSentBlindReset);
     }
-    if env.config.ecn == EcnUse::Request && syn_sent.transmissions == 1 {
+    let asked = !ecn::syn_flags(&env.config, 0, false).is_empty();
+    if asked && !syn_sent.plain {
         // RFC 3168 §6.1.1.1 ECN-13: some firewalls answer the flags with a reset. Once more, without.
+        syn_sent.plain = true;
         syn_sent.syn_owed = true;
     } else {
         env.end(CloseReason::Refused, None);

@@ -100,6 +100,8 @@ pub struct DeliveryInfo {
     pub newly_lost: u64,
     /// Octets in flight after it.
     pub in_flight: u64,
+    /// Packets newly known to have been marked: exact with accurate feedback (RFC 9768), 1 for a classic echo.
+    pub ce_packets: u32,
     /// Round-trip time measured by it.
     pub rtt: Option<Duration>,
     /// The congestion window held the sender back during the last round trip.

@@ -25,6 +25,8 @@ pub(crate) enum AckOwed {
     Now,
     /// One, now, to tell that the window has opened.
     WindowUpdate,
+    /// One, now, for congestion marks on what asks for no acknowledgement.
+    Marks,
     /// So many duplicates, now: a peer without SACK counts them.
     Duplicates(u8),
 }
@@ -43,6 +45,13 @@ impl Receiver {
     pub(crate) fn ack_now(&mut self) {
         if !matches!(self.ack, AckOwed::Duplicates(_)) {
             self.ack = AckOwed::Now;
+        }
+    }
+
+    /// Owes an acknowledgement at once for the sake of congestion marks alone.
+    pub(crate) fn ack_marks(&mut self) {
+        if matches!(self.ack, AckOwed::No | AckOwed::Delayed) {
+            self.ack = AckOwed::Marks;
         }
     }
 

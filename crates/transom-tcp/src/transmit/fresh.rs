@@ -62,9 +62,7 @@ impl Tcb {
         max_payload: usize,
         is_probe: bool,
     ) -> Option<Transmit> {
-        // A device would repeat CWR on each piece, and the second could end a newer echo.
-        let max_payload = if self.ecn.owes_cwr() { 0 } else { max_payload };
-        let (options, mss) = self.options(env, now);
+        let (options, mss) = self.options_for(env, now, true);
         let mut offer = self.offer(env, mss, max_payload);
         if is_probe {
             offer.cwnd_room = offer.cwnd_room.max(u32::from(mss));

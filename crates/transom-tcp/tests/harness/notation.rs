@@ -2,12 +2,12 @@
 //!
 //! `FLAGS SEQ:END [ack N] [win N] [urg N] [<OPTION,…>]`
 //!
-//! Flags: `S` SYN, `F` FIN, `R` RST, `P` PSH, `E` ECE, `W` CWR, `U` URG, `.` ACK, `-` none. `SEQ:END` is the data; SYN
+//! Flags: `S` SYN, `F` FIN, `R` RST, `P` PSH, `E` ECE, `W` CWR, `A` AE, `U` URG, `.` ACK, `-` none. `SEQ:END` is the data; SYN
 //! and FIN do not count in it. Options: `mss N`, `wscale N`, `sackOK`, `TS val N ecr N`, `nots`
-//! (expected absent), `sack A:B C:D`.
+//! (expected absent), `sack A:B C:D`, `ECN e0b N ceb N e1b N` in either order, `noECN`.
 
 use transom_tcp::{Segment, Transmit};
-use transom_wire::tcp::{Flags, Options, SackBlocks, Timestamps};
+use transom_wire::tcp::{AccEcn, AccEcnOrder, Flags, Options, SackBlocks, Timestamps};
 use transom_wire::{Ecn, Seq, SeqRange};
 
 use super::{start, stream};
@@ -93,6 +93,7 @@ impl Line {
                         ecr: ecr.parse().unwrap(),
                     });
                 }
+                ["ECN", counters @ ..] => options.accecn = Some(accecn(counters)),
                 ["sack", blocks @ ..] => {
                     for block in blocks {
                         let (start, end) = block.split_once(':').unwrap();
@@ -129,6 +130,7 @@ fn flags(text: &str) -> Flags {
                 'P' => Flags::PSH,
                 'E' => Flags::ECE,
                 'W' => Flags::CWR,
+                'A' => Flags::AE,
                 'U' => Flags::URG,
                 '.' => Flags::ACK,
                 '-' => Flags::EMPTY,
@@ -145,6 +147,7 @@ fn flag_letters(flags: Flags) -> String {
         (Flags::PSH, 'P'),
         (Flags::ECE, 'E'),
         (Flags::CWR, 'W'),
+        (Flags::AE, 'A'),
         (Flags::URG, 'U'),
         (Flags::ACK, '.'),
     ];
@@ -196,11 +199,42 @@ fn option_words(options: &Options, to: Seq) -> Vec<String> {
             .timestamps
             .map(|ts| format!("TS val {} ecr {}", ts.val, ts.ecr)),
     );
+    words.extend(options.accecn.as_ref().map(accecn_word));
     words.extend(options.window_scale.map(|shift| format!("wscale {shift}")));
     if !options.sack.is_empty() {
         words.push(sack_word(&options.sack, to));
     }
     words
+}
+
+/// `e0b N ceb N e1b N` or `e1b N ceb N e0b N`, or less.
+fn accecn(words: &[&str]) -> AccEcn {
+    let order = if words.first() == Some(&"e1b") {
+        AccEcnOrder::One
+    } else {
+        AccEcnOrder::Zero
+    };
+    let value = |name: &str| {
+        let at = words.iter().position(|word| *word == name)?;
+        Some(words[at + 1].parse::<u32>().unwrap())
+    };
+    let [e0b, ceb, e1b] = ["e0b", "ceb", "e1b"].map(|name| value(name).unwrap_or(0));
+    AccEcn::new(order, words.len() / 2, e0b, ceb, e1b)
+}
+
+fn accecn_word(option: &AccEcn) -> String {
+    let mut counters = [
+        ("e0b", option.e0b()),
+        ("ceb", option.ceb()),
+        ("e1b", option.e1b()),
+    ];
+    if option.order() == AccEcnOrder::One {
+        counters.reverse();
+    }
+    let present = counters
+        .iter()
+        .filter_map(|(name, value)| value.map(|value| format!(" {name} {value}")));
+    format!("ECN{}", present.collect::<String>())
 }
 
 fn sack_word(sack: &SackBlocks, to: Seq) -> String {
@@ -218,6 +252,7 @@ pub fn matches(expected: &Line, transmit: &Transmit, from: Seq, to: Seq) -> bool
     let all_options_are_there = expected.options.iter().all(|wanted| match wanted.as_str() {
         "nots" => transmit.options.timestamps.is_none(),
         "nosack" => transmit.options.sack.is_empty(),
+        "noECN" => transmit.options.accecn.is_none(),
         _ => actual.options.contains(wanted),
     });
     actual.flags == expected.flags

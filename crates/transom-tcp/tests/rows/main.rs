@@ -11,6 +11,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod accecn;
+mod accecn_counters;
 mod acks_in;
 mod buffers;
 mod calls;

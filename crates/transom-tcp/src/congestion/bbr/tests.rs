@@ -72,6 +72,7 @@ impl World {
             newly_acked: MSS,
             newly_lost: 0,
             in_flight: self.pipe(),
+            ce_packets: 0,
             rtt: Some(rtt),
             is_cwnd_limited,
             is_app_limited: false,

@@ -88,6 +88,10 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
 
+    /// Put the program's TLS secrets into the file of -w: whoever has it can read what was encrypted
+    #[arg(long, requires = "write")]
+    pub(crate) tls_keys: bool,
+
     /// Write the report to a file instead of stderr ("-" is stdout)
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -61,8 +61,16 @@ pub(crate) fn leave(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Replaces this process by a program, searched in PATH; returns only the error.
-pub(crate) fn exec(command: Vec<OsString>) -> Result<Infallible, io::Error> {
+/// Replaces this process, which has a single thread, by a program, searched in PATH, with `variables`
+/// added to its environment; returns only the error.
+pub(crate) fn exec(
+    command: Vec<OsString>,
+    variables: Vec<(&str, OsString)>,
+) -> Result<Infallible, io::Error> {
+    for (name, value) in variables {
+        // SAFETY: no other thread can be reading the environment.
+        unsafe { std::env::set_var(name, value) };
+    }
     let arguments = command
         .into_iter()
         .map(|word| CString::new(word.into_vec()))

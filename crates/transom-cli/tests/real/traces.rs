@@ -1,5 +1,7 @@
 //! What is left when a run is over: nothing.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use crate::ended::Status;
@@ -41,8 +43,16 @@ fn nothing_is_left_behind_when_transom_is_killed() {
             peer.port(),
         ];
         // A child of the program, in a session of its own, is there too.
-        let script = format!("setsid sleep 300 & exec {}", words.join(" "));
-        let server = Server::of(Run::new(&host, way, ["sh", "-c", &script]), "connected");
+        let named = host.new_file("named");
+        let script = format!(
+            "echo $SSLKEYLOGFILE >{}; setsid sleep 300 & exec {}",
+            named.display(),
+            words.join(" ")
+        );
+        let run = Run::new(&host, way, ["sh", "-c", &script]).options(["--quiet", "--tls-keys"]);
+        let server = Server::of(run, "connected");
+        let secrets = fs::read_to_string(&named).unwrap();
+        assert!(Path::new(secrets.trim()).exists(), "{way:?}: {secrets}");
         server.signal("KILL");
         assert_eq!(server.end(LIMIT), Status::Signal(9), "{way:?}");
         let killed = Instant::now();
@@ -58,5 +68,6 @@ fn nothing_is_left_behind_when_transom_is_killed() {
                 "{way:?}: left behind: {now:#?}, before: {before:#?}"
             );
         }
+        assert!(!Path::new(secrets.trim()).exists(), "{way:?}: {secrets}");
     }
 }

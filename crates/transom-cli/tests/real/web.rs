@@ -2,14 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use crate::capture;
-use crate::ended::Status;
-use crate::host::{Host, Place, SERVERS_V4, SERVERS_V6, TunFor};
+use crate::ended::{Running, Status};
+use crate::host::{Host, Place, SERVERS_V4, SERVERS_V6, TunFor, User};
 use crate::server::Server;
-use crate::ways::{NOBODY_TUN, NOBODY_VETH, ROOT_TUN, Run, WAYS};
+use crate::ways::{LIMIT, NOBODY_TUN, NOBODY_VETH, ROOT_TUN, Run, WAYS};
 
 /// nginx with everything that HTTP has: plain, HTTP/2 with and without TLS, and PUT.
 const CONFIGURATION: &str = "
@@ -140,6 +141,109 @@ fn curl_http_1_and_2_over_ipv4_and_ipv6() {
         }
     }
     capture::check(&host);
+}
+
+/// What tshark makes of a capture, with no setting.
+fn paths_asked_for(host: &Host, capture: &Path) -> Vec<String> {
+    let mut tshark = Command::new("tshark");
+    tshark.env("HOME", host.folder()).args(["-n", "-r"]);
+    let fields = [
+        "-T",
+        "fields",
+        "-e",
+        "http.request.uri",
+        "-e",
+        "http2.headers.path",
+    ];
+    let output = tshark.arg(capture).args(fields).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn with_its_tls_keys_a_capture_can_be_read() {
+    let host = Host::with_tun_for(TunFor::Everybody);
+    let _nginx = nginx(&host, Place::Servers);
+    let url = format!("https://{SERVERS_V4}/hello.txt");
+    for way in WAYS {
+        for (options, users) in [
+            ("--http2", true),
+            ("--http1.1", false),
+            ("--http1.1 --tls-max 1.2", true),
+        ] {
+            let (file, log) = (host.new_file("pcapng"), host.new_file("keys"));
+            let private = host.new_file("folder");
+            fs::create_dir(&private).unwrap();
+            fs::set_permissions(&private, fs::Permissions::from_mode(0o777)).unwrap();
+            fs::write(&log, "# mine\n").unwrap();
+            fs::set_permissions(&log, fs::Permissions::from_mode(0o666)).unwrap();
+            let file = file.to_str().unwrap();
+            let curl = format!("curl -sSk {options} {url} && ls -l $SSLKEYLOGFILE");
+            let run = Run::new(&host, way, ["sh", "-c", &curl])
+                .without_capture()
+                .options(["--quiet", "--tls-keys", "-w", file]);
+            let mut command = host.command(Place::Here, way.user);
+            command
+                .arg("env")
+                .arg(format!("TMPDIR={}", private.display()));
+            if users {
+                command.arg(format!("SSLKEYLOGFILE={}", log.display()));
+            }
+            command.args(run.words());
+            let ended = Running::start(command, Vec::new()).end(LIMIT);
+            let what = format!("{way:?} {options}: {ended:?}");
+            assert_eq!(ended.status, Status::Code(0), "{what}");
+            assert_eq!(ended.stderr(), "", "{what}");
+            // Nobody else reads them, and afterwards they are only where they were asked for.
+            let name = format!("{}/transom-keys-", private.display());
+            assert!(ended.stdout().contains("\n-rw-------"), "{what}");
+            assert!(ended.stdout().contains(&name), "{what}");
+            let left: Vec<_> = fs::read_dir(&private).unwrap().collect();
+            assert!(left.is_empty(), "{left:?}");
+            let mine = fs::read_to_string(&log).unwrap();
+            assert!(mine.starts_with("# mine\n"), "{mine}");
+            assert_eq!(mine.lines().count() > 1, users, "{mine}");
+            assert_eq!(
+                paths_asked_for(&host, Path::new(file)),
+                ["/hello.txt"],
+                "{what}"
+            );
+            let mut explain = host.command(Place::Here, User::Root);
+            explain.arg(host.transom()).args(["explain", file]);
+            let told = Running::start(explain, Vec::new()).end(LIMIT);
+            assert_eq!(
+                (told.status, told.stderr()),
+                (Status::Code(0), String::new())
+            );
+            assert!(told.stdout().contains("TLS"), "{told:?}");
+        }
+    }
+    capture::check(&host);
+}
+
+#[test]
+fn a_program_that_writes_no_tls_keys_is_named() {
+    let host = Host::new();
+    let _nginx = nginx(&host, Place::Servers);
+    let file = host.new_file("pcapng");
+    let file = file.to_str().unwrap();
+    let run = |script: String| {
+        let run = Run::new(&host, NOBODY_VETH, ["sh", "-c", &script]).without_capture();
+        run.options(["--diagram", "none", "--tls-keys", "-w", file])
+            .end()
+    };
+    let silent = run(format!(
+        "openssl s_client -connect {SERVERS_V4}:443 </dev/null >/dev/null 2>&1"
+    ));
+    let told = "no TLS secrets: the program's TLS library takes no notice of SSLKEYLOGFILE";
+    assert!(silent.stderr().contains(told), "{silent:?}");
+    let plain = run(format!("curl -sS http://{SERVERS_V4}/hello.txt"));
+    assert!(!plain.stderr().contains("TLS secrets"), "{plain:?}");
+    // What cannot be gone back in is refused before anything runs.
+    let run = Run::new(&host, NOBODY_VETH, ["echo", "ran"]).without_capture();
+    let refused = run.options(["--tls-keys", "-w", "/dev/null"]).end();
+    assert_eq!(refused.status, Status::Code(125), "{refused:?}");
+    assert!(refused.stderr().contains("only a file"), "{refused:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, IntoInnerError};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,10 +14,11 @@ use transom_flow::pcapng::{
 use transom_tcp::State;
 use transom_wire::Medium;
 
+use super::key_log::KeyLog;
 use super::plan::INTERFACE;
 use crate::calendar::now;
 use crate::failure::Failure;
-use crate::pcapng::Begun;
+use crate::pcapng::{self, Begun};
 
 /// A packet that waits for what is still to be said about it.
 #[derive(Debug)]
@@ -43,16 +44,32 @@ pub(crate) struct Capture {
     pending: Vec<String>,
     introduced: HashSet<(SocketAddr, SocketAddr)>,
     named: HashSet<IpAddr>,
+    keys: Option<KeyLog>,
     error: Option<String>,
 }
+
+/// What is to be said of a file that is complete.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    /// What went wrong.
+    pub(crate) error: Option<String>,
+    /// What the user should know besides.
+    pub(crate) notices: Vec<String>,
+}
+
+const NO_SECRETS: &str = "there are no TLS secrets: the program's TLS library takes no notice of \
+    SSLKEYLOGFILE; see whether the program has an option of its own for a key log";
 
 /// Connections whose process is named, and hosts whose name is written; more go unnamed.
 const MAX_NAMED: usize = 65_536;
 
 impl Capture {
-    /// Starts the file, before the program runs.
-    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+    /// Starts the file, before the program runs. `keys`: TLS secrets that it is to have in the end.
+    pub(crate) fn create(path: &Path, keys: Option<KeyLog>) -> Result<Self, Failure> {
         let mut file = Begun::create(path)?;
+        if keys.is_some() {
+            file.must_be_regular()?;
+        }
         let interface = file.interface(&Interface {
             name: INTERFACE,
             description: "the program's network; the other side is transom",
@@ -69,6 +86,7 @@ impl Capture {
             pending: Vec::new(),
             introduced: HashSet::new(),
             named: HashSet::new(),
+            keys,
             error: None,
         })
     }
@@ -130,12 +148,36 @@ impl Capture {
         }
     }
 
-    /// Completes the file; what went wrong, if anything did, as a sentence.
-    pub(crate) fn finish(mut self) -> Option<String> {
+    /// Completes the file. `encrypted`: whether any of it is TLS.
+    pub(crate) fn finish(mut self, encrypted: bool) -> Finished {
         self.write_waiting();
         let flushed = self.writer.flush();
         self.note(flushed);
-        self.error
+        let mut finished = Finished {
+            error: self.error,
+            notices: Vec::new(),
+        };
+        let Some(keys) = self.keys else {
+            return finished;
+        };
+        let secrets = keys.take(&mut finished.notices);
+        if secrets.is_empty() {
+            if encrypted {
+                finished.notices.push(NO_SECRETS.to_owned());
+            }
+        } else if finished.error.is_none()
+            && let Ok(out) = self.writer.finish()
+            && let Err(error) = out
+                .into_inner()
+                .map_err(IntoInnerError::into_error)
+                .and_then(|file| pcapng::insert_secrets(&file, &secrets))
+        {
+            finished.error = Some(format!(
+                "the TLS secrets are not in {}: {error}; make room or choose another file with -w",
+                self.path.display()
+            ));
+        }
+        finished
     }
 
     fn write_waiting(&mut self) {

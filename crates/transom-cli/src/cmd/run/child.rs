@@ -4,12 +4,23 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
+use super::key_log;
 use crate::failure::{EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_OURS, Failure};
 use crate::sys::{self, SavedMask};
 
+/// What is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    /// Its name and its arguments.
+    pub(crate) command: Vec<OsString>,
+    /// Where its TLS library is to write secrets.
+    pub(crate) key_log: Option<PathBuf>,
+}
+
 /// Runs in the new process: waits for the word, then becomes the program. Never returns.
-pub(crate) fn become_program(start: OwnedFd, mask: &SavedMask, command: Vec<OsString>) -> ! {
+pub(crate) fn become_program(start: OwnedFd, mask: &SavedMask, program: Program) -> ! {
     let mut start = UnixStream::from(start);
     let mut word = [0];
     if !matches!(start.read(&mut word), Ok(1)) {
@@ -17,7 +28,8 @@ pub(crate) fn become_program(start: OwnedFd, mask: &SavedMask, command: Vec<OsSt
         sys::leave(i32::from(EXIT_OURS));
     }
     mask.restore();
-    let error = match sys::exec(command) {
+    let key_log = program.key_log.map(|path| (key_log::VARIABLE, path.into()));
+    let error = match sys::exec(program.command, key_log.into_iter().collect()) {
         Err(error) => error.raw_os_error().unwrap_or(libc::EINVAL),
         Ok(never) => match never {},
     };

@@ -15,6 +15,7 @@ mod dns;
 mod echo;
 mod ending;
 mod host;
+mod key_log;
 mod legs;
 mod link;
 pub(in crate::cmd) mod netlink;
@@ -38,8 +39,10 @@ use crate::failure::{Failure, Outcome};
 use crate::sys;
 
 use self::capture::Capture;
+use self::child::Program;
 use self::ending::Ending;
 use self::host::Host;
+use self::key_log::KeyLog;
 use self::network::{Network, Parts, Settings};
 use self::observe::{Collected, Seen};
 use self::plan::{HOST_NAME, Plan};
@@ -59,11 +62,19 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
     let host = Host::read().map_err(|error| Failure::doing("read the host's network", error))?;
     let plan = Plan::new(&args, &host);
     let report = Report::open(&args)?;
-    let capture = args.write.as_deref().map(Capture::create).transpose()?;
+    let key_log = args.tls_keys.then(KeyLog::create).transpose()?;
+    let program = Program {
+        command: args.command.clone(),
+        key_log: key_log.as_ref().map(|keys| keys.path().to_owned()),
+    };
+    let capture = args.write.as_deref();
+    let capture = capture
+        .map(|path| Capture::create(path, key_log))
+        .transpose()?;
     let (signals, mask) = sys::block_and_watch(&signals::watched())
         .map_err(|error| Failure::doing("watch for signals", error))?;
     // Everything above and this happen with a single thread.
-    let sandbox = Sandbox::make(&plan, &mask, args.command.clone())?;
+    let sandbox = Sandbox::make(&plan, &mask, program)?;
     sys::release(&inherited);
     sys::raise_descriptor_limit();
     let settings = Settings::new(&plan, host.nameservers(), published, args.fault.clone());

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use transom_flow::{Frame, Limits, Process, Tracker, Truth, TruthEvent};
+use transom_flow::{Application, Frame, Limits, Process, Tracker, Truth, TruthEvent};
 use transom_tcp::State;
 use transom_wire::Medium;
 
@@ -77,7 +77,15 @@ impl Collector {
             self.take(seen);
         }
         self.collected.tracker.finish();
-        self.collected.capture_error = self.capture.and_then(Capture::finish);
+        if let Some(capture) = self.capture {
+            let mut connections = self.collected.tracker.connections();
+            let encrypted = connections.any(|connection| {
+                matches!(connection.application(), Some(Application::Tls { .. }))
+            });
+            let finished = capture.finish(encrypted);
+            self.collected.capture_error = finished.error;
+            self.collected.notices.extend(finished.notices);
+        }
         self.collected
     }
 

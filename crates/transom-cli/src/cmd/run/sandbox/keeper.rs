@@ -7,18 +7,17 @@
 //! end, it kills every process that lives in its network namespace, and leaves. It never outlives
 //! the parent by more than that.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use nix::unistd::{Pid, chdir, getpid, setsid};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::super::child;
+use super::super::child::{self, Program};
 use super::super::netlink::Netlink;
 use super::super::plan::Plan;
 use super::control::Control;
@@ -31,8 +30,9 @@ pub(crate) fn keep(
     plan: &Plan,
     start: OwnedFd,
     mask: &SavedMask,
-    command: Vec<OsString>,
+    program: Program,
 ) -> ! {
+    let key_log = program.key_log.clone();
     if let Err(why) = set_up(&control, plan) {
         // A parent that has gone needs no explanation.
         let _ = control.tell_failed(&why);
@@ -41,7 +41,7 @@ pub(crate) fn keep(
     match sys::fork_sibling() {
         Ok(Forked::New) => {
             drop(control);
-            child::become_program(start, mask, command)
+            child::become_program(start, mask, program)
         }
         Ok(Forked::Caller(pid)) => {
             drop(start);
@@ -49,7 +49,7 @@ pub(crate) fn keep(
                 // The parent has gone; the program's process sees it too and leaves unstarted.
                 sys::leave(1);
             }
-            watch(&control)
+            watch(&control, key_log.as_deref())
         }
         Err(error) => {
             let _ = control.tell_failed(&format!("cannot make a process: {error}"));
@@ -95,7 +95,7 @@ fn set_up(control: &Control, plan: &Plan) -> Result<(), String> {
 }
 
 /// Waits for the parent's end, whichever it is.
-fn watch(control: &Control) -> ! {
+fn watch(control: &Control, key_log: Option<&Path>) -> ! {
     // Out of reach of the terminal and of signals to the parent's process group, and holding
     // nothing that somebody could wait for.
     sys::ignore_all();
@@ -104,6 +104,8 @@ fn watch(control: &Control) -> ! {
     sys::close_all_but(control.fd());
     if !control.wait_for_end() {
         end_everything();
+        // The parent removes it otherwise.
+        let _ = key_log.map(fs::remove_file);
     }
     sys::leave(0)
 }

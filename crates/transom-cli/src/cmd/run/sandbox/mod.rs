@@ -17,14 +17,13 @@ mod namespaces;
 mod network;
 mod sysctl;
 
-use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use self::control::{Control, Message};
-use super::child::Starter;
+use super::child::{Program, Starter};
 use super::plan::Plan;
 use crate::failure::Failure;
 use crate::sys::{self, Forked, SavedMask};
@@ -68,18 +67,14 @@ impl Keeper {
 
 impl Sandbox {
     /// Makes everything; the program's process then waits to be started.
-    pub(crate) fn make(
-        plan: &Plan,
-        mask: &SavedMask,
-        command: Vec<OsString>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn make(plan: &Plan, mask: &SavedMask, program: Program) -> Result<Self, Failure> {
         let failed = |error| Failure::doing("prepare a process", error);
         let (ours, theirs) = Control::pair().map_err(failed)?;
         let (starter, start) = Starter::pair().map_err(failed)?;
         let pid = match sys::fork().map_err(|error| Failure::doing("make a process", error))? {
             Forked::New => {
                 drop((ours, starter));
-                keeper::keep(theirs, plan, start, mask, command)
+                keeper::keep(theirs, plan, start, mask, program)
             }
             Forked::Caller(pid) => pid,
         };

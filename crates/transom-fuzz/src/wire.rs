@@ -58,7 +58,15 @@ fn options(bytes: &[u8]) {
     let (again, fault) = Options::parse(&out[..len]);
     assert_eq!(fault, None);
     let sack = read.sack.iter().take(read.emitted_sack_blocks()).collect();
-    assert_eq!(again, Options { sack, ..read });
+    let accecn = read.emitted_accecn();
+    assert_eq!(
+        again,
+        Options {
+            sack,
+            accecn,
+            ..read
+        }
+    );
 }
 
 fn packet(bytes: &[u8]) {

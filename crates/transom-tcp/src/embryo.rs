@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
-use transom_wire::tcp::{Flags, Options, SackBlocks, Timestamps};
+use transom_wire::tcp::{Flags, Options, Timestamps};
 use transom_wire::{Ecn, Payload, Seq};
 
 use crate::arrives::listen::{self, Verdict};
@@ -146,8 +146,7 @@ impl Offer {
                 val: ts_recent,
                 ecr: 0,
             }),
-            accecn: None,
-            sack: SackBlocks::EMPTY,
+            ..Options::EMPTY
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the two SYNs agreed on (RFC 9293 §3.7.1, RFC 7323, RFC 2018). Computed once; afterwards
 //! nobody looks at the options of a SYN again.
 
-use transom_wire::tcp::{Options, SackBlocks, Timestamps};
+use transom_wire::tcp::{Options, Timestamps};
 
 use crate::config::{Config, Path};
 
@@ -90,8 +90,7 @@ impl Negotiated {
             window_scale: self.shifts.map(|(_, rcv)| rcv),
             sack_permitted: self.sack,
             timestamps: self.timestamps.then_some(timestamps),
-            accecn: None,
-            sack: SackBlocks::EMPTY,
+            ..Options::EMPTY
         }
     }
 }
@@ -108,8 +107,7 @@ pub(crate) fn syn(config: &Config, path: &Path, ts_val: u32) -> Options {
             val: ts_val,
             ecr: 0,
         }),
-        accecn: None,
-        sack: SackBlocks::EMPTY,
+        ..Options::EMPTY
     }
 }
 

@@ -1,6 +1,7 @@
 //! The TCP header: RFC 9293 §3.1, and its options.
 
 mod accecn;
+mod fast_open;
 mod flags;
 mod header;
 mod options;
@@ -8,6 +9,7 @@ mod sack;
 mod view;
 
 pub use accecn::{AccEcn, AccEcnOrder};
+pub use fast_open::FastOpen;
 pub use flags::Flags;
 pub use header::Header;
 pub use options::{OptionIter, Options, OptionsFault, TcpOption, Timestamps};

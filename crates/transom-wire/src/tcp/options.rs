@@ -5,7 +5,8 @@
 //! - What is written is at most 40 bytes, a multiple of 4, and has zeros nowhere but after an EOL.
 
 use super::accecn::{KIND_0, KIND_1};
-use super::{AccEcn, MAX_OPTIONS_LEN, SackBlocks};
+use super::fast_open::EXPERIMENT;
+use super::{AccEcn, FastOpen, MAX_OPTIONS_LEN, SackBlocks};
 use crate::seq::{Seq, SeqRange};
 
 /// Option kinds, as assigned by IANA.
@@ -19,6 +20,7 @@ mod kind {
     pub(super) const TIMESTAMPS: u8 = 8;
     pub(super) const USER_TIMEOUT: u8 = 28;
     pub(super) const FAST_OPEN: u8 = 34;
+    pub(super) const EXPERIMENT: u8 = 254;
 }
 
 /// The timestamps option (RFC 7323 §3.2).
@@ -199,6 +201,8 @@ pub struct Options {
     pub accecn: Option<AccEcn>,
     /// SACK blocks, most recent first; as many are written as there is room for.
     pub sack: SackBlocks,
+    /// TCP Fast Open; written in SYN segments only.
+    pub fast_open: Option<FastOpen>,
 }
 
 impl Options {
@@ -210,6 +214,7 @@ impl Options {
         timestamps: None,
         accecn: None,
         sack: SackBlocks::EMPTY,
+        fast_open: None,
     };
 
     /// Reads options, and says what was wrong if reading stopped early.
@@ -252,12 +257,29 @@ impl Options {
                 Ok(TcpOption::Timestamps(timestamps)) => options.timestamps = Some(timestamps),
                 Ok(TcpOption::Sack(blocks)) => options.sack = blocks,
                 Ok(TcpOption::AccEcn(accecn)) => options.accecn = Some(accecn),
+                Ok(TcpOption::FastOpen(cookie)) => options.note_fast_open(cookie, false),
+                Ok(TcpOption::Other {
+                    kind: kind::EXPERIMENT,
+                    data,
+                }) => {
+                    if let Some(cookie) = data.strip_prefix(&EXPERIMENT) {
+                        options.note_fast_open(cookie, true);
+                    }
+                }
                 // RFC 9293 §3.1 MUST-6: an unknown option is skipped without an error.
                 Ok(_) => {}
                 Err(fault) => return (options, Some(fault)),
             }
         }
         (options, None)
+    }
+
+    fn note_fast_open(&mut self, cookie: &[u8], experimental: bool) {
+        // RFC 7413 §4.1.1: a length that no cookie has makes the option one to ignore. As in Linux, an even one takes
+        // the place of what stood before, an odd one does not.
+        if cookie.len().is_multiple_of(2) {
+            self.fast_open = FastOpen::new(cookie).map(|option| option.experimental(experimental));
+        }
     }
 
     /// Whether there is nothing to write.
@@ -270,6 +292,7 @@ impl Options {
             && self.timestamps.is_none()
             && self.accecn.is_none()
             && self.sack.is_empty()
+            && self.fast_open.is_none()
     }
 
     /// These options without those that a segment with or without SYN may not carry.
@@ -285,6 +308,8 @@ impl Options {
             options.mss = None;
             options.window_scale = None;
             options.sack_permitted = false;
+            // RFC 7413 §4.1.1: so is Fast Open.
+            options.fast_open = None;
         }
         options
     }
@@ -303,13 +328,30 @@ impl Options {
         if self.window_scale.is_some() {
             len += 4;
         }
+        if let Some(fast_open) = &self.fast_open {
+            len += fast_open.padded_len();
+        }
         len
+    }
+
+    /// Accurate ECN, if there is room for it beside the others: Fast Open goes first, as in Linux.
+    #[must_use]
+    pub const fn emitted_accecn(&self) -> Option<AccEcn> {
+        match self.accecn {
+            Some(accecn)
+                if self.len_without_sack() + accecn.option_len().next_multiple_of(4)
+                    > MAX_OPTIONS_LEN =>
+            {
+                None
+            }
+            accecn => accecn,
+        }
     }
 
     /// Length in bytes that accurate ECN adds; a multiple of 4. `shares`: an option with two NOPs before it follows,
     /// whose place its last one or two octets take.
     const fn accecn_len(&self, shares: bool) -> usize {
-        let Some(accecn) = self.accecn else {
+        let Some(accecn) = self.emitted_accecn() else {
             return 0;
         };
         let len = accecn.option_len();
@@ -327,7 +369,8 @@ impl Options {
 
     /// An option with two NOPs before it follows accurate ECN. `sack`: SACK blocks are written.
     const fn shares_nops(&self, sack: bool) -> bool {
-        self.is_sack_permitted_alone() || sack && self.window_scale.is_none()
+        let follows = self.window_scale.is_none() && self.fast_open.is_none();
+        self.is_sack_permitted_alone() || sack && follows
     }
 
     /// Number of SACK blocks that are written: those that fit the 40 bytes.
@@ -350,8 +393,9 @@ impl Options {
 
     /// Writes the options and returns the length written.
     ///
-    /// The order is that of Linux: MSS, SACK-permitted, timestamps, accurate ECN, window scale, SACK; SACK-permitted
-    /// takes the place of the two NOPs before the timestamps, and the end of accurate ECN that of other two. Writes nothing and returns 0 if `out` is shorter than
+    /// The order is that of Linux: MSS, SACK-permitted, timestamps, accurate ECN, window scale, Fast Open, SACK;
+    /// SACK-permitted takes the place of the two NOPs before the timestamps, and the end of accurate ECN that of other
+    /// two. Writes nothing and returns 0 if `out` is shorter than
     /// [`emitted_len`](Self::emitted_len).
     pub fn emit(&self, out: &mut [u8]) -> usize {
         let len = self.emitted_len();
@@ -375,13 +419,20 @@ impl Options {
             (true | false, None) => {}
         }
         let blocks = self.emitted_sack_blocks();
-        let mut lead = put_accecn(&mut out, self.accecn, self.shares_nops(blocks > 0));
+        let mut lead = put_accecn(
+            &mut out,
+            self.emitted_accecn(),
+            self.shares_nops(blocks > 0),
+        );
         if self.is_sack_permitted_alone() {
             put(&mut out, core::mem::replace(&mut lead, NOPS));
             put(&mut out, [kind::SACK_PERMITTED, 2]);
         }
         if let Some(shift) = self.window_scale {
             put(&mut out, [kind::NOP, kind::WINDOW_SCALE, 3, shift]);
+        }
+        if let Some(fast_open) = &self.fast_open {
+            put_fast_open(&mut out, fast_open);
         }
         if blocks > 0 {
             #[expect(clippy::cast_possible_truncation, reason = "at most 4 blocks")]
@@ -433,6 +484,23 @@ fn put_timestamps(out: &mut &mut [u8], timestamps: Timestamps) {
     put(out, [kind::TIMESTAMPS, 10]);
     put(out, timestamps.val.to_be_bytes());
     put(out, timestamps.ecr.to_be_bytes());
+}
+
+fn put_fast_open(out: &mut &mut [u8], option: &FastOpen) {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 20")]
+    let len = option.option_len() as u8;
+    if option.is_experimental() {
+        put(out, [kind::EXPERIMENT, len]);
+        put(out, EXPERIMENT);
+    } else {
+        put(out, [kind::FAST_OPEN, len]);
+    }
+    for byte in option.cookie() {
+        put(out, [*byte]);
+    }
+    for _ in option.option_len()..option.padded_len() {
+        put(out, [kind::NOP]);
+    }
 }
 
 /// Writes `bytes` at the front of `out` and moves `out` past them.

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use transom_wire::frame::{HeaderBuf, Payload, TxFrame, TxOffload, segment};
 use transom_wire::ip::{Packet, ipv4, ipv6};
-use transom_wire::tcp::{Flags, Header, Options, SackBlocks, TcpView, Timestamps};
+use transom_wire::tcp::{Flags, Header, Options, TcpView, Timestamps};
 use transom_wire::udp;
 use transom_wire::{Protocol, Seq};
 
@@ -245,8 +245,7 @@ fn headers_hold_what_fits() {
         window_scale: Some(1),
         sack_permitted: true,
         timestamps: Some(Timestamps::default()),
-        accecn: None,
-        sack: SackBlocks::EMPTY,
+        ..Options::EMPTY
     };
     assert!(18 + 40 + 20 + options.emitted_len() <= HeaderBuf::CAPACITY);
     const { assert!(18 + 40 + 60 <= HeaderBuf::CAPACITY) };

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use transom_wire::ethernet::{self, EtherType, MacAddr};
 use transom_wire::ip::{ipv4, ipv6};
 use transom_wire::tcp::{
-    AccEcn, AccEcnOrder, Flags, Header, Options, SackBlocks, TcpView, Timestamps,
+    AccEcn, AccEcnOrder, FastOpen, Flags, Header, Options, SackBlocks, TcpView, Timestamps,
 };
 use transom_wire::{Ecn, Protocol, Seq, SeqRange, arp, icmpv4, icmpv6, udp};
 
@@ -35,6 +35,13 @@ fn accecn() -> impl Strategy<Value = AccEcn> {
     })
 }
 
+fn fast_open() -> impl Strategy<Value = Option<FastOpen>> {
+    of((vec(any::<u8>(), 0..=16), any::<bool>())).prop_map(|option| {
+        let (cookie, experimental) = option?;
+        Some(FastOpen::new(&cookie)?.experimental(experimental))
+    })
+}
+
 fn options() -> impl Strategy<Value = Options> {
     (
         of(any::<u16>()),
@@ -43,15 +50,18 @@ fn options() -> impl Strategy<Value = Options> {
         timestamps(),
         of(accecn()),
         sack(),
+        fast_open(),
     )
         .prop_map(
-            |(mss, window_scale, sack_permitted, timestamps, accecn, sack)| Options {
+            |(mss, window_scale, sack_permitted, timestamps, accecn, sack, fast_open)| Options {
                 mss,
                 window_scale,
                 sack_permitted,
                 timestamps,
-                accecn,
+                // Beside the longest cookie there is no room for it.
+                accecn: accecn.filter(|_| fast_open.is_none()),
                 sack,
+                fast_open,
             },
         )
 }

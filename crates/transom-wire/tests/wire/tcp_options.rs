@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use transom_wire::tcp::{
-    Flags, Header, Options, OptionsFault, SackBlocks, TcpOption, TcpView, Timestamps,
+    FastOpen, Flags, Header, Options, OptionsFault, SackBlocks, TcpOption, TcpView, Timestamps,
 };
 use transom_wire::{Seq, SeqRange};
 
@@ -134,6 +134,7 @@ fn req_must_64_options_need_not_be_aligned() {
         timestamps: Some(TS),
         accecn: None,
         sack: SackBlocks::EMPTY,
+        ..Options::EMPTY
     };
     assert_eq!(Options::parse(&bytes), (expected, None));
 }
@@ -147,6 +148,7 @@ fn req_must_65_mss_is_written_in_syn_segments_only() {
         timestamps: Some(TS),
         accecn: None,
         sack: blocks(4),
+        ..Options::EMPTY
     };
     for bits in 0..0x200 {
         let header = Header {
@@ -265,6 +267,7 @@ fn req_sack_3_blocks_take_8n_plus_2_bytes_and_as_many_as_fit_are_written() {
         timestamps: Some(TS),
         accecn: None,
         sack: blocks(4),
+        ..Options::EMPTY
     };
     assert_eq!((full.emitted_len(), full.emitted_sack_blocks()), (40, 2));
 }
@@ -361,6 +364,69 @@ fn req_sec_opt_3_duplicate_options_are_read_the_same_way_each_time() {
     let read = |bytes: &[u8]| Options::parse(bytes).0.timestamps.unwrap().val;
     assert_eq!(read(&[first, second].concat()), 2);
     assert_eq!(read(&[second, first].concat()), 1);
+}
+
+#[test]
+fn req_tfo_1_a_cookie_has_4_to_16_octets_and_an_even_number_of_them() {
+    for len in 0..=18_usize {
+        let cookie: Vec<u8> = (1..=len as u8).collect();
+        let valid = len == 0 || (4..=16).contains(&len) && len % 2 == 0;
+        assert_eq!(FastOpen::new(&cookie).is_some(), valid, "{len}");
+        for (head, experimental) in [(vec![34], false), (vec![254, 0xf9, 0x89], true)] {
+            let mut bytes = vec![head[0], (head.len() + 1 + len) as u8];
+            bytes.extend(&head[1..]);
+            bytes.extend(&cookie);
+            let (options, fault) = Options::parse(&bytes);
+            assert_eq!(fault, None);
+            let read = options.fast_open;
+            assert_eq!(read.is_some(), valid, "{len} {experimental}");
+            if let Some(read) = read {
+                assert_eq!(read.cookie(), cookie);
+                assert_eq!(read.is_request(), len == 0);
+                assert_eq!(read.is_experimental(), experimental);
+            }
+        }
+    }
+    // Another experiment under the same kind.
+    let (options, _) = Options::parse(&[254, 4, 0xf9, 0x90]);
+    assert_eq!(options.fast_open, None);
+}
+
+#[test]
+fn req_tfo_1_the_option_is_the_last_of_a_syn_and_padded_behind() {
+    let syn = |option: Option<FastOpen>| Options {
+        mss: Some(1460),
+        window_scale: Some(8),
+        sack_permitted: true,
+        timestamps: Some(Timestamps { val: 1, ecr: 0 }),
+        fast_open: option,
+        ..Options::EMPTY
+    };
+    let cookie = FastOpen::new(&[0xaa; 8]).unwrap();
+    let written = |options: &Options| {
+        let mut out = [0xee; 40];
+        let len = options.emit(&mut out[..options.emitted_len()]);
+        out[20..len].to_vec()
+    };
+    assert_eq!(written(&syn(None)), []);
+    assert_eq!(written(&syn(Some(FastOpen::REQUEST))), [34, 2, 1, 1]);
+    assert_eq!(
+        written(&syn(Some(cookie))),
+        [34, 10, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 1, 1]
+    );
+    let experimental = written(&syn(Some(FastOpen::REQUEST.experimental(true))));
+    assert_eq!(experimental, [254, 4, 0xf9, 0x89]);
+    // The longest cookie fills the header to its end.
+    for form in [false, true] {
+        let longest = FastOpen::new(&[7; 16]).unwrap().experimental(form);
+        assert_eq!(syn(Some(longest)).emitted_len(), 40);
+        assert_eq!(
+            Options::parse(&written(&syn(Some(longest)))).0.fast_open,
+            Some(longest)
+        );
+    }
+    // In other segments it is not written.
+    assert_eq!(syn(Some(cookie)).allowed_in(false).fast_open, None);
 }
 
 #[test]

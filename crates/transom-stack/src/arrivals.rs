@@ -318,6 +318,7 @@ impl Stack {
 
     fn settle_one(&mut self, now: Instant, key: SlabKey) {
         self.collect_events(now, key);
+        self.fast_open_news(now, key);
         self.endpoints.owe(key);
         let Endpoints {
             tenants, memory, ..
@@ -383,8 +384,12 @@ impl Stack {
             let tuple = slot.tuple;
             let holder = slot.holder;
             let new = holder == Holder::Application && slot.queued.insert(&event);
-            if let Event::State { from, to } = event {
-                self.state_changed(now, key, (tuple.local(), tuple.remote()), from, to);
+            match event {
+                Event::State { from, to } => {
+                    self.state_changed(now, key, (tuple.local(), tuple.remote()), from, to);
+                }
+                Event::Connected | Event::Closed(_) => self.fast_open_over(now, key, &event),
+                _ => {}
             }
             if new {
                 self.events.push_back(StackEvent::Tcp(ConnId(key), event));

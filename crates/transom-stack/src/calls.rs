@@ -26,6 +26,9 @@ pub struct ConnectOptions {
     pub remote: SocketAddr,
     /// The choices for the connection; default those of the stack.
     pub config: Option<Arc<transom_tcp::Config>>,
+    /// Hold the SYN back until something is written, if it may carry data
+    /// ([`Config::fast_open`](transom_tcp::Config::fast_open), and a cookie is known). Default false.
+    pub wait_for_data: bool,
 }
 
 impl ConnectOptions {
@@ -36,6 +39,7 @@ impl ConnectOptions {
             local: None,
             remote,
             config: None,
+            wait_for_data: false,
         }
     }
 
@@ -43,6 +47,13 @@ impl ConnectOptions {
     #[must_use]
     pub const fn local(mut self, local: SocketAddr) -> Self {
         self.local = Some(local);
+        self
+    }
+
+    /// Sets [`ConnectOptions::wait_for_data`].
+    #[must_use]
+    pub const fn wait_for_data(mut self, wait_for_data: bool) -> Self {
+        self.wait_for_data = wait_for_data;
         self
     }
 
@@ -68,6 +79,7 @@ impl Stack {
             local,
             remote,
             config,
+            wait_for_data,
         } = options;
         // RFC 9293 §3.9.1.1 MUST-46: an OPEN to an address that no host has is an error.
         if remote.port() == 0 || !self.host.is_plain_unicast(remote.ip()) {
@@ -82,7 +94,12 @@ impl Stack {
         let path = self.host.path(remote.ip());
         let identity = self.endpoints.new_identity(&tuple, now, min_iss);
         let config = config.unwrap_or_else(|| self.config.tcp.clone());
-        let connection = Box::new(Connection::connect(config, path, identity, now));
+        let pair = (tuple.local, tuple.remote);
+        let fast_open = self.fast_open_syn(now, &config, pair, &path, wait_for_data);
+        let mut connection = Box::new(Connection::connect(config, path, identity, now));
+        if let Some(syn) = fast_open {
+            connection.use_fast_open(syn);
+        }
         let marks = Marks::of(&self.host, &tuple);
         let key = self
             .endpoints

@@ -57,6 +57,14 @@ pub struct StackConfig {
     pub max_send_bytes: usize,
     /// Most SYNs that wait for the decision of the application, of all listeners. Default 4096.
     pub max_incoming: usize,
+    /// How long a key for Fast Open cookies is in use before the next one; its cookies are good as long again. Default
+    /// 24 h. Zero: one key for ever.
+    pub fast_open_key_lifetime: Duration,
+    /// Most servers whose Fast Open cookies are remembered. Default 4096; each takes about 120 bytes.
+    pub max_fast_open_servers: usize,
+    /// How long no SYN carries data, or a Fast Open option, after a sign that a middlebox swallows what follows one;
+    /// doubles each time, up to 64-fold, until it works again. Default 1 h. Zero: never; that is Linux's default.
+    pub fast_open_pause: Duration,
     /// How long a SYN waits for that decision. Default 180 s: longer than a peer goes on sending it.
     pub incoming_timeout: Duration,
     /// Most bytes of fragments held. Default 4 MiB.
@@ -101,6 +109,9 @@ impl Default for StackConfig {
             max_incoming: 4096,
             max_embryos: 1 << 16,
             syn_cookies: true,
+            fast_open_key_lifetime: Duration::from_secs(24 * 3600),
+            max_fast_open_servers: 4096,
+            fast_open_pause: Duration::from_secs(3600),
             incoming_timeout: Duration::from_secs(180),
             max_fragment_bytes: 4 << 20,
             udp_receive_buffer: 1 << 20,
@@ -146,6 +157,9 @@ setters! {
     max_incoming: usize,
     max_embryos: usize,
     syn_cookies: bool,
+    fast_open_key_lifetime: Duration,
+    max_fast_open_servers: usize,
+    fast_open_pause: Duration,
     incoming_timeout: Duration,
     max_fragment_bytes: usize,
     udp_receive_buffer: usize,

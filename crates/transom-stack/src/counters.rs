@@ -38,6 +38,18 @@ pub struct Counters {
     pub syn_cookies_out: u64,
     /// Connections opened by the acknowledgement of a SYN cookie.
     pub syn_cookies_in: u64,
+    /// Connections opened by a SYN whose data the server took (RFC 7413).
+    pub fast_opens_out: u64,
+    /// SYNs whose data the server did not take, or that nobody answered.
+    pub fast_open_failures: u64,
+    /// Connections opened by a SYN with a valid Fast Open cookie, its data taken.
+    pub fast_opens_in: u64,
+    /// SYNs with a Fast Open cookie that was not valid.
+    pub fast_open_refusals: u64,
+    /// Fast Open cookies given out because they were asked for.
+    pub fast_open_cookies_out: u64,
+    /// SYNs with data or a Fast Open option for which too many handshakes with data were under way.
+    pub fast_open_overflows: u64,
     /// TIME-WAIT entries thrown out early because there were too many (TW-12).
     pub time_wait_overflows: u64,
     /// Connections reset because too many were left behind by their applications.
@@ -68,6 +80,12 @@ impl Counters {
             passive_opens: 0,
             syn_cookies_out: 0,
             syn_cookies_in: 0,
+            fast_opens_out: 0,
+            fast_open_failures: 0,
+            fast_opens_in: 0,
+            fast_open_refusals: 0,
+            fast_open_cookies_out: 0,
+            fast_open_overflows: 0,
             time_wait_overflows: 0,
             orphan_overflows: 0,
             out_of_order_overflows: 0,

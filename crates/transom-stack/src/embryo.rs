@@ -12,6 +12,7 @@ use crate::discard::Discard;
 use crate::egress::Marks;
 use crate::endpoint::{EmbryoSlot, Holder, SharedConfig};
 use crate::event::StackEvent;
+use crate::fastopen::Judgement;
 use crate::handle::ListenerId;
 use crate::observer::Dropped;
 use crate::slab::SlabKey;
@@ -78,9 +79,16 @@ impl Stack {
             Admission::Full => return Err(arrival.dropped(Discard::BacklogFull)),
         }
         let identity = self.endpoints.new_identity(&tuple, now, min_iss);
+        let cookie = match self.judge_fast_open(now, listener, arrival) {
+            Judgement::Open(renewed) => {
+                return self.open_fast(now, listener, arrival, config, (identity, renewed));
+            }
+            Judgement::Ordinary(cookie) => cookie,
+        };
         let mut embryo = Embryo::new(&config, identity, &arrival.segment, now)
             .map_err(|reason| arrival.dropped(reason))?;
-        let syn_ack = embryo.syn_ack(&config, &self.host.path(tuple.remote), now);
+        let mut syn_ack = embryo.syn_ack(&config, &self.host.path(tuple.remote), now);
+        syn_ack.options.fast_open = cookie;
         let slot = EmbryoSlot {
             tuple,
             listener,
@@ -267,7 +275,7 @@ impl Stack {
     }
 
     /// A connection of a listener may be taken now.
-    fn handshake_complete(
+    pub(crate) fn handshake_complete(
         &mut self,
         now: Instant,
         listener: SlabKey,

@@ -11,6 +11,7 @@ use transom_wire::Seq;
 use crate::config::StackConfig;
 use crate::cookie::Cookies;
 use crate::egress::Marks;
+use crate::fastopen::FastOpens;
 use crate::isn::Identities;
 use crate::listener::Listeners;
 use crate::memory::{self, Memory, Shares};
@@ -168,6 +169,7 @@ pub(crate) struct Endpoints {
     pub(crate) owing: VecDeque<SlabKey>,
     pub(crate) identities: Identities,
     pub(crate) cookies: Cookies,
+    pub(crate) fast_opens: FastOpens,
     /// TIME-WAIT in the order entered; may hold stale keys.
     time_wait_order: VecDeque<SlabKey>,
     max_time_wait: usize,
@@ -192,6 +194,7 @@ impl Endpoints {
             owing: VecDeque::new(),
             identities: Identities::new(secret),
             cookies: Cookies::new(secret),
+            fast_opens: FastOpens::new(config, secret, key),
             time_wait_order: VecDeque::new(),
             max_time_wait: config.max_time_wait,
             orphans: 0,

@@ -34,6 +34,7 @@ mod embryo;
 mod endpoint;
 mod error;
 mod event;
+mod fastopen;
 mod fragment;
 mod groups;
 mod handle;
@@ -78,6 +79,7 @@ pub use error::{
     ShutdownError, StaleHandle,
 };
 pub use event::{EchoRequest, StackEvent, Unreachable};
+pub use fastopen::{FastOpenKeys, FastOpenListen};
 pub use handle::{ConnId, IncomingId, ListenerId, UdpId};
 pub use incoming::{Incoming, SynInfo};
 pub use listener::{ListenOn, ListenOptions};

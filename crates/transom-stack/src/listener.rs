@@ -7,6 +7,7 @@ use transom_tcp::Instant;
 
 use crate::endpoint::SharedConfig;
 use crate::error::ListenError;
+use crate::fastopen::{FastOpenListen, Limit};
 use crate::secret::{Key, Map};
 use crate::slab::{Slab, SlabKey};
 
@@ -35,6 +36,8 @@ pub struct ListenOptions {
     pub config: Option<transom_tcp::Config>,
     /// Withhold the SYN-ACK until the application has decided about each SYN. Default false.
     pub manual: bool,
+    /// Take data of SYNs before the handshake is complete (TCP Fast Open, RFC 7413). Default none.
+    pub fast_open: Option<FastOpenListen>,
 }
 
 impl ListenOptions {
@@ -46,6 +49,7 @@ impl ListenOptions {
             backlog: 4096,
             config: None,
             manual: false,
+            fast_open: None,
         }
     }
 
@@ -69,6 +73,13 @@ impl ListenOptions {
         self.manual = manual;
         self
     }
+
+    /// Sets [`ListenOptions::fast_open`].
+    #[must_use]
+    pub const fn fast_open(mut self, fast_open: FastOpenListen) -> Self {
+        self.fast_open = Some(fast_open);
+        self
+    }
 }
 
 /// A listener.
@@ -88,6 +99,9 @@ pub(crate) struct Listener {
     pub(crate) overflowed: Option<Instant>,
     /// An event that something waits is queued.
     pub(crate) announced: bool,
+    /// How data of SYNs is taken.
+    pub(crate) fast_open: Option<Box<FastOpenListen>>,
+    pub(crate) fast_open_limit: Limit,
 }
 
 impl Listener {
@@ -158,6 +172,8 @@ impl Listeners {
                 incoming: VecDeque::new(),
                 overflowed: None,
                 announced: false,
+                fast_open: options.fast_open.map(Box::new),
+                fast_open_limit: Limit::default(),
             })
             .ok_or(ListenError::AddressInUse)?;
         if options.on == ListenOn::Everything {

@@ -23,6 +23,7 @@ pub(crate) enum Purpose {
     RateLimit,
     Cookie,
     CookieSlot,
+    FastOpen,
 }
 
 /// A 128-bit SipHash key.
@@ -47,6 +48,17 @@ impl Key {
             hasher.finish()
         };
         Self(half(0), half(1))
+    }
+
+    /// A key that is given.
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        let key = u128::from_le_bytes(bytes);
+        Self(key as u64, (key >> 64) as u64)
+    }
+
+    /// Another key for each `label`.
+    pub(crate) fn child(&self, label: &[u8]) -> Self {
+        Self(self.mac_of(label, &[0]), self.mac_of(label, &[1]))
     }
 
     /// SipHash-2-4 of `bytes`: for values that are visible on the wire.

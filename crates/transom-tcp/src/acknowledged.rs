@@ -23,7 +23,9 @@ impl Tcb {
         let in_handshake = self.syn_outstanding();
         let is_duplicate = self.is_duplicate(segment);
         let was_one = self.congestion.cwnd() <= u64::from(self.mss(env));
-        if self.syn_outstanding() {
+        let handshake = self.handshake.as_ref();
+        let opening = handshake.map(|handshake| handshake.transmissions > 1);
+        if opening.is_some() {
             self.syn_acknowledged(env, now, segment);
         } else if segment.ack.ge(self.snd.una) {
             self.update_window(segment);
@@ -39,6 +41,9 @@ impl Tcb {
         let echo = self.heed(env, now, segment, (is_duplicate, in_handshake), advance);
         if advance > 0 {
             self.on_progress(env, now);
+        }
+        if let Some(again) = opening {
+            self.fast_open_answered(env, now, segment, again);
         }
         if self.snd.wnd > 0 {
             self.window_is_open(env, now, was_window == 0);
@@ -184,7 +189,10 @@ impl Tcb {
         if let Some(fate) = outcome.mtu_probe {
             self.larger_segment_fate(env, now, fate);
         }
-        let rtt = self.measure(env, now, segment, &outcome, advance, mss);
+        // The round trip of the handshake has been measured, and what went with the SYN made the same.
+        let rtt = (!in_handshake)
+            .then(|| self.measure(env, now, segment, &outcome, advance, mss))
+            .flatten();
         let marks = self.marks(env, segment, outcome.delivered, in_handshake);
         let echo = marks.is_some();
         self.tell_congestion(now, &outcome, before, rtt, mss, marks);

@@ -81,7 +81,10 @@ impl Connection {
             return;
         }
         match &mut self.block {
-            Block::SynSent(syn_sent) => push(&mut syn_sent.queue),
+            Block::SynSent(syn_sent) => {
+                push(&mut syn_sent.queue);
+                syn_sent.fast_open_data(&mut self.env);
+            }
             Block::Tcb(tcb) => {
                 tcb.check_app_limited();
                 push(&mut tcb.snd.queue);
@@ -155,7 +158,8 @@ impl Connection {
 
     fn recv_queue_mut(&mut self) -> Option<&mut RecvQueue> {
         match &mut self.block {
-            // EV-DA-4, EV-L-4: nothing is given before the handshake is complete.
+            // EV-DA-4, EV-L-4: nothing is given before the handshake is complete, because nothing is kept, but for
+            // what came with a valid cookie.
             Block::Tcb(tcb) => Some(&mut tcb.rcv.queue),
             Block::Closed(closed) => closed.unread.as_deref_mut(),
             Block::SynSent(_) => None,
@@ -372,8 +376,9 @@ impl Tcb {
         self.snd.fin = Fin::Queued;
         self.start_user_timer(env, now);
         match self.phase {
-            // EV-U-4: with data queued the close waits for ESTABLISHED (see `establish`).
-            Phase::SynReceived if !self.snd.queue.is_empty() => {}
+            // EV-U-4: with data queued the close waits for ESTABLISHED (see `establish`), unless data may go
+            // before (RFC 7413 §4.2.2, TFO-13).
+            Phase::SynReceived if !self.snd.queue.is_empty() && !env.is_fast_opened() => {}
             Phase::SynReceived | Phase::Established => self.enter(env, Phase::FinWait1, now),
             Phase::CloseWait => self.enter(env, Phase::LastAck, now),
             _ => {}
@@ -390,7 +395,7 @@ impl Tcb {
         let owes_reset = matches!(
             self.phase,
             Phase::Established | Phase::FinWait1 | Phase::FinWait2 | Phase::CloseWait
-        );
+        ) || env.is_fast_opened() && self.phase == Phase::SynReceived;
         // EV-X-17 (SHLD-3), EV-X-18.
         if owes_reset && (unread || env.config.linger == Linger::Reset) {
             self.end_with_reset(env, now, CloseReason::Aborted);

@@ -119,6 +119,8 @@ pub struct Config {
     pub report_soft_errors: bool,
     /// What `close` does with data not yet sent. Default `Linger::Background`.
     pub linger: Linger,
+    /// Data in the SYN of an active open (RFC 7413). Default [`FastOpenUse::Off`].
+    pub fast_open: FastOpenUse,
 }
 
 impl Default for Config {
@@ -167,6 +169,7 @@ impl Default for Config {
             mtu_probing: MtuProbing::Off,
             report_soft_errors: true,
             linger: Linger::Background,
+            fast_open: FastOpenUse::Off,
         }
     }
 }
@@ -259,6 +262,23 @@ pub enum MtuProbing {
     Always,
 }
 
+/// Whether an active opener puts data into its SYN (TCP Fast Open, RFC 7413), which saves a round trip.
+///
+/// It is off unless an application asks for it, because **the server may then get the data twice**: a copy of the SYN that
+/// the network delivers when the connection is over opens another one. It suits requests that may be repeated, and
+/// protocols that find out (a TLS client hello).
+// RFC 7413 §2, §6, TFO-11.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum FastOpenUse {
+    /// Never.
+    #[default]
+    Off,
+    /// With the cookie that the server gave out before; without one, the SYN asks for one.
+    Cookie,
+    /// Data without a cookie, for servers that are known to want none (`TCP_FASTOPEN_NO_COOKIE` of Linux).
+    WithoutCookie,
+}
+
 macro_rules! setters {
     ($($(#[doc = $doc:literal])* $name:ident: $type:ty,)+) => {
         impl Config {
@@ -316,6 +336,7 @@ setters! {
     mtu_probing: MtuProbing,
     report_soft_errors: bool,
     linger: Linger,
+    fast_open: FastOpenUse,
 }
 
 impl Config {

@@ -192,7 +192,10 @@ impl Connection {
     /// Octets written and not yet sent once.
     pub fn unsent(&self) -> usize {
         match &self.block {
-            Block::SynSent(syn_sent) => syn_sent.queue.len(),
+            Block::SynSent(syn_sent) => {
+                let sent = self.env.syn_data_sent() as usize;
+                syn_sent.queue.len().saturating_sub(sent)
+            }
             Block::Tcb(tcb) => tcb.snd.unsent() as usize,
             Block::Closed(_) => 0,
         }
@@ -361,9 +364,10 @@ impl Connection {
         self.env.touch(now);
         match &mut self.block {
             Block::SynSent(syn_sent) if quoted == syn_sent.iss => {
-                // EV-S-12: the SYN itself is small; later segments follow the path.
+                // EV-S-12: the SYN itself is small, unless it carries data; later segments follow the path.
                 path::is_news(&self.env, mtu)?;
                 self.env.path.mtu = mtu;
+                syn_sent.fast_open_too_big(&self.env);
                 Ok(())
             }
             Block::SynSent(_) => Err(Discard::PathErrorNotInFlight),
@@ -456,6 +460,11 @@ impl Connection {
         };
         let from = self.state();
         let last = Box::new(self.info());
+        let fin_beyond_gap = match &self.block {
+            Block::Tcb(tcb) => tcb.rcv.fin.is_some() && !tcb.rcv.fin_received,
+            Block::SynSent(_) | Block::Closed(_) => false,
+        };
+        self.env.fast_open_ended(reason, fin_beyond_gap);
         let (unread, peer_finished) = match &mut self.block {
             Block::Tcb(tcb) => {
                 let mut queue =

@@ -7,6 +7,7 @@ use crate::challenge::Challenge;
 use crate::config::{Config, Path};
 use crate::discard::Discard;
 use crate::event::{CloseReason, Event, Events, PathError};
+use crate::fastopen::FastOpening;
 use crate::info::Counters;
 use crate::path;
 use crate::segment::Transmit;
@@ -37,6 +38,8 @@ pub(crate) struct Env {
     pub(crate) ended: Option<Ended>,
     /// Memory is short: buffers do not grow.
     pub(crate) memory_pressure: bool,
+    /// Present where Fast Open is in use.
+    pub(crate) fast_open: Option<Box<FastOpening>>,
 }
 
 /// How a connection ended.
@@ -62,6 +65,7 @@ impl Env {
             undrained: Some(now),
             ended: None,
             memory_pressure: false,
+            fast_open: None,
         }
     }
 

@@ -102,6 +102,10 @@ pub struct ConnectionInfo {
     pub probes: u32,
     /// The path MTU in force.
     pub path_mtu: usize,
+    /// Octets that went with our SYN, when the SYN-ACK acknowledged all of them (RFC 7413).
+    pub syn_data_acked: u32,
+    /// Octets that came with the peer's SYN and were taken, because its cookie was valid (RFC 7413).
+    pub syn_data_taken: u32,
     /// The peer's segment size as seen.
     pub rcv_mss: u16,
     /// When data was last sent.
@@ -211,6 +215,8 @@ impl ConnectionInfo {
             congestion_state: CongestionState::Open,
             probes: 0,
             path_mtu: env.path.mtu,
+            syn_data_acked: env.fast_open.as_ref().map_or(0, |open| open.acknowledged),
+            syn_data_taken: env.fast_open.as_ref().map_or(0, |open| open.taken),
             rcv_mss: 0,
             last_sent: None,
             last_received: None,
@@ -325,7 +331,7 @@ impl Connection {
         match &self.block {
             Block::SynSent(syn_sent) => ConnectionInfo {
                 snd_una: syn_sent.iss,
-                snd_nxt: syn_sent.iss + 1,
+                snd_nxt: syn_sent.iss + 1 + self.env.syn_data_sent(),
                 iss: syn_sent.iss,
                 rto: syn_sent.rtt.rto(),
                 backoff: syn_sent.rtt.backoff_count(),

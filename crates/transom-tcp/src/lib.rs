@@ -62,6 +62,7 @@ mod embryo;
 mod env;
 mod error;
 mod event;
+mod fastopen;
 mod info;
 mod mtu_search;
 mod options;
@@ -85,13 +86,16 @@ mod timewait;
 mod transmit;
 
 pub use arrives::{closed, listen};
-pub use config::{AccEcnOption, Config, EcnUse, Identity, KeepAlive, Linger, MtuProbing, Path};
+pub use config::{
+    AccEcnOption, Config, EcnUse, FastOpenUse, Identity, KeepAlive, Linger, MtuProbing, Path,
+};
 pub use connection::Connection;
 pub use discard::Discard;
 pub use ecn::{AccurateInfo, EcnOffer};
 pub use embryo::{Embryo, EmbryoReply, Offer};
 pub use error::{CloseError, RecvError, SendError};
 pub use event::{CloseReason, Event, PathError};
+pub use fastopen::{FastOpenAnswer, FastOpenNews, FastOpenSyn, SynData};
 pub use info::{CongestionState, ConnectionInfo, Counters};
 pub use segment::{RetransmitCause, Segment, Transmit, TransmitKind};
 pub use state::{State, TRANSITIONS, Transition};

@@ -43,8 +43,9 @@ impl Tcb {
 
     /// New data was sent.
     pub(crate) fn new_data_timer(&mut self, env: &mut Env, now: Instant) {
+        // Until our SYN-ACK is acknowledged, the timer is the SYN-ACK's.
         // RFC 8985 §7.2 TLP-1: the probe timeout counts from the last new data.
-        if self.recovery.wants_probe() {
+        if self.recovery.wants_probe() && !self.syn_outstanding() {
             self.set_probe_timer(env, now);
         } else {
             self.start_retransmit_timer(env, now);

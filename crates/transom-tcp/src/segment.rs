@@ -138,6 +138,8 @@ pub enum RetransmitCause {
     TailLossProbe,
     /// The path MTU fell below the size it was sent with.
     Mtu,
+    /// A SYN carried it, and nothing but the SYN was acknowledged (RFC 7413 §4.2.2).
+    FastOpen,
 }
 
 impl Transmit {

@@ -72,6 +72,7 @@ impl SynSent {
         tcb.snd.wants_writable = self.wants_writable;
         tcb.snd.cork = self.cork;
         tcb.snd.up = self.up;
+        tcb.note_syn_data(env, self.sent_at, self.transmissions > 1);
         tcb
     }
 }

@@ -54,6 +54,7 @@ impl Tcb {
                 .start(Timer::DelayedAck, now + env.config.delayed_ack),
         }
         if inserted.advanced > 0 {
+            env.fast_open_received();
             let (rcv_nxt, edge) = (self.rcv.queue.rcv_nxt(), self.rcv.edge);
             self.rcv.sizing.on_advance(rcv_nxt, edge, now);
             if self.rcv.reader == Reader::Shut {

@@ -41,6 +41,7 @@ impl SynSent {
             env.end(CloseReason::Unreachable(error), None);
             return;
         }
+        env.fast_open_timed_out(self.transmissions);
         self.rtt.backoff();
         self.syn_owed = true;
         env.timers.set(Timer::Retransmit, now + self.rtt.rto());
@@ -125,6 +126,7 @@ impl Tcb {
             }
             self.believe_doubted_mtu(env, now);
             self.suspect_black_hole(env, now);
+            env.fast_open_timed_out(self.snd.retries);
             self.check_app_limited();
             let flight_size = self.recovery.flight_size();
             let due = self.recovery.due();

@@ -38,6 +38,9 @@ impl SynSent {
         let asks = ecn::syn_flags(&env.config, self.transmissions, self.plain);
         self.plain |= asks.is_empty();
         let flags = Flags::SYN | asks;
+        let (fast_open, payload) = self.fast_open(env);
+        let mut options = options::syn(&env.config, &env.path, env.ts_val(now));
+        options.fast_open = fast_open;
         self.transmissions = self.transmissions.saturating_add(1);
         env.timers.start(Timer::Retransmit, now + self.rtt.rto());
         Some(Transmit {
@@ -46,9 +49,9 @@ impl SynSent {
             flags,
             window: syn_window(&env.config),
             urgent: 0,
-            options: options::syn(&env.config, &env.path, env.ts_val(now)),
-            payload: Payload::default(),
-            segment_size: 0,
+            options,
+            segment_size: u16::try_from(payload.len()).unwrap_or(u16::MAX),
+            payload,
             ecn: Ecn::NotEct,
             dscp: env.config.dscp,
             kind: TransmitKind::Syn,
@@ -84,7 +87,13 @@ impl Tcb {
             return Some(ack);
         }
         if self.handshake.is_some() {
-            // RFC 9293 §3.10.4: data waits for ESTABLISHED; a FIN without data does not.
+            // RFC 9293 §3.10.4: data waits for ESTABLISHED; a FIN without data does not. RFC 7413 §4.2.2: a valid
+            // cookie says that the peer is there, so its data need not wait.
+            if env.is_fast_opened()
+                && let Some(data) = self.new_data(env, now, max_payload)
+            {
+                return Some(data);
+            }
             if let Some(fin) = self.bare_fin(env, now) {
                 return Some(fin);
             }
@@ -143,17 +152,20 @@ impl Tcb {
         self.rcv.on_ack_sent();
         let timestamps = self.timestamps(env, now);
         let mut options = self.negotiated.syn_ack(timestamps);
+        options.fast_open = env.renewed_cookie();
         let flags = Flags::SYN | Flags::ACK | self.ecn.syn_ack_flags();
         if let Some(accurate) = &mut self.ecn.accurate
             && accurate.is_option_on_syn_ack()
         {
             options.accecn = ecn::Accurate::syn_ack_option(env.config.accecn_option);
         }
+        // What came with the SYN takes up window.
+        let left = u16::try_from(self.rcv.wnd()).unwrap_or(u16::MAX);
         Some(Transmit {
             seq: self.snd.iss,
             ack: self.rcv.nxt(),
             flags,
-            window: syn_window(&env.config),
+            window: syn_window(&env.config).min(left),
             urgent: 0,
             options,
             payload: Payload::default(),

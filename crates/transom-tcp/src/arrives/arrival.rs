@@ -44,7 +44,7 @@ impl<'a> Arrival<'a> {
     }
 
     /// Cuts off what lies at or beyond `end`, the FIN with it.
-    pub(super) fn trim_right(&mut self, end: Seq) {
+    pub(crate) fn trim_right(&mut self, end: Seq) {
         if self.payload_end().gt(end) {
             let keep = if end.gt(self.seq) {
                 end.since(self.seq) as usize

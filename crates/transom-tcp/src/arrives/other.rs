@@ -298,6 +298,7 @@ fn second_rst(tcb: &Tcb, env: &mut Env, now: Instant, segment: &Segment) -> Resu
     // RFC 5961 §3.2 BLIND-1: exactly RCV.NXT, else a challenge. A peer that lost our
     // acknowledgements resets at the end of what it has sent: the edge of a SACK block (EV-T-5).
     if segment.seq != tcb.rcv.nxt() && !extended {
+        env.fast_open_stray_reset();
         env.request_challenge(now);
         return Err(Discard::ResetChallenged);
     }

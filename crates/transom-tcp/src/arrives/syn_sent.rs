@@ -42,16 +42,18 @@ fn first_ack(syn_sent: &mut SynSent, env: &Env, segment: &Segment) -> Result<boo
     if !segment.has(Flags::ACK) {
         return Ok(false);
     }
-    // RFC 9293 §3.10.7.3: ISS < SEG.ACK ≤ SND.NXT; only the SYN was sent.
-    let acceptable = segment.ack == syn_sent.iss + 1 && echo_is_ours(syn_sent, env, segment);
-    if acceptable {
+    // RFC 9293 §3.10.7.3: ISS < SEG.ACK ≤ SND.NXT; only the SYN was sent, and what it carried.
+    let first = syn_sent.iss + 1;
+    let in_range = segment.ack.ge(first) && segment.ack.le(first + env.syn_data_sent());
+    if in_range && echo_is_ours(syn_sent, env, segment) {
         return Ok(true);
     }
     if !segment.has(Flags::RST) {
         syn_sent.reply = Some(Box::new(bare_reset(segment.ack, None)));
         // EV-S-1: the reset clears the peer's old connection, so the SYN may succeed at once. Only
-        // the first time: a stranger must not make us send SYN after SYN.
-        if syn_sent.transmissions == 1 {
+        // the first time: a stranger must not make us send SYN after SYN. What acknowledges our SYN and echoes a
+        // timestamp that we never sent is no old connection's.
+        if syn_sent.transmissions == 1 && !in_range {
             syn_sent.syn_owed = true;
         }
     }

@@ -392,6 +392,13 @@ impl Recovery {
         self.forced = true;
     }
 
+    /// What was sent with the SYN was not taken: it goes out again, without this being a sign of congestion (RFC 7413
+    /// §4.2.2).
+    pub fn on_refused(&mut self) {
+        self.board.lose_all();
+        self.forced = true;
+    }
+
     /// Forgets everything (the connection is over).
     pub fn clear(&mut self) {
         self.board.clear();

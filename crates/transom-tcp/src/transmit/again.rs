@@ -54,7 +54,7 @@ impl Tcb {
         options: Options,
         mss: u16,
     ) -> Transmit {
-        let kind = TransmitKind::Retransmit(cause);
+        let kind = TransmitKind::Retransmit(env.cause_of(cause, range.start));
         self.send_again(env, now, range, kind, options, mss)
     }
 

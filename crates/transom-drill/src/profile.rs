@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use transom_stack::FastOpenKeys;
 use transom_stack::tcp::congestion::Algorithm;
 use transom_stack::tcp::{AccEcnOption, Config, EcnUse, MtuProbing};
 
@@ -16,8 +17,16 @@ pub enum Change {
     Config(Setting),
     /// Frames are refused by the device's queue, or no longer.
     RefuseOutput(bool),
-    /// Congestion window, MSS and Fast Open cookies of past connections are forgotten: there are none.
+    /// Makes no difference here.
     Nothing,
+    /// Fast Open cookies of past connections are forgotten; nothing else is remembered of them.
+    ForgetPast,
+    /// `net.ipv4.tcp_fastopen`.
+    FastOpen(i64),
+    /// `net.ipv4.tcp_fastopen_key`.
+    FastOpenKeys(FastOpenKeys),
+    /// `net.ipv4.tcp_fastopen_blackhole_timeout_sec`.
+    FastOpenPause(Duration),
 }
 
 /// A choice of the connections to come: the sysctl's name without `net.ipv4.`, and its value.
@@ -28,12 +37,8 @@ pub struct Setting {
 }
 
 /// Sysctls whose value makes no difference here: they tune what has no counterpart (segmentation by a kernel's
-/// queues, memory of past connections, TCP Fast Open, which scripts ask for by other means), or limits that one
-/// script does not reach.
+/// queues, memory of past connections), or limits that one script does not reach.
 const HARMLESS: &[&str] = &[
-    "tcp_fastopen",
-    "tcp_fastopen_key",
-    "tcp_fastopen_blackhole_timeout_sec",
     "tcp_no_metrics_save",
     "tcp_metrics_save",
     "tcp_min_tso_segs",
@@ -112,6 +117,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("tcp_recovery", "1"),
     ("tcp_ecn", "0"),
     ("tcp_notsent_lowat", "4294967295"),
+    ("tcp_fastopen", "0x70403"),
+    ("tcp_fastopen_key", "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"),
 ];
 
 /// What connections of a script begin with: as a Linux host that nobody has tuned.
@@ -140,10 +147,24 @@ pub fn read(line: &str) -> Result<Vec<Change>, String> {
     {
         let command = command.trim();
         if !command.is_empty() && !command.starts_with('#') {
-            read_command(command, &mut changes)?;
+            read_alternatives(command, &mut changes)?;
         }
     }
     Ok(changes)
+}
+
+/// Of `a || b`, what is known: the others would fail.
+fn read_alternatives(command: &str, changes: &mut Vec<Change>) -> Result<(), String> {
+    let mut outcome = Ok(());
+    for alternative in command.split("||") {
+        let mut read = Vec::new();
+        outcome = read_command(alternative.trim(), &mut read);
+        if outcome.is_ok() {
+            changes.append(&mut read);
+            break;
+        }
+    }
+    outcome
 }
 
 fn read_command(command: &str, changes: &mut Vec<Change>) -> Result<(), String> {
@@ -172,6 +193,7 @@ fn read_command(command: &str, changes: &mut Vec<Change>) -> Result<(), String> 
             _ => return Err(unknown(command)),
         },
         "defaults.sh" => {
+            changes.push(Change::ForgetPast);
             for (key, value) in DEFAULTS {
                 changes.push(setting(key, value)?);
             }
@@ -185,7 +207,7 @@ fn read_command(command: &str, changes: &mut Vec<Change>) -> Result<(), String> 
             }
         }
         "tc" => changes.push(queue(command, rest)?),
-        "ip" if rest.contains(&"tcp_metrics") => changes.push(Change::Nothing),
+        "ip" if rest.contains(&"tcp_metrics") => changes.push(Change::ForgetPast),
         "ethtool" | "true" | ":" | "nstat" => changes.push(Change::Nothing),
         _ if name.starts_with("sysctl_restore_") => changes.push(Change::Nothing),
         _ => return Err(unknown(command)),
@@ -281,6 +303,9 @@ fn setting(key: &str, value: &str) -> Result<Change, String> {
     if HARMLESS.contains(&name) {
         return Ok(Change::Nothing);
     }
+    if let Some(change) = fast_open(name, &value) {
+        return change.ok_or_else(|| format!("{name}={value}: not a value for it"));
+    }
     if let Some((_, values)) = FIXED.iter().find(|(fixed, _)| *fixed == name) {
         return if values.contains(&value.as_str()) {
             Ok(Change::Nothing)
@@ -295,6 +320,46 @@ fn setting(key: &str, value: &str) -> Result<Change, String> {
     // A trial shows whether name and value are known.
     setting.apply(&mut Config::default())?;
     Ok(Change::Config(setting))
+}
+
+/// The sysctls of TCP Fast Open; none within for a value that does not fit.
+fn fast_open(name: &str, value: &str) -> Option<Option<Change>> {
+    match name {
+        "tcp_fastopen" => {
+            let number = match value.strip_prefix("0x") {
+                Some(digits) => i64::from_str_radix(digits, 16),
+                None => value.parse(),
+            };
+            Some(number.ok().map(Change::FastOpen))
+        }
+        "tcp_fastopen_blackhole_timeout_sec" => {
+            let seconds = value.parse().ok();
+            Some(seconds.map(|seconds| Change::FastOpenPause(Duration::from_secs(seconds))))
+        }
+        "tcp_fastopen_key" => Some(fast_open_keys(value).map(Change::FastOpenKeys)),
+        _ => None,
+    }
+}
+
+/// One key, or two separated by a comma.
+fn fast_open_keys(value: &str) -> Option<FastOpenKeys> {
+    match value.split_once(',') {
+        Some((primary, backup)) => {
+            Some(FastOpenKeys::new(fast_open_key(primary)?).backup(fast_open_key(backup)?))
+        }
+        None => fast_open_key(value).map(FastOpenKeys::new),
+    }
+}
+
+/// Four words in hexadecimal, each with its low octet first in the key.
+fn fast_open_key(text: &str) -> Option<[u8; 16]> {
+    let words: Vec<[u8; 4]> = text
+        .trim()
+        .split('-')
+        .map(|word| u32::from_str_radix(word, 16).map(u32::to_le_bytes))
+        .collect::<Result<_, _>>()
+        .ok()?;
+    words.concat().try_into().ok()
 }
 
 impl Setting {

@@ -164,6 +164,19 @@ impl Connection {
         }
     }
 
+    /// Sends the SYN that waits for data, as if some had been written.
+    pub fn send_syn(&mut self, now: Instant) {
+        if let Block::SynSent(syn_sent) = &mut self.block {
+            syn_sent.fast_open_data(&mut self.env);
+            self.env.touch(now);
+        }
+    }
+
+    /// A SYN with a valid cookie has opened the connection, so that data may be sent in SYN-RECEIVED.
+    pub fn is_fast_opened(&self) -> bool {
+        self.env.is_fast_opened()
+    }
+
     /// What there is to remember about Fast Open with this peer, each thing once.
     pub fn take_fast_open_news(&mut self) -> Option<FastOpenNews> {
         self.env.fast_open.as_mut()?.news.take()

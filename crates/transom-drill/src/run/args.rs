@@ -98,6 +98,10 @@ impl Meaning {
                 len: length(args.at(2)?)?,
                 null: is_null(args.at(1)?),
                 flags: args.number_or_zero(3)?,
+                to: match args.values.get(4) {
+                    Some(value) => Some(self.destination(value)?),
+                    None => None,
+                },
             },
             "writev" => {
                 let (len, null) = vector(args.at(1)?)?;
@@ -106,6 +110,7 @@ impl Meaning {
                     len,
                     null,
                     flags: 0,
+                    to: None,
                 }
             }
             "sendmsg" => {
@@ -115,6 +120,10 @@ impl Meaning {
                     len,
                     null,
                     flags: args.number(2)?,
+                    to: match args.at(1)?.field("msg_name") {
+                        Some(field) => Some(self.destination(&field.value)?),
+                        None => None,
+                    },
                 }
             }
             "shutdown" => Call::Shutdown {
@@ -187,6 +196,14 @@ impl Meaning {
             other => return Err(format!("the system call `{other}` is not supported")),
         };
         Ok(call)
+    }
+
+    /// The address of `sendto`; none for `AF_UNSPEC`.
+    fn destination(&self, value: &Value) -> Result<Option<SocketAddr>, String> {
+        match value {
+            Value::Symbol(name) if name == "AF_UNSPEC" => Ok(None),
+            value => self.address(value, self.connect),
+        }
     }
 
     /// The address of `bind` or `connect`; none for `AF_UNSPEC`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::timing::{self, When};
 use super::{Blocked, Kind, Played, Run, UnderTest, instant, results};
 use crate::script::{Call as Written, Event};
-use crate::sockets::{Call, Fault, Fd, Outcome, Progress};
+use crate::sockets::{Call, Fault, Fd, Outcome, Progress, names};
 
 /// How long a call may block that the script does not expect to.
 const LONGEST_CALL: Duration = Duration::from_secs(3600);
@@ -64,6 +64,7 @@ impl<'a> Run<'a> {
             .map_err(|message| self.failure(event.place, Kind::Unsupported, message))?;
         let connects = match &call {
             Call::Connect { fd, .. } => Some(*fd),
+            Call::Send { fd, flags, .. } if flags & names::MSG_FASTOPEN != 0 => Some(*fd),
             _ => None,
         };
         let closes = match &call {

@@ -154,7 +154,10 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(script: &'a Script, options: &Options, host: Host, verbose: bool) -> Self {
         let config = profile::linux();
-        let stack_config = StackConfig::default().tcp(config.clone());
+        // Fast Open pauses only when a script asks for it, as on Linux.
+        let stack_config = StackConfig::default()
+            .tcp(config.clone())
+            .fast_open_pause(Duration::ZERO);
         let mut stack = Stack::new(
             stack_config,
             transom_stack::wire::Capabilities::ip(host.mtu),
@@ -319,6 +322,14 @@ impl<'a> Run<'a> {
             match change {
                 Change::Nothing => {}
                 Change::RefuseOutput(refuses) => self.sockets.refuse_output(refuses),
+                Change::ForgetPast => self.sockets.stack_mut().forget_fast_open(),
+                Change::FastOpen(bits) => self.sockets.set_fast_open(bits),
+                Change::FastOpenKeys(keys) => {
+                    self.sockets.stack_mut().set_fast_open_keys(Some(keys));
+                }
+                Change::FastOpenPause(pause) => {
+                    self.sockets.stack_mut().set_fast_open_pause(pause);
+                }
                 Change::Config(setting) => {
                     setting
                         .apply(&mut self.config)

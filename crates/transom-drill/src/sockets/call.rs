@@ -68,6 +68,8 @@ pub enum Call {
         null: bool,
         /// Flags.
         flags: i64,
+        /// The address of `sendto` and `sendmsg`, if there is one; none in it is `AF_UNSPEC`.
+        to: Option<Option<SocketAddr>>,
     },
     /// `shutdown`.
     Shutdown {
@@ -270,6 +272,8 @@ pub struct Waiting {
     pub(crate) call: Call,
     /// Octets moved already; for `connect`, whether it has begun.
     pub(crate) done: usize,
+    /// It has sent a SYN with data, and waits for the answer.
+    pub(crate) opening: bool,
     /// When it gives up.
     pub(crate) deadline: Option<transom_stack::tcp::Instant>,
 }

@@ -86,6 +86,7 @@ pub(crate) struct Options {
     pub(crate) tos: u8,
     pub(crate) ttl: Option<u8>,
     pub(crate) tell_unread: bool,
+    pub(crate) fast_open: super::fastopen::FastOpenOptions,
     /// Options that are kept and given back, and have no effect that a packet shows.
     pub(crate) kept: BTreeMap<(i64, i64), i64>,
 }

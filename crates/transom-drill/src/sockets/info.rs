@@ -6,7 +6,8 @@ use transom_stack::ConnId;
 use transom_stack::tcp::{CongestionState, ConnectionInfo, Instant, State};
 
 use super::names::{
-    TCP_INFINITE_SSTHRESH, TCPI_OPT_ECN, TCPI_OPT_SACK, TCPI_OPT_TIMESTAMPS, TCPI_OPT_WSCALE,
+    TCP_INFINITE_SSTHRESH, TCPI_OPT_ECN, TCPI_OPT_SACK, TCPI_OPT_SYN_DATA, TCPI_OPT_TIMESTAMPS,
+    TCPI_OPT_WSCALE,
 };
 use super::{Fd, Sockets};
 
@@ -116,10 +117,7 @@ fn fields(now: Instant, info: &ConnectionInfo) -> Vec<(&'static str, i64)> {
         ("tcpi_segs_in", counters.segments_received.into()),
         ("tcpi_notsent_bytes", number(info.unsent as u64)),
         ("tcpi_min_rtt", micros(info.min_rtt)),
-        (
-            "tcpi_delivered",
-            segments(counters.bytes_acked + info.sacked),
-        ),
+        ("tcpi_delivered", delivered(info, segments)),
         ("tcpi_bytes_sent", number(counters.bytes_sent)),
         ("tcpi_bytes_retrans", number(counters.bytes_retransmitted)),
         ("tcpi_snd_wnd", info.snd_wnd.into()),
@@ -142,12 +140,23 @@ fn accurate(info: &ConnectionInfo) -> [(&'static str, i64); 8] {
     ]
 }
 
+/// Segments that have arrived, as Linux counts them: the SYN is one, with the data in it.
+fn delivered(info: &ConnectionInfo, segments: impl Fn(u64) -> i64) -> i64 {
+    let octets = info.counters.bytes_acked + info.sacked;
+    let syn = i64::from(info.snd_una != info.iss);
+    syn + segments(octets.saturating_sub(info.syn_data_acked.into()))
+}
+
 fn options(info: &ConnectionInfo) -> i64 {
     let bit = |on: bool, bit: i64| if on { bit } else { 0 };
     bit(info.timestamps, TCPI_OPT_TIMESTAMPS)
         | bit(info.sack, TCPI_OPT_SACK)
         | bit(info.snd_wind_shift.is_some(), TCPI_OPT_WSCALE)
         | bit(info.ecn || info.accurate_ecn.is_some(), TCPI_OPT_ECN)
+        | bit(
+            info.syn_data_acked > 0 || info.syn_data_taken > 0,
+            TCPI_OPT_SYN_DATA,
+        )
 }
 
 const fn congestion_number(state: CongestionState) -> i64 {

@@ -8,6 +8,7 @@
 //! | socket, bind, listen, accept, connect, shutdown, close | `open` |
 //! | read, write and their family, pipe, splice | `transfer` |
 //! | setsockopt, getsockopt | `option` |
+//! | TCP Fast Open | `fastopen` |
 //! | fcntl, ioctl | `control` |
 //! | poll, epoll | `ready` |
 //! | `tcp_info` | `info` |
@@ -15,6 +16,7 @@
 mod call;
 mod control;
 mod errno;
+mod fastopen;
 mod file;
 mod info;
 mod limits;
@@ -59,6 +61,8 @@ pub struct Sockets {
     refuses: bool,
     /// The connection whose `close` waits (SO_LINGER).
     lingering: Option<ConnId>,
+    /// `net.ipv4.tcp_fastopen`.
+    fast_open: i64,
     /// What held connections back.
     limits: BTreeMap<ConnId, Limits>,
 }
@@ -81,6 +85,7 @@ impl Sockets {
             next_port: 40_000,
             refuses: false,
             lingering: None,
+            fast_open: fastopen::UNTUNED,
             limits: BTreeMap::new(),
         }
     }
@@ -137,6 +142,7 @@ impl Sockets {
             Waiting {
                 call,
                 done: 0,
+                opening: false,
                 deadline,
             },
         )
@@ -177,6 +183,7 @@ impl Sockets {
                 len,
                 null,
                 flags,
+                to: _,
             } => self.send(now, fd, (len, null), flags, waiting),
             Call::Shutdown { fd, how } => self.shutdown(now, fd, how).map(Some),
             Call::Close { fd } => self.close(now, fd, waiting),

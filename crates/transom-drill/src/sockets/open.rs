@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use transom_stack::tcp::{Instant, Linger, State};
+use transom_stack::tcp::{Config, Instant, Linger, State};
 use transom_stack::{ConnId, ConnectError, ConnectOptions, ListenOn, ListenOptions};
 
 use super::file::{Kind, Stage, Tcp, errno_of};
@@ -119,6 +119,8 @@ impl Sockets {
         match tcp.stage {
             Stage::Listening(id) => {
                 self.stack.tcp_set_backlog(id, backlog);
+                self.tcp_mut(fd)?.options.fast_open.backlog = backlog;
+                self.listen_fast(fd)?;
                 return Ok(0.into());
             }
             Stage::Connecting(_) | Stage::Connected(_) => return Err(Errno::EINVAL.into()),
@@ -147,6 +149,8 @@ impl Sockets {
         let tcp = self.tcp_mut(fd)?;
         tcp.local = Some(local);
         tcp.stage = Stage::Listening(id);
+        tcp.options.fast_open.backlog = backlog;
+        self.listen_fast(fd)?;
         Ok(0.into())
     }
 
@@ -196,15 +200,26 @@ impl Sockets {
         };
         match self.tcp(fd)?.stage {
             Stage::Connected(_) | Stage::Listening(_) => Err(Errno::EISCONN.into()),
+            Stage::Connecting(id) if self.is_deferred(id) => Err(Errno::EISCONN.into()),
             Stage::Connecting(id) => {
                 self.connecting(fd, id, waiting.done > 0, nonblocking || is_late)
             }
             Stage::Unconnected => {
-                let id = self.start_connect(now, fd, unmapped(address))?;
+                let tcp = self.tcp(fd)?;
+                let is_fast = Self::connects_fast(tcp);
+                let config = if is_fast {
+                    self.fast_config(tcp)
+                } else {
+                    tcp.config.clone()
+                };
+                let id = self.start_connect(now, fd, address, config, is_fast)?;
                 waiting.done = 1;
                 self.tcp_mut(fd)?.stage = Stage::Connecting(id);
                 self.drain(now);
-                if nonblocking {
+                if self.is_deferred(id) {
+                    // TCP_FASTOPEN_CONNECT: the first write sends the SYN.
+                    Ok(Some(0.into()))
+                } else if nonblocking {
                     Err(Errno::EINPROGRESS.into())
                 } else {
                     Ok(None)
@@ -213,14 +228,19 @@ impl Sockets {
         }
     }
 
-    fn start_connect(
+    pub(super) fn start_connect(
         &mut self,
         now: Instant,
         fd: Fd,
         address: SocketAddr,
+        config: Config,
+        waits_for_data: bool,
     ) -> Result<ConnId, Errno> {
+        let address = unmapped(address);
         let tcp = self.tcp(fd)?;
-        let mut options = ConnectOptions::new(address).config(tcp.config.clone());
+        let mut options = ConnectOptions::new(address)
+            .config(config)
+            .wait_for_data(waits_for_data);
         options.local = tcp.local;
         let (ttl, v6) = (tcp.options.ttl, tcp.v6);
         if address.is_ipv6() && !v6 {

@@ -83,6 +83,9 @@ impl Sockets {
             (SOL_TCP, TCP_CONGESTION, OptionValue::Text(text)) => {
                 self.set_congestion(now, fd, text)?;
             }
+            (SOL_TCP, TCP_FASTOPEN_KEY, OptionValue::Text(text)) => {
+                self.set_fast_open_key(fd, text, len)?;
+            }
             _ => {
                 let number = number.ok_or(Errno::EINVAL)?;
                 match level {
@@ -242,8 +245,9 @@ impl Sockets {
                     connection.set_user_timeout(now, limit)
                 })?;
             }
-            TCP_FASTOPEN | TCP_FASTOPEN_CONNECT | TCP_FASTOPEN_KEY | TCP_FASTOPEN_NO_COOKIE => {
-                return Err(Fault::Unsupported("TCP Fast Open".to_owned()));
+            TCP_FASTOPEN => self.set_fast_open_queue(fd, number)?,
+            TCP_FASTOPEN_CONNECT | TCP_FASTOPEN_NO_COOKIE => {
+                self.set_fast_open_switch(fd, name, number)?;
             }
             TCP_MD5SIG | TCP_MD5SIG_EXT => {
                 return Err(Fault::Unsupported("TCP_MD5SIG".to_owned()));
@@ -449,6 +453,7 @@ impl Sockets {
         let config = &tcp.config;
         Ok(match name {
             TCP_NODELAY => config.nodelay.into(),
+            TCP_FASTOPEN => whole(tcp.options.fast_open.queue),
             TCP_CORK => tcp.options.cork.into(),
             TCP_MAXSEG => self.max_segment(tcp),
             TCP_KEEPIDLE => seconds(tcp.options.keep.idle),

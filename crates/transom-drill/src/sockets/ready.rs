@@ -67,7 +67,13 @@ impl Sockets {
             mask |= POLLERR;
         }
         let mut finds_no_room = false;
-        if !matches!(state, State::SynSent | State::SynReceived) {
+        let is_early = connection.is_some_and(Connection::is_fast_opened);
+        if state == State::SynSent && connection.is_some_and(|open| open.fast_open_room().1) {
+            // A write is what it waits for.
+            mask |= POLLOUT | POLLWRNORM;
+        }
+        let is_opening = matches!(state, State::SynSent | State::SynReceived);
+        if !is_opening || is_early {
             let unread = connection.map_or(0, Connection::recv_queue);
             if unread >= tcp.options.receive_low_water {
                 mask |= POLLIN | POLLRDNORM;

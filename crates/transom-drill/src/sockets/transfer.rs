@@ -1,12 +1,12 @@
 //! Calls that move data: read, write and their family, pipe, splice.
 
 use bytes::Bytes;
-use transom_stack::tcp::{Instant, State};
+use transom_stack::tcp::{Connection, Instant, State};
 
 use super::file::{Kind, Stage};
 use super::names::{
-    MSG_DONTWAIT, MSG_ERRQUEUE, MSG_FASTOPEN, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL,
-    MSG_ZEROCOPY, SPLICE_F_NONBLOCK,
+    MSG_DONTWAIT, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_ZEROCOPY,
+    SPLICE_F_NONBLOCK,
 };
 use super::{Errno, Fault, Fd, Output, Returned, Sockets, Waiting};
 
@@ -150,11 +150,17 @@ impl Sockets {
         if let Kind::Pipe { number, .. } = self.file(fd)?.kind {
             return self.write_pipe(number, len).map(Some);
         }
-        if flags & MSG_FASTOPEN != 0 {
-            return Err(Fault::Unsupported("TCP Fast Open".to_owned()));
-        }
         let nonblocking = self.may_not_wait(now, fd, flags, waiting)?;
-        let state = self.state(self.tcp(fd)?);
+        if let Some(outcome) = self.send_fast(now, fd, (len, null), waiting, nonblocking) {
+            return outcome;
+        }
+        let tcp = self.tcp(fd)?;
+        let state = self.state(tcp);
+        let connection = tcp
+            .connection()
+            .and_then(|id| self.stack.tcp_connection(id));
+        let is_early =
+            state == State::SynReceived && connection.is_some_and(Connection::is_fast_opened);
         let tcp = self.tcp_mut(fd)?;
         if flags & MSG_ZEROCOPY != 0 && tcp.options.zerocopy() {
             return Err(Fault::Unsupported("MSG_ZEROCOPY".to_owned()));
@@ -164,7 +170,7 @@ impl Sockets {
         }
         // A write that had begun tells how far it came; what went wrong comes with the next one.
         let partly = |done: usize| Ok(Some(Returned::from(whole(done))));
-        let may_send = matches!(state, State::Established | State::CloseWait);
+        let may_send = matches!(state, State::Established | State::CloseWait) || is_early;
         if !may_send || tcp.write_shut || tcp.error.is_some() {
             let is_opening = matches!(state, State::SynSent | State::SynReceived);
             if waiting.done > 0 {
@@ -190,7 +196,13 @@ impl Sockets {
     }
 
     /// Gives the connection as much as it takes, sending meanwhile.
-    fn put(&mut self, now: Instant, fd: Fd, len: usize, flags: i64) -> Result<usize, Fault> {
+    pub(super) fn put(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        len: usize,
+        flags: i64,
+    ) -> Result<usize, Fault> {
         let tcp = self.tcp_mut(fd)?;
         let Some(id) = tcp.connection() else {
             return Err(Errno::EPIPE.into());

@@ -199,7 +199,9 @@ impl Connection {
         tcb.rcv
             .on_read(len, &env.config, tcb.rtt.srtt(), env.memory_pressure, now);
         let shift = tcb.negotiated.rcv_shift();
-        if tcb.rcv.is_update_due(u32::from(tcb.rcv.rmss), shift) {
+        // The peer of a Fast Open has used nothing of the window that the SYN-ACK offered: it does not wait for more.
+        let is_unused = tcb.rcv.nxt() == tcb.rcv.irs + 1 + env.syn_data_taken();
+        if !is_unused && tcb.rcv.is_update_due(u32::from(tcb.rcv.rmss), shift) {
             if matches!(tcb.rcv.ack, AckOwed::No | AckOwed::Delayed) {
                 tcb.rcv.ack = AckOwed::WindowUpdate;
             }

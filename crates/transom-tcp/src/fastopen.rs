@@ -252,6 +252,11 @@ impl Env {
         self.fast_open.as_ref().map_or(0, |opening| opening.sent)
     }
 
+    /// Octets taken of the peer's SYN.
+    pub(crate) fn syn_data_taken(&self) -> u32 {
+        self.fast_open.as_ref().map_or(0, |opening| opening.taken)
+    }
+
     /// The connection was opened by a SYN with a valid cookie: it may send in SYN-RECEIVED.
     pub(crate) fn is_fast_opened(&self) -> bool {
         self.fast_open
@@ -315,12 +320,23 @@ impl Env {
         }
     }
 
+    /// Where that ends which went with our SYN and was not taken.
+    fn refused(&self) -> Option<Seq> {
+        self.fast_open.as_ref()?.refused
+    }
+
+    /// Whether the last octet that went with our SYN, and was not taken, is among these.
+    pub(crate) fn ends_syn_data(&self, range: SeqRange) -> bool {
+        self.refused()
+            .is_some_and(|end| range.start.lt(end) && range.end.ge(end))
+    }
+
     /// Why something is sent again, where recovery knows only that it is no sign of congestion.
     pub(crate) fn cause_of(&self, cause: RetransmitCause, start: Seq) -> RetransmitCause {
-        let refused = self.fast_open.as_ref().and_then(|opening| opening.refused);
-        let is_refused = refused.is_some_and(|end| start.lt(end));
         match cause {
-            RetransmitCause::Mtu if is_refused => RetransmitCause::FastOpen,
+            RetransmitCause::Mtu if self.refused().is_some_and(|end| start.lt(end)) => {
+                RetransmitCause::FastOpen
+            }
             cause => cause,
         }
     }

@@ -187,7 +187,7 @@ impl Sockets {
         };
         let (asked, to) = (flags & MSG_FASTOPEN != 0, *to);
         let id = match stage {
-            _ if waiting.opening => return self.await_opening(fd, waiting, nonblocking),
+            _ if waiting.opening => return self.await_opening(now, fd, waiting, nonblocking),
             Stage::Connecting(id) if self.is_deferred(id) => id,
             _ if !asked => return Ok(Step::Ordinary),
             _ if self.fast_open & CLIENT == 0 || to == Some(None) => {
@@ -243,17 +243,22 @@ impl Sockets {
         }
         waiting.done = first;
         waiting.opening = true;
+        self.write_pending = first < len;
         Ok(Step::Wait)
     }
 
     /// The call has sent the SYN and waits for its answer.
     fn await_opening(
         &mut self,
+        now: Instant,
         fd: Fd,
         waiting: &mut Waiting,
         gives_up: bool,
     ) -> Result<Step, Fault> {
         let state = self.state(self.tcp(fd)?);
+        let is_opening = matches!(state, State::SynSent | State::SynReceived);
+        let more = core::mem::take(&mut self.write_pending);
+        self.write_pending = more && is_opening && !gives_up;
         match state {
             State::SynSent | State::SynReceived if gives_up => match waiting.done {
                 0 => Err(Errno::EINPROGRESS.into()),
@@ -267,6 +272,12 @@ impl Sockets {
             }
             _ => {
                 waiting.opening = false;
+                if more && let Some(id) = self.tcp(fd)?.connection() {
+                    // A request that goes with the acknowledgement of the SYN-ACK makes Linux expect an answer, which
+                    // it acknowledges with the next request.
+                    self.stack
+                        .tcp_with(now, id, |connection| connection.set_quick_ack(now, false));
+                }
                 Ok(Step::Ordinary)
             }
         }

@@ -39,7 +39,10 @@ impl Sockets {
             Some(id) => self.connection_info(now, id),
             None => {
                 let listens = matches!(tcp.stage, super::file::Stage::Listening(_));
-                vec![("tcpi_state", if listens { 10 } else { 7 })]
+                vec![
+                    ("tcpi_state", if listens { 10 } else { 7 }),
+                    ("tcpi_options", 0),
+                ]
             }
         }
     }

@@ -63,6 +63,8 @@ pub struct Sockets {
     lingering: Option<ConnId>,
     /// `net.ipv4.tcp_fastopen`.
     fast_open: i64,
+    /// A write waits for the SYN-ACK to send more.
+    write_pending: bool,
     /// What held connections back.
     limits: BTreeMap<ConnId, Limits>,
 }
@@ -86,6 +88,7 @@ impl Sockets {
             refuses: false,
             lingering: None,
             fast_open: fastopen::UNTUNED,
+            write_pending: false,
             limits: BTreeMap::new(),
         }
     }
@@ -114,7 +117,12 @@ impl Sockets {
     /// A frame arrives.
     pub fn handle_frame(&mut self, now: Instant, frame: RxFrame) {
         self.stack.handle_frame(now, frame);
-        self.drain(now);
+        if self.write_pending {
+            // As Linux: what the writer that waits has to say goes with the acknowledgement.
+            self.take_events();
+        } else {
+            self.drain(now);
+        }
     }
 
     /// When something happens by itself.
@@ -263,6 +271,12 @@ impl Sockets {
                 self.sent.push_back((now, frame.to_vec()));
             }
         }
+        self.take_events();
+        self.note_limits(now);
+    }
+
+    /// Takes what is new about sockets.
+    fn take_events(&mut self) {
         while let Some(event) = self.stack.poll_event() {
             match event {
                 StackEvent::Tcp(id, event) => self.note(id, event),
@@ -275,7 +289,6 @@ impl Sockets {
                 _ => {}
             }
         }
-        self.note_limits(now);
     }
 
     /// Looks at what holds the open connections back.

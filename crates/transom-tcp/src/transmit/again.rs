@@ -84,7 +84,9 @@ impl Tcb {
         if with_fin {
             flags |= Flags::FIN;
         }
-        if !payload.is_empty() && range.end.ge(self.snd.queue.push_end()) {
+        // What the SYN carried was a write of its own.
+        let ends_write = env.ends_syn_data(range);
+        if !payload.is_empty() && (ends_write || range.end.ge(self.snd.queue.push_end())) {
             flags |= Flags::PSH;
         }
         env.counters.bytes_retransmitted = env

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use transom_tcp::{Connection, ConnectionInfo, Instant, State};
+use transom_tcp::{Connection, ConnectionInfo, FastOpenUse, Instant, State};
 use transom_wire::Seq;
 
 use crate::egress::Marks;
@@ -26,8 +26,10 @@ pub struct ConnectOptions {
     pub remote: SocketAddr,
     /// The choices for the connection; default those of the stack.
     pub config: Option<Arc<transom_tcp::Config>>,
-    /// Hold the SYN back until something is written, if it may carry data
-    /// ([`Config::fast_open`](transom_tcp::Config::fast_open), and a cookie is known). Default false.
+    /// Data in the SYN (RFC 7413); default what [`Config::fast_open`](transom_tcp::Config::fast_open) says, which is off.
+    pub fast_open: Option<FastOpenUse>,
+    /// With `fast_open`: hold the SYN back until something is written, if it may carry data, which it may not without a
+    /// cookie. Default false.
     pub wait_for_data: bool,
 }
 
@@ -39,6 +41,7 @@ impl ConnectOptions {
             local: None,
             remote,
             config: None,
+            fast_open: None,
             wait_for_data: false,
         }
     }
@@ -47,6 +50,13 @@ impl ConnectOptions {
     #[must_use]
     pub const fn local(mut self, local: SocketAddr) -> Self {
         self.local = Some(local);
+        self
+    }
+
+    /// Sets [`ConnectOptions::fast_open`]: **the server may get the data of the SYN twice**, see [`FastOpenUse`].
+    #[must_use]
+    pub const fn fast_open(mut self, fast_open: FastOpenUse) -> Self {
+        self.fast_open = Some(fast_open);
         self
     }
 
@@ -79,6 +89,7 @@ impl Stack {
             local,
             remote,
             config,
+            fast_open,
             wait_for_data,
         } = options;
         // RFC 9293 §3.9.1.1 MUST-46: an OPEN to an address that no host has is an error.
@@ -95,7 +106,8 @@ impl Stack {
         let identity = self.endpoints.new_identity(&tuple, now, min_iss);
         let config = config.unwrap_or_else(|| self.config.tcp.clone());
         let pair = (tuple.local, tuple.remote);
-        let fast_open = self.fast_open_syn(now, &config, pair, &path, wait_for_data);
+        let wanted = (fast_open.unwrap_or(config.fast_open), wait_for_data);
+        let fast_open = self.fast_open_syn(now, wanted, config.max_segment, pair, &path);
         let mut connection = Box::new(Connection::connect(config, path, identity, now));
         if let Some(syn) = fast_open {
             connection.use_fast_open(syn);

@@ -43,6 +43,10 @@ pub struct TimeWait {
 
 /// What TIME-WAIT answers.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a segment, and taken apart at once"
+)]
 pub enum TimeWaitReply {
     /// Nothing is sent.
     Drop(Discard),

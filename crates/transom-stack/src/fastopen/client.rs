@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use transom_tcp::{Config, FastOpenNews, FastOpenSyn, FastOpenUse, Instant, Path, SynData};
+use transom_tcp::{FastOpenNews, FastOpenSyn, FastOpenUse, Instant, Path, SynData};
 
 use crate::slab::SlabKey;
 use crate::stack::Stack;
@@ -27,12 +27,12 @@ impl Stack {
     pub(crate) fn fast_open_syn(
         &mut self,
         now: Instant,
-        config: &Config,
+        (wanted, waits): (FastOpenUse, bool),
+        max_segment: Option<u16>,
         (local, remote): (IpAddr, IpAddr),
         path: &Path,
-        waits: bool,
     ) -> Option<FastOpenSyn> {
-        if config.fast_open == FastOpenUse::Off {
+        if wanted == FastOpenUse::Off {
             return None;
         }
         let known = self
@@ -40,9 +40,9 @@ impl Stack {
             .fast_opens
             .remembered
             .recall((local, remote), now)?;
-        let most = config.max_segment.unwrap_or(u16::MAX).min(path.send_mss());
+        let most = max_segment.unwrap_or(u16::MAX).min(path.send_mss());
         let room = |mss: u16| usize::from(mss.min(most)).saturating_sub(OPTIONS);
-        let syn = match config.fast_open {
+        let syn = match wanted {
             FastOpenUse::WithoutCookie => FastOpenSyn::new(None, room(known.mss.unwrap_or(most))),
             FastOpenUse::Cookie | FastOpenUse::Off => match known.cookie {
                 Some(cookie) => {

@@ -15,6 +15,10 @@ use crate::time::Instant;
 
 /// What a listener does with a segment.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a segment, and taken apart at once"
+)]
 pub enum Verdict {
     /// A SYN that may become a connection: [`Connection::accept`](crate::Connection::accept).
     Open,

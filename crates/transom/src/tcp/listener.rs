@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
-use transom_stack::{ListenError, ListenOn, ListenOptions, ListenerId};
+use transom_stack::{FastOpenListen, ListenError, ListenOn, ListenOptions, ListenerId};
 
 use super::TcpStream;
 use crate::address::ToSocketAddr;
@@ -77,7 +77,19 @@ impl TcpListener {
         Ok(self.local)
     }
 
-    /// Waits for a connection whose handshake is complete. Cancel safe.
+    /// Takes data of SYNs before the handshake is complete (TCP Fast Open, RFC 7413), or no longer.
+    /// [`ListenOptions::fast_open`] does so from the beginning.
+    ///
+    /// A client that has been given a cookie gets its answer a round trip earlier: [`accept`](Self::accept) gives its
+    /// connection in SYN-RECEIVED, to be read and written as any other. **What it sends may come twice**, see
+    /// [`FastOpenListen`].
+    pub fn set_fastopen(&self, fast_open: Option<FastOpenListen>) {
+        self.stack.shared().act("set fast open", |inner, _| {
+            inner.stack.tcp_set_fast_open(self.id, fast_open);
+        });
+    }
+
+    /// Waits for a connection whose handshake is complete, or that a SYN with data has opened. Cancel safe.
     ///
     /// # Errors
     /// The device is gone.

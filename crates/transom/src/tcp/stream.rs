@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::{Interest as TokioInterest, Ready};
-use transom_stack::tcp::{CloseReason, ConnectionInfo, State};
+use transom_stack::tcp::{CloseReason, ConnectionInfo, FastOpenUse, Instant, State};
 use transom_stack::{ConnId, ConnectOptions};
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
@@ -53,23 +53,66 @@ impl TcpStream {
         Self::connect_with(stack, ConnectOptions::new(addr.to_socket_addr()?)).await
     }
 
-    /// Opens a connection with options: from a given local address, with choices of its own.
+    /// Opens a connection with options: from a given local address, with choices of its own, with data in its SYN.
     ///
     /// # Errors
     /// As [`connect`](Self::connect), and `AddrInUse` when these two sockets are connected already.
     pub async fn connect_with(stack: &Stack, options: ConnectOptions) -> io::Result<Self> {
         let stream = stack.shared().act("connect", |inner, now| {
-            if let Some(kind) = inner.gone {
-                return Err(error::device_gone(kind));
-            }
-            let id = inner
-                .stack
-                .tcp_connect(now, options)
-                .map_err(error::from_connect_error)?;
-            Ok(Self::adopt(stack, inner, id))
+            Self::begin(stack, inner, now, options)
         })?;
         stream.connected().await?;
         Ok(stream)
+    }
+
+    /// Opens a connection and writes `data`, which goes with the SYN if the server gave out a cookie before (TCP Fast
+    /// Open, RFC 7413): its answer comes a round trip earlier. Otherwise the SYN asks for a cookie, and the data follows
+    /// when the connection is open. Returns when it is, and all of the data is on its way or in the send buffer.
+    ///
+    /// **The server may get the data twice**: a copy of the SYN that the network delivers late opens another connection.
+    /// Use it for requests that may be repeated.
+    ///
+    /// For code that writes to a stream it is given, [`connect_with`](Self::connect_with) takes
+    /// [`ConnectOptions::fast_open`] and [`ConnectOptions::wait_for_data`]: it returns at once where a cookie is known,
+    /// and the first write goes with the SYN.
+    ///
+    /// Cancel safe: dropped, it gives the attempt up, though the data may have arrived.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    // RFC 7413 §2.1, §6.1, TFO-11.
+    pub async fn connect_with_data(
+        stack: &Stack,
+        addr: impl ToSocketAddr,
+        data: &[u8],
+    ) -> io::Result<Self> {
+        let options = ConnectOptions::new(addr.to_socket_addr()?).fast_open(FastOpenUse::Cookie);
+        let (stream, taken) = stack.shared().act("connect", |inner, now| {
+            let stream = Self::begin(stack, inner, now, options)?;
+            // What a connection that was just made does not take waits until it is open.
+            let taken = inner.stack.tcp_send_slice(now, stream.id, data);
+            Ok::<_, io::Error>((stream, taken.unwrap_or(0)))
+        })?;
+        stream.connected().await?;
+        let rest = data.get(taken..).unwrap_or_default();
+        stream.send_bytes(Bytes::copy_from_slice(rest)).await?;
+        Ok(stream)
+    }
+
+    fn begin(
+        stack: &Stack,
+        inner: &mut Inner,
+        now: Instant,
+        options: ConnectOptions,
+    ) -> io::Result<Self> {
+        if let Some(kind) = inner.gone {
+            return Err(error::device_gone(kind));
+        }
+        let id = inner
+            .stack
+            .tcp_connect(now, options)
+            .map_err(error::from_connect_error)?;
+        Ok(Self::adopt(stack, inner, id))
     }
 
     /// Makes the handle of a connection of the stack.
@@ -91,10 +134,14 @@ impl TcpStream {
         }
     }
 
-    /// Waits for the end of the handshake.
+    /// Waits for the end of the handshake, unless its SYN waits for data.
     pub(super) async fn connected(&self) -> io::Result<()> {
         let id = self.id;
         self.wait("connect", Interest::WRITE, move |inner| {
+            let connection = inner.stack.tcp_connection(id);
+            if connection.is_some_and(|connection| connection.fast_open_room().1) {
+                return Poll::Ready(Ok(()));
+            }
             match inner.stack.tcp_state(id) {
                 Some(State::SynSent | State::SynReceived) => Poll::Pending,
                 Some(State::Closed) | None => Poll::Ready(Err(closed_error(inner, id))),

@@ -85,9 +85,9 @@ pub use udp::{Datagram, UdpFlows, UdpSocket};
 pub use transom_device as device;
 pub use transom_device::memory;
 pub use transom_stack as stack_engine;
-pub use transom_stack::tcp::{CloseReason, Config, ConnectionInfo, KeepAlive, State};
+pub use transom_stack::tcp::{CloseReason, Config, ConnectionInfo, FastOpenUse, KeepAlive, State};
 pub use transom_stack::wire::{Capabilities, Cidr};
 pub use transom_stack::{
-    ConnId, ConnectOptions, Counters, EchoMode, ListenOn, ListenOptions, Recorder, RouteTarget,
-    StackConfig, SynInfo, Unreachable,
+    ConnId, ConnectOptions, Counters, EchoMode, FastOpenKeys, FastOpenListen, ListenOn,
+    ListenOptions, Recorder, RouteTarget, StackConfig, SynInfo, Unreachable,
 };

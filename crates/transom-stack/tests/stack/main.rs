@@ -7,6 +7,7 @@
 )]
 
 mod closed;
+mod fast_open;
 mod flood;
 mod harness;
 mod icmp;

@@ -108,7 +108,7 @@ pub(crate) fn analyse(path: &Path, cores: usize, depth: Depth) -> io::Result<Ana
                 }
             }
         } else if let Some(crew) = &mut crew {
-            let _ = crew.frame(&frame);
+            let _ = crew.frame_in(&frame, record.chunk());
             // As often as the command does.
             if analysis.packets.is_multiple_of(1024) {
                 over.extend(crew.take());

@@ -186,7 +186,7 @@ impl Table {
     }
 
     /// Looks for the next frame's connection in this slot first.
-    pub(crate) const fn expect(&mut self, slot: u32) {
+    pub(crate) const fn look_first_in(&mut self, slot: u32) {
         self.expected = slot;
     }
 

@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use scene::account;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+use transom_flow::capture::{Decapsulator, Reader};
 use transom_flow::parallel::Crew;
 use transom_flow::wire::ip::{Protocol, ipv4};
 use transom_flow::wire::tcp::{Flags, Header, Options};
 use transom_flow::wire::{Medium, Seq, checksum};
-use transom_flow::{Connection, Counters, Frame, Ignored, Limits, Tracker};
+use transom_flow::{Connection, Counters, Frame, Ignored, Limits, Past, Tracker};
 
 /// A packet of a client, by its number, to the server or back.
 fn packet(client: u8, to_server: bool, header: &Header, data: &[u8]) -> Vec<u8> {
@@ -165,6 +166,60 @@ proptest! {
         let (crew, counted_too) = by_crew(&frames, pace, workers);
         prop_assert_eq!(one, crew);
         prop_assert_eq!(counted, counted_too);
+    }
+}
+
+/// A pcap file of IP packets, `pace` milliseconds from each other.
+fn pcap(frames: &[Vec<u8>], pace: u32) -> Vec<u8> {
+    let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    file.extend([65535, 101].map(u32::to_le_bytes).concat());
+    for (data, at) in frames.iter().zip(0..) {
+        let (seconds, micros) = (at * pace / 1000, at * pace % 1000 * 1000);
+        let len = data.len() as u32;
+        file.extend([seconds, micros, len, len].map(u32::to_le_bytes).concat());
+        file.extend(data);
+    }
+    file
+}
+
+#[test]
+fn frames_are_followed_where_they_were_read() {
+    let clients: Vec<u8> = (0..250).map(|client| client % 6).collect();
+    let order: Vec<usize> = (0..997).map(|n| n * 61).collect();
+    // Twice the same sockets, so that the file is longer than a buffer.
+    let frames = [mix(&clients, &order), mix(&clients, &order)].concat();
+    let file = pcap(&frames, 7);
+    let (one, _) = by_one(&frames, 7);
+    for workers in 1..5 {
+        let mut crew = Crew::new(Limits::default(), workers, |past| *past.into_connection());
+        let mut reader = Reader::new(&*file).unwrap();
+        let mut decapsulator = Decapsulator::new();
+        let mut held = 0;
+        while let Some(record) = reader.next().unwrap() {
+            held += usize::from(record.chunk().is_some());
+            if let Ok(frame) = decapsulator.frame(&record) {
+                let _ = crew.frame_in(&frame, record.chunk());
+            }
+        }
+        crew.finish();
+        assert!(held * 2 > frames.len(), "{held} of {}", frames.len());
+        assert_eq!(told(crew.take()), one, "{workers}");
+    }
+}
+
+#[test]
+fn a_worker_s_panic_reaches_the_caller() {
+    for workers in 1..4 {
+        let run = || {
+            let mut crew: Crew<Past> = Crew::new(Limits::default(), workers, |_| panic!("no!"));
+            for client in 0..100 {
+                for data in conversation(client, 2) {
+                    let _ = crew.frame(&Frame::new(Duration::ZERO, Medium::Ip, &data));
+                }
+            }
+            crew.finish();
+        };
+        assert!(std::panic::catch_unwind(run).is_err(), "{workers}");
     }
 }
 

@@ -121,7 +121,7 @@ impl Decapsulator {
     ///
     /// # Errors
     /// [`Ignored`] if it holds none; it is counted. [`Ignored::Fragment`] for one that has to wait.
-    #[inline]
+    #[inline(always)]
     pub fn frame<'a>(&'a mut self, record: &Record<'a>) -> Result<Frame<'a>, Ignored> {
         let counters = &mut self.layers.counters;
         counters.records += 1;

@@ -31,15 +31,17 @@
 //! - Memory is bounded: a packet is at most [`MAX_PACKET_LEN`] bytes, a longer block of another kind
 //!   is passed over as it streams by, and tables (interfaces, names, fragments) have limits.
 //! - What was read before a break has been given; the break is named with its offset ([`Error`]).
-//! - A payload is copied once, from the reader into one buffer; records borrow that buffer.
+//! - A payload is copied once, from the reader into a buffer; records borrow that buffer, and who wants to
+//!   keep it for a while shares it ([`Chunk`]).
 //!
 //! # Where what is
 //!
-//! `source`: bytes, gzip, offsets; `pcap`, `blocks`, `framing`: the two formats; `reader`: records;
+//! `source`: bytes, gzip, offsets, in `chunk`s; `pcap`, `blocks`, `framing`: the two formats; `reader`: records;
 //! `link`, `wireless`, `tunnel`, `fragments`: what is taken off; `decapsulator`: in which order; `checksum`.
 
 mod blocks;
 mod checksum;
+mod chunk;
 mod copy;
 mod decapsulator;
 mod error;
@@ -54,6 +56,7 @@ mod source;
 mod tunnel;
 mod wireless;
 
+pub use chunk::Chunk;
 pub use copy::{Copied, CopyError, copy};
 pub use decapsulator::{Counters, Decapsulator};
 pub use error::Error;

@@ -114,7 +114,8 @@ impl<R: Read> Reader<R> {
         clippy::should_implement_trait,
         reason = "a record borrows the reader's buffer"
     )]
-    #[inline]
+    // A record is large to be moved: what it holds goes straight to who looks at it.
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Record<'_>>, Error> {
         if matches!(self.state, State::Start) {
             self.start()?;
@@ -228,7 +229,7 @@ impl<R: Read> Reader<R> {
         error
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_pcap(&mut self) -> Result<Option<Record<'_>>, Error> {
         let State::Pcap(pcap, _) = &self.state else {
             return Ok(None);
@@ -241,7 +242,9 @@ impl<R: Read> Reader<R> {
         };
         self.packets += 1;
         let header_len = pcap.packet_header_len();
-        let block = self.source.take(header_len + header.len);
+        let len = header_len + header.len;
+        self.source.take(len);
+        let block = self.source.taken(len);
         Ok(Some(Record {
             number: self.packets,
             time: header.time,
@@ -253,6 +256,7 @@ impl<R: Read> Reader<R> {
             snaplen: pcap.snaplen,
             direction: Direction::Unknown,
             options: Options::new(&[], Order::Little),
+            chunk: self.source.chunk(),
         }))
     }
 
@@ -310,6 +314,7 @@ impl<R: Read> Reader<R> {
                 direction(options, order)
             },
             options,
+            chunk: self.source.chunk(),
         }))
     }
 

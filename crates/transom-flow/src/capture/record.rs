@@ -1,7 +1,7 @@
 //! One packet of a capture.
 
-use super::LinkType;
 use super::blocks::{Options, Order, option};
+use super::{Chunk, LinkType};
 use crate::pcapng::Direction;
 use core::time::Duration;
 use std::borrow::Cow;
@@ -30,6 +30,7 @@ pub struct Record<'a> {
     /// Which way it went, seen from the interface.
     pub direction: Direction,
     pub(super) options: Options<'a>,
+    pub(super) chunk: Option<&'a Chunk>,
 }
 
 impl<'a> Record<'a> {
@@ -47,6 +48,7 @@ impl<'a> Record<'a> {
             snaplen: 0,
             direction: Direction::Unknown,
             options: Options::new(&[], Order::Little),
+            chunk: None,
         }
     }
 
@@ -54,6 +56,13 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         usize::try_from(self.orig_len).is_ok_and(|len| len > self.data.len())
+    }
+
+    /// The memory that its bytes lie in, for those who want to keep them for a moment; none where there is little
+    /// in it, so that a copy is better.
+    #[must_use]
+    pub const fn chunk(&self) -> Option<&'a Chunk> {
+        self.chunk
     }
 
     /// The comments on it; what is not UTF-8 is replaced.

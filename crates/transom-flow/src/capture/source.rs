@@ -3,12 +3,18 @@
 //! Invariants
 //! - `start <= end <= buffer.len()`; `base` is the offset of `buffer[0]` in the (unpacked) file.
 //! - The buffer grows only when somebody asks for more than it holds, so who asks sets the bound.
+//! - Nothing is written into a buffer that somebody else still looks at: reading goes on in another.
 
+use super::Chunk;
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufReader, Cursor, Read};
 
 /// Large enough that records carried over to its front cost nothing, small enough for a cache.
 const BUFFER_LEN: usize = 256 << 10;
+/// A buffer with less in it is not worth to be kept for what is in it.
+const SHARED_MIN: usize = BUFFER_LEN / 2;
+/// Buffers that wait until others have looked at them.
+const LENT_MAX: usize = 32;
 /// Bytes that a gzip member begins with.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -24,7 +30,9 @@ enum Input<R> {
 /// Bytes of a capture, read ahead.
 pub(super) struct Source<R> {
     input: Input<R>,
-    buffer: Vec<u8>,
+    buffer: Chunk,
+    /// Other buffers of the usual length, which somebody may still look at.
+    lent: Vec<Chunk>,
     start: usize,
     end: usize,
     base: u64,
@@ -38,7 +46,8 @@ impl<R: Read> Source<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
             input: Input::Plain(input),
-            buffer: Vec::new(),
+            buffer: Chunk::new(0),
+            lent: Vec::new(),
             start: 0,
             end: 0,
             base: 0,
@@ -67,6 +76,14 @@ impl<R: Read> Source<R> {
         self.buffer
             .get(self.start.saturating_sub(len)..self.start)
             .unwrap_or_default()
+    }
+
+    /// The buffer in which what was taken lies, if it may be kept.
+    #[inline]
+    pub(super) fn chunk(&self) -> Option<&Chunk> {
+        // One that grew would be much to keep, one with little in it too much for that little.
+        let is_worth_it = self.end >= SHARED_MIN && self.buffer.len() == BUFFER_LEN;
+        is_worth_it.then_some(&self.buffer)
     }
 
     /// Offset of the byte behind the last that was read.
@@ -133,23 +150,45 @@ impl<R: Read> Source<R> {
         Ok(true)
     }
 
-    /// Moves what is left to the front of the buffer, and grows it if that is not enough.
+    /// Moves what is left to the front of the buffer, or of another if this one is looked at or too short.
     fn make_room(&mut self, want: usize) {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.base += self.start as u64;
-            self.end -= self.start;
-            self.start = 0;
-        }
+        let left = self.start..self.end;
+        self.base += self.start as u64;
+        self.start = 0;
+        self.end = left.len();
         let len = want.max(BUFFER_LEN);
-        if self.buffer.len() < len {
-            self.buffer.resize(len, 0);
+        if let Some(own) = self.buffer.own()
+            && own.len() >= len
+        {
+            if left.start > 0 {
+                own.copy_within(left, 0);
+            }
+            return;
+        }
+        let mut next = self.another(len);
+        let from = self.buffer.get(left).unwrap_or_default();
+        if let Some(to) = next.own().and_then(|own| own.get_mut(..from.len())) {
+            to.copy_from_slice(from);
+        }
+        let last = core::mem::replace(&mut self.buffer, next);
+        if last.len() == BUFFER_LEN && self.lent.len() < LENT_MAX {
+            self.lent.push(last);
+        }
+    }
+
+    /// A buffer that nobody looks at; the one lent last, as it may still be in the cache.
+    fn another(&mut self, len: usize) -> Chunk {
+        let is_usual = len == BUFFER_LEN;
+        let free = self.lent.iter_mut().rposition(|c| c.own().is_some());
+        match free.filter(|_| is_usual) {
+            Some(at) => self.lent.swap_remove(at),
+            None => Chunk::new(len),
         }
     }
 
     fn read(&mut self) -> io::Result<usize> {
         let is_gzip = self.is_gzip();
-        let Some(room) = self.buffer.get_mut(self.end..) else {
+        let Some(room) = self.buffer.own().and_then(|own| own.get_mut(self.end..)) else {
             return Ok(0);
         };
         loop {
@@ -201,5 +240,67 @@ impl<R> core::fmt::Debug for Source<R> {
             .field("offset", &(self.base + self.start as u64))
             .field("read_ahead", &(self.end - self.start))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::ops::Range;
+    use std::collections::{BTreeSet, VecDeque};
+
+    /// Bytes that differ from place to place.
+    fn bytes(len: usize) -> Vec<u8> {
+        let word = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+        (0..).flat_map(word).take(len).collect()
+    }
+
+    #[test]
+    fn what_somebody_looks_at_is_not_written_over() {
+        const STEP: usize = 1000;
+        let input = bytes(5 * BUFFER_LEN);
+        let mut source = Source::new(&*input);
+        let mut kept: Vec<(Chunk, Range<usize>, &[u8])> = Vec::new();
+        for step in input.chunks_exact(STEP) {
+            assert!(source.ensure(STEP).unwrap());
+            source.take(STEP);
+            assert_eq!(source.taken(STEP), step);
+            // The end of the input fills no buffer by half.
+            if let Some(chunk) = source.chunk() {
+                let range = chunk.range_of(source.taken(STEP)).unwrap();
+                kept.push((chunk.clone(), range, step));
+            }
+        }
+        assert!(kept.len() * STEP > 4 * BUFFER_LEN);
+        for (chunk, range, step) in &kept {
+            assert_eq!(chunk.get(range.clone()), Some(*step));
+        }
+    }
+
+    #[test]
+    fn memory_is_used_again_once_nobody_looks_at_it() {
+        let input = bytes(64 * BUFFER_LEN);
+        let mut source = Source::new(&*input);
+        let mut places = BTreeSet::new();
+        let mut kept = VecDeque::new();
+        while source.ensure(BUFFER_LEN - 100).unwrap() {
+            source.take(BUFFER_LEN - 100);
+            let chunk = source.chunk().unwrap().clone();
+            places.insert(chunk.as_ptr().addr());
+            kept.push_back(chunk);
+            if kept.len() > 3 {
+                kept.pop_front();
+            }
+        }
+        assert!((3..=5).contains(&places.len()), "{}", places.len());
+    }
+
+    #[test]
+    fn a_buffer_with_little_in_it_is_not_kept() {
+        let input = bytes(SHARED_MIN - 1);
+        let mut source = Source::new(&*input);
+        assert!(source.ensure(100).unwrap());
+        source.take(100);
+        assert!(source.chunk().is_none());
     }
 }

@@ -1,44 +1,56 @@
 //! Following connections on several cores.
 //!
 //! ```text
-//!  frames ──▶ Crew::frame ──┬─ batches ─▶ worker 0: Tracker ─┬─ results ─▶ merged ──▶ Crew::take
-//!          (by hash of the  └─ batches ─▶ worker 1: Tracker ─┘  (in the order of the rounds)
+//!  frames ──▶ Crew::frame ──┬─ parts ─▶ lane 0: Tracker ─┬─ outcomes ─▶ merged ──▶ Crew::take
+//!          (by hash of the  └─ parts ─▶ lane 1: Tracker ─┘  (in the order of the rounds)
 //!             sockets)
 //! ```
 //!
-//! Both directions of a connection, and the ICMP errors about it, go to one worker; so every worker
+//! Both directions of a connection, and the ICMP errors about it, go to one lane; so every lane
 //! follows whole connections and no two share anything. What was given is cut into rounds; each
-//! worker gets its share of every round, and a round's results are handed over once all workers are
+//! lane gets its share of every round in a few parts, and a round's outcome is handed over once all lanes are
 //! through with it. So the outcome does not depend on how the threads happen to run.
+//!
+//! There are as many lanes as threads, but none belongs to one: whoever is free takes the next part of a lane that
+//! nobody is at. The caller's thread is one of them. It reads, and follows where the others fall behind; so two
+//! cores are busy with many connections, and with one, which the other thread follows while this one reads.
+//!
+//! Whoever reads only glances at a frame's addresses. Its bytes stay where they were read ([`Chunk`]), and are
+//! read by who follows them.
 //!
 //! With thousands of connections each frame would wait for memory several times. So what a few dozen frames
 //! need is read before the first of them is followed: their waits overlap.
 //!
 //! Invariants
-//! - At most two rounds wait for each worker: memory is bounded by [`Limits`] and the rounds.
-//! - Connections are numbered by their first frames over all workers, as one [`Tracker`] numbers them.
+//! - At most two parts wait for each lane, of 256 KiB together with the other lanes' that were filled with it:
+//!   memory is bounded by [`Limits`] and the parts.
+//! - Connections are numbered by their first frames over all lanes, as one [`Tracker`](crate::Tracker) numbers
+//!   them.
 
+mod alone;
+mod desk;
 mod numbering;
-mod share;
+mod part;
 mod threads;
 
-use share::{MANY, Share, TOGETHER};
+use alone::Alone;
 use threads::Threads;
 
+use crate::capture::Chunk;
 use crate::connection::Connection;
-use crate::dissect::{Content, Ignored, dissect};
+use crate::dissect::{Glance, Ignored, dissect, glance};
 use crate::follow::Seen;
 use crate::past::Past;
-use crate::table::Pair;
-use crate::tracker::{Counters, Frame, Limits, Tracker};
+use crate::tracker::{Counters, Frame, Limits};
 use core::fmt;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Frames of one round: enough that handing it over costs little, and few enough for a cache.
+/// Frames after which what is over is handed over: enough that it costs little.
 const ROUND_FRAMES: usize = 8_192;
-/// Bytes of one round.
+/// The same in bytes of data.
 const ROUND_BYTES: usize = 4 << 20;
 
 /// Something made of a connection that keeps its number.
@@ -61,8 +73,8 @@ impl Numbered for Connection {
 
 /// Follows connections on several threads, and makes a `T` of each that is over.
 ///
-/// The outcome is that of one [`Tracker`], as long as no limit of [`Limits`] is reached: each worker has
-/// its share of them, so which connections are let go early may differ with the number of workers.
+/// The outcome is that of one [`Tracker`](crate::Tracker), as long as no limit of [`Limits`] is reached: each
+/// worker has its share of them, so which connections are let go early may differ with the number of workers.
 ///
 /// ```
 /// use std::time::Duration;
@@ -84,6 +96,8 @@ pub struct Crew<T> {
     ignored: Counters,
     ready: VecDeque<T>,
     round: Round,
+    /// The time of the newest frame.
+    now: Duration,
     way: Way<T>,
 }
 
@@ -96,14 +110,14 @@ struct Round {
 
 impl Round {
     /// Whether the round ends with this.
-    fn is_full_with(&mut self, content: &Content<'_>) -> bool {
+    #[inline]
+    const fn is_full_with(&mut self, glance: &Glance) -> bool {
         self.frames += 1;
-        if let Content::Tcp(segment) = content {
-            self.bytes += segment.data.len();
-        }
+        self.bytes += glance.data_len;
         let is_full = self.frames >= ROUND_FRAMES || self.bytes >= ROUND_BYTES;
         if is_full {
-            *self = Self::default();
+            self.frames = 0;
+            self.bytes = 0;
         }
         is_full
     }
@@ -127,7 +141,7 @@ impl<T> fmt::Debug for Crew<T> {
 }
 
 impl<T: Numbered + Send + 'static> Crew<T> {
-    /// A crew of so many workers (one needs no thread), which make a `T` of each connection that is over.
+    /// A crew of so many workers (the caller's thread is one of them), which make a `T` of each connection that is over.
     pub fn new(
         limits: Limits,
         workers: usize,
@@ -137,13 +151,14 @@ impl<T: Numbered + Send + 'static> Crew<T> {
         let way = if workers <= 1 {
             Way::Here(Box::new(Alone::new(limits, make)))
         } else {
-            Way::Threads(Threads::start(limits, workers, &make))
+            Way::Threads(Threads::start(limits, workers, make))
         };
         Self {
             frames: 0,
             ignored: Counters::default(),
             ready: VecDeque::new(),
             round: Round::default(),
+            now: Duration::ZERO,
             way,
         }
     }
@@ -154,36 +169,53 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     /// [`Ignored`] if it is seen at once that it belongs to no TCP connection. Other such frames are
     /// only counted.
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<u64, Ignored> {
+        self.frame_in(frame, None)
+    }
+
+    /// The same with the memory that the frame's bytes lie in, which may be kept until they are followed. Without
+    /// it, or if they do not lie in it, they are copied.
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame).
+    pub fn frame_in(&mut self, frame: &Frame<'_>, chunk: Option<&Chunk>) -> Result<u64, Ignored> {
         self.frames += 1;
         let number = frame.number.unwrap_or(self.frames);
-        // By reference: a segment is large to be moved.
-        let dissected = dissect(frame);
-        let content = match &dissected {
-            Ok(content) => content,
-            Err(ignored) => {
-                self.ignored.ignore(*ignored);
-                return Err(*ignored);
+        let followed = match &mut self.way {
+            // By reference: a segment is large to be moved.
+            Way::Here(alone) if alone.is_prompt() => match &dissect(frame) {
+                Ok(content) => {
+                    alone.follow(Seen::of(frame, number), content);
+                    Ok(Glance::of(content))
+                }
+                Err(ignored) => Err(*ignored),
+            },
+            Way::Here(alone) => glanced(frame).inspect(|_| alone.push(frame, number, chunk)),
+            Way::Threads(threads) => {
+                glanced(frame).inspect(|glance| threads.push(frame, number, glance, chunk))
             }
         };
-        let seen = Seen::of(frame, number);
-        let is_full = self.round.is_full_with(content);
-        match &mut self.way {
-            Way::Here(alone) => {
-                alone.frame(seen, content);
-                if is_full {
-                    alone.hand_over_past(&mut self.ready);
-                }
+        match followed {
+            Ok(glance) => {
+                self.now = frame.time;
+                let is_full = self.round.is_full_with(&glance);
+                self.hand_over(is_full);
+                Ok(number)
             }
-            Way::Threads(threads) => {
-                threads.now = frame.time;
-                threads.push(seen, content);
-                if is_full {
-                    threads.send_round(false);
-                    threads.merge(&mut self.ready);
-                }
+            Err(ignored) => {
+                self.ignored.ignore(ignored);
+                Err(ignored)
             }
         }
-        Ok(number)
+    }
+
+    #[inline]
+    fn hand_over(&mut self, ends_round: bool) {
+        match &mut self.way {
+            Way::Here(alone) if ends_round => alone.hand_over_past(&mut self.ready),
+            Way::Threads(threads) if ends_round => threads.send_round(self.now, &mut self.ready),
+            Way::Threads(threads) if threads.is_full() => threads.send(&mut self.ready),
+            _ => {}
+        }
     }
 
     /// Names a host, for the connections that are followed and those to come.
@@ -193,11 +225,7 @@ impl<T: Numbered + Send + 'static> Crew<T> {
                 alone.catch_up();
                 alone.tracker.label(addr, name);
             }
-            Way::Threads(threads) => {
-                for worker in &mut threads.workers {
-                    worker.next.names.push((addr, name.into()));
-                }
-            }
+            Way::Threads(threads) => threads.label(addr, name),
         }
     }
 
@@ -221,10 +249,7 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     pub fn finish(&mut self) {
         match &mut self.way {
             Way::Here(alone) => alone.finish(&mut self.ready),
-            Way::Threads(threads) => {
-                threads.send_round(true);
-                threads.merge_all(&mut self.ready);
-            }
+            Way::Threads(threads) => threads.finish(self.now, &mut self.ready),
         }
     }
 
@@ -235,8 +260,8 @@ impl<T: Numbered + Send + 'static> Crew<T> {
         match &self.way {
             Way::Here(alone) => counters.add(alone.tracker.counters()),
             Way::Threads(threads) => {
-                for worker in &threads.workers {
-                    counters.add(&worker.counters);
+                for lane in threads.counters() {
+                    counters.add(lane);
                 }
             }
         }
@@ -245,61 +270,11 @@ impl<T: Numbered + Send + 'static> Crew<T> {
     }
 }
 
-/// One worker in the caller's thread: while there are few connections it follows each frame at once.
-struct Alone<T> {
-    tracker: Tracker,
-    /// Frames that are followed together.
-    waiting: Share,
-    make: Make<T>,
-}
-
-impl<T: Numbered> Alone<T> {
-    fn new(mut limits: Limits, make: Make<T>) -> Self {
-        // Taken out after each round, and no more than are followed can end in one.
-        limits.closed = usize::MAX;
-        Self {
-            tracker: Tracker::recording(limits),
-            waiting: Share::default(),
-            make,
-        }
-    }
-
-    fn frame(&mut self, seen: Seen, content: &Content<'_>) {
-        if self.waiting.is_empty() && self.tracker.open() < MANY {
-            self.tracker.content(seen, content);
-            return;
-        }
-        self.waiting.push(seen, content);
-        if self.waiting.len() >= TOGETHER {
-            self.catch_up();
-        }
-    }
-
-    fn catch_up(&mut self) {
-        self.waiting.give(&mut self.tracker, |_| {});
-    }
-
-    fn hand_over_past(&mut self, ready: &mut VecDeque<T>) {
-        self.catch_up();
-        let over = self.tracker.take_past().collect();
-        self.hand_over(over, ready);
-    }
-
-    /// In the order of numbers within a round, as several workers do.
-    fn hand_over(&self, mut over: Vec<Past>, ready: &mut VecDeque<T>) {
-        over.sort_unstable_by_key(Past::number);
-        ready.extend(over.into_iter().map(|past| {
-            let number = past.number();
-            let mut made = (self.make)(past);
-            made.set_number(number);
-            made
-        }));
-    }
-
-    fn finish(&mut self, ready: &mut VecDeque<T>) {
-        self.catch_up();
-        self.tracker.finish();
-        let over = self.tracker.take_all_past().collect();
-        self.hand_over(over, ready);
+/// What has to be known of a frame before it is read.
+#[inline]
+fn glanced(frame: &Frame<'_>) -> Result<Glance, Ignored> {
+    match glance(frame) {
+        Some(glance) => Ok(glance),
+        None => dissect(frame).as_ref().map(Glance::of).map_err(|e| *e),
     }
 }

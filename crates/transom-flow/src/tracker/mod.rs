@@ -153,8 +153,13 @@ impl Tracker {
     }
 
     /// The next frame is probably of the connection in this slot.
-    pub(crate) const fn expect(&mut self, slot: u32) {
-        self.followed.expect(slot);
+    pub(crate) const fn look_first_in(&mut self, slot: u32) {
+        self.followed.look_first_in(slot);
+    }
+
+    /// Counts a frame that turned out to belong to no connection.
+    pub(crate) const fn ignore(&mut self, ignored: Ignored) {
+        self.counters.ignore(ignored);
     }
 
     /// The connection of the frame that was given last, if it is followed.

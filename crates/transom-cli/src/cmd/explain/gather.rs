@@ -238,13 +238,14 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    #[inline(always)]
     fn record(&mut self, record: &Record<'_>) {
         let Some(opened) = self.opener.open(record) else {
             return;
         };
         match &mut self.follower {
             Follower::Crew(crew) => {
-                let _ = crew.frame(&opened.frame);
+                let _ = crew.frame_in(&opened.frame, record.chunk());
             }
             Follower::Filtering(filtering) => filtering.frame(&opened, record),
         }

@@ -37,6 +37,7 @@ impl Opener {
     }
 
     /// `None`, where a record holds no IP packet, which is counted.
+    #[inline(always)]
     pub(crate) fn open<'a>(&'a mut self, record: &'a Record<'_>) -> Option<Opened<'a>> {
         let time = record.time;
         self.capture.frames += 1;

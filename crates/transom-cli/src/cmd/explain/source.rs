@@ -164,10 +164,17 @@ impl Sources {
     }
 
     /// The next record: of several captures the earliest. Frames are counted through.
+    // A record is large to be moved: what it holds goes straight to who looks at it.
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>, Failure> {
         if self.sources.len() == 1 {
             return self.only();
         }
+        self.earliest()
+    }
+
+    #[inline(never)]
+    fn earliest(&mut self) -> Result<Option<Record<'_>>, Failure> {
         for at in 0..self.sources.len() {
             if self.current.is_none_or(|current| current == at) {
                 self.refill(at)?;
@@ -194,6 +201,7 @@ impl Sources {
         }))
     }
 
+    #[inline(always)]
     fn only(&mut self) -> Result<Option<Record<'_>>, Failure> {
         let Some(source) = self.sources.first_mut() else {
             return Ok(None);

@@ -12,8 +12,10 @@
 //!   [`Severity::Fine`](crate::Severity::Fine). Where a comparison here is stricter than that needs, it
 //!   only costs time.
 
+mod kept;
 mod record;
 
+use kept::Kept;
 use record::Record;
 
 use crate::application::FIRST_MAX;
@@ -114,8 +116,8 @@ pub(crate) struct Ordinary {
     trips: Ends<u64>,
     newest: u64,
     sides: Ends<Side>,
-    records: Vec<Record>,
-    bytes: Vec<u8>,
+    records: Kept<Record>,
+    bytes: Kept<u8>,
     limits: Arc<Limits>,
 }
 
@@ -137,8 +139,8 @@ impl Ordinary {
             trips: Ends::default(),
             newest: 0,
             sides: Ends::default(),
-            records: Vec::with_capacity(USUAL_RECORDS),
-            bytes: Vec::with_capacity(USUAL_BYTES),
+            records: Kept::new(USUAL_RECORDS, Record::BLANK),
+            bytes: Kept::new(USUAL_BYTES, 0),
             limits: Arc::clone(limits),
         }
     }
@@ -183,8 +185,10 @@ impl Ordinary {
             self.trips.client,
             of(&self.sides.client),
             of(&self.sides.server),
-            self.bytes.len() as u64,
-            self.records.last().map_or(0, |record| record.nanos),
+            // Where the next segment is recorded.
+            self.records.ahead(0).map_or(0, Record::read),
+            self.bytes.ahead(0).map_or(0, |byte| u64::from(*byte)),
+            self.bytes.ahead(64).map_or(0, |byte| u64::from(*byte)),
         ];
         parts.into_iter().fold(0, u64::wrapping_add)
     }

@@ -34,6 +34,28 @@ pub(super) struct Record {
     from: End,
 }
 
+impl Record {
+    pub(super) const BLANK: Self = Self {
+        nanos: 0,
+        frame: 0,
+        ack: Seq::new(0),
+        clock: [0; 2],
+        len: 0,
+        headers_len: 0,
+        at: 0,
+        window: 0,
+        ip_id: 0,
+        flags: Flags::EMPTY,
+        has_clock: false,
+        from: End::Client,
+    };
+
+    /// Reads its first and its last bytes.
+    pub(super) fn read(&self) -> u64 {
+        self.nanos.wrapping_add(u64::from(self.has_clock))
+    }
+}
+
 impl Ordinary {
     pub(super) fn record(&mut self, from: End, seen: Seen, segment: &Dissected<'_>) {
         let at = self.bytes.len();
@@ -56,7 +78,7 @@ impl Ordinary {
                 FIRST_MAX.saturating_sub(told).max(line)
             };
             let wanted = segment.data.get(..wanted).unwrap_or(segment.data);
-            self.bytes.extend_from_slice(wanted);
+            self.bytes.extend(wanted);
             own.bytes += segment.len;
         }
         let clock = segment.options.timestamps;
@@ -92,7 +114,7 @@ impl Ordinary {
         }
         let mut behind = self.records.iter().skip(1);
         let mut next = self.first_seq;
-        for record in &self.records {
+        for record in self.records.iter() {
             let is_syn = record.flags.contains(Flags::SYN);
             let own = &self.sides[record.from];
             let end = behind

@@ -166,6 +166,23 @@ pub(crate) fn set_congestion(socket: &impl AsRawFd, name: &str) -> io::Result<()
     .map_err(|error| io::Error::new(error.kind(), format!("congestion control {name}: {error}")))
 }
 
+/// Has the kernel pace a socket, as it does by itself only for BBR or below a queueing discipline of its own: any limit
+/// of the rate switches that on (`SO_MAX_PACING_RATE`), and this one is above what is measured.
+pub(crate) fn set_paced(socket: &impl AsRawFd) -> io::Result<()> {
+    let rate: u64 = 100_000_000_000;
+    // SAFETY: the pointer and the size are those of a live value.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MAX_PACING_RATE,
+            (&raw const rate).cast(),
+            size_of::<u64>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
 /// Lets a connection end by a reset, so that nothing of it is left on the wire.
 pub(crate) fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
     let linger = libc::linger {

@@ -36,7 +36,7 @@ pub(super) enum Mode {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Cell {
     /// `transom`, perhaps with the name of its algorithm and `unpaced` (`transom-reno`, `transom-cubic-unpaced`), or
-    /// the kernel's algorithm.
+    /// the kernel's algorithm, perhaps with `-paced`.
     pub(super) stack: String,
     pub(super) mode: Mode,
     /// From data's sender to its receiver, and back.
@@ -74,7 +74,10 @@ pub(super) struct Measured {
 impl Cell {
     /// What the kernel's sockets use. A namespace cannot choose it, as the system allows it few.
     pub(super) fn kernel_algorithm(&self) -> &str {
-        if self.is_ours() { "cubic" } else { &self.stack }
+        if self.is_ours() {
+            return "cubic";
+        }
+        self.stack.trim_end_matches("-paced")
     }
 
     pub(super) fn is_ours(&self) -> bool {

@@ -126,6 +126,9 @@ fn kernel(cell: &Cell, what: &str, number: u64) -> io::Result<Sent> {
     let port = if what == "receive" { SOURCE } else { SINK };
     let mut stream = TcpStream::connect((FAR, port))?;
     sys::set_congestion(&stream, cell.kernel_algorithm())?;
+    if !cell.is_ours() && cell.stack.ends_with("-paced") {
+        sys::set_paced(&stream)?;
+    }
     let mut buffer = vec![0; 256 << 10];
     if what == "flow" {
         stream.write_all(&vec![0; usize::try_from(number).unwrap_or(0)])?;

@@ -26,7 +26,8 @@ dumbbell [OPTIONS]        flows between our own stacks across a bottleneck, in v
   --link SPEC             more words for the bottleneck: aqm=codel,ecn=on,reorder=1%:5ms …
   --back SPEC             the way back; default nothing but its delay
   --trace FILE            a recorded bandwidth in place of the rate: one time in ms a line, each carries 1500 bytes
-  --flows A,B,…           the congestion control of each flow (cubic); A@5s starts at 5 s; A:1m sends a MiB and ends
+  --flows A,B,…           the congestion control of each flow (cubic); A@5s starts at 5 s; A:1m sends a MiB and ends;
+                          A-unpaced sends its window in bursts
   --ecn                   the senders ask for marks
   --time TIME             how long (30s)     --seed N (1)     --every TIME between samples (rtt / 2)
   --csv FILE              the samples           --svg DIR    windows, round trips, data and queue over time
@@ -138,12 +139,16 @@ fn time(text: &str) -> Result<Duration, Box<dyn Error>> {
     Ok(format!("delay={text}").parse::<Impairment>()?.delay)
 }
 
-/// `cubic`, `cubic@5s`, `cubic:1m`, `cubic:1m@5s`.
+/// `cubic`, `cubic@5s`, `cubic:1m`, `cubic-unpaced:1m@5s`.
 fn flow(text: &str) -> Result<Flow, Box<dyn Error>> {
     let (text, starts) = text.split_once('@').unwrap_or((text, "0ms"));
     let (name, size) = match text.split_once(':') {
         Some((name, size)) => (name, Some(size)),
         None => (text, None),
+    };
+    let (name, paced) = match name.strip_suffix("-unpaced") {
+        Some(name) => (name, false),
+        None => (name, true),
     };
     let Some(algorithm) = Algorithm::from_name(name) else {
         let names: Vec<&str> = Algorithm::ALL
@@ -152,7 +157,9 @@ fn flow(text: &str) -> Result<Flow, Box<dyn Error>> {
             .collect();
         return Err(format!("{name:?} is none of {}", names.join(", ")).into());
     };
-    let mut flow = Flow::new(algorithm).starts(time(starts)?);
+    let mut flow = Flow::new(algorithm)
+        .starts(time(starts)?)
+        .with_sender(move |config| config.pacing(paced));
     if let Some(size) = size {
         match format!("queue={size}").parse::<Impairment>()?.queue {
             Some(transom_sim::Queue::Bytes(bytes)) => flow = flow.bytes(bytes),

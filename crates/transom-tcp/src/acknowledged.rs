@@ -312,6 +312,7 @@ impl Tcb {
             kind,
             flight_size,
             in_flight: self.recovery.pipe(),
+            is_cwnd_limited: self.snd.cwnd_limited || self.snd.cwnd_limited_before,
             mss: u64::from(mss),
         });
     }

@@ -85,9 +85,15 @@ impl Pacer {
         quantum(self.rate, mss)
     }
 
-    /// The most that one segment, or super-segment, may carry.
+    /// The most that one segment, or super-segment, may carry: no more than what is left of the burst.
     pub(crate) fn limit(&self, max_payload: usize, mss: u64) -> usize {
-        max_payload.min(usize::try_from(self.quantum(mss)).unwrap_or(usize::MAX))
+        let rest = if self.budget > 0 {
+            self.budget
+        } else {
+            u64::MAX
+        };
+        let most = self.quantum(mss).min(rest);
+        max_payload.min(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// `octets` were sent; so many may go in one burst, if that is more than the rate gives.
@@ -106,7 +112,11 @@ impl Pacer {
             self.octets = 0;
             self.held = false;
         }
+        // Less than a segment is no burst: the next one begins with it.
         self.budget = self.budget.saturating_sub(octets);
+        if self.budget < mss {
+            self.budget = 0;
+        }
         self.octets = self.octets.saturating_add(octets);
         self.due = self.carried();
     }
@@ -233,5 +243,20 @@ mod tests {
         pacer.held = true;
         pacer.on_sent(at(110_000), 12_500, 1448, 0);
         assert_eq!(pacer.wait(at(110_000)), Some(at(111_000)), "something else");
+    }
+
+    #[test]
+    fn req_pace_2_super_segments_share_a_burst() {
+        let mut pacer = Pacer::new(12_500_000);
+        assert_eq!(pacer.limit(65_536, 1448), 12_500);
+        pacer.on_sent(at(1000), 7240, 1448, 0);
+        assert_eq!(pacer.limit(65_536, 1448), 12_500 - 7240);
+        pacer.on_sent(at(1000), 4344, 1448, 0);
+        // What is left is less than a segment: it goes with the next burst.
+        assert_eq!(
+            pacer.wait(at(1000)),
+            Some(at(1000) + Duration::from_nanos(926_720))
+        );
+        assert_eq!(pacer.limit(65_536, 1448), 12_500);
     }
 }

@@ -241,9 +241,13 @@ impl Controller for Cubic {
         }
         self.window.change_mss(loss.mss);
         self.epoch = None;
-        let left = self
-            .window
-            .share(loss.kind, loss.flight_size, BETA, BETA_ECN);
+        // RFC 9438 §4.6 CUB-7: of what is in flight; or of the window, as Linux does, where it is not allowed to grow
+        // without being used (CC-13) and was used. A burst that waits for its turn would else deepen every reduction.
+        let size = match loss.kind {
+            LossKind::FastRetransmit if loss.is_cwnd_limited => self.window.cwnd,
+            _ => loss.flight_size,
+        };
+        let left = self.window.share(loss.kind, size, BETA, BETA_ECN);
         match loss.kind {
             LossKind::FastRetransmit | LossKind::Ecn => {
                 self.reduce(left);

@@ -163,6 +163,9 @@ pub struct LossInfo {
     pub flight_size: u64,
     /// Octets believed to be in flight now, without what is lost.
     pub in_flight: u64,
+    /// The window held the sender back in this round trip or in the one before: what is missing of it in
+    /// flight had only not had its turn.
+    pub is_cwnd_limited: bool,
     /// SMSS in octets.
     pub mss: u64,
 }

@@ -38,6 +38,7 @@ pub(super) fn loss(now: Instant, kind: LossKind, flight_size: u64, mss: u64) -> 
         kind,
         flight_size,
         in_flight: 0,
+        is_cwnd_limited: false,
         mss,
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Sender {
     pub(crate) wants_writable: bool,
     /// The congestion window held us back since `usage_start`.
     pub(crate) cwnd_limited: bool,
+    /// The same of the round trip before.
+    pub(crate) cwnd_limited_before: bool,
     /// Most octets in flight since `usage_start`.
     pub(crate) max_in_flight: u64,
     /// The use of the congestion window is watched from the sending of what ends here. It begins
@@ -114,6 +116,7 @@ impl Sender {
             buffer: 0,
             wants_writable: false,
             cwnd_limited: false,
+            cwnd_limited_before: false,
             max_in_flight: 0,
             usage_start: nxt,
             round_end: nxt,

@@ -221,7 +221,7 @@ impl Tcb {
         let in_flight = self.recovery.pipe();
         if self.snd.una.ge(self.snd.usage_start) {
             self.snd.usage_start = range.end;
-            self.snd.cwnd_limited = false;
+            self.snd.cwnd_limited_before = core::mem::take(&mut self.snd.cwnd_limited);
             self.snd.max_in_flight = 0;
         }
         self.snd.max_in_flight = self.snd.max_in_flight.max(in_flight);

@@ -191,6 +191,7 @@ fn req_bbr_20_a_timeout_leaves_one_segment_and_its_end_restores_the_window() {
         kind: LossKind::Timeout { first: true },
         flight_size: before,
         in_flight: 3 * MSS,
+        is_cwnd_limited: true,
         mss: MSS,
     });
     assert_eq!(world.bbr.cwnd(), 4 * MSS);
@@ -208,6 +209,7 @@ fn req_bbr_12_and_bbr_20_too_much_loss_ends_a_probe_and_undo_begins_it_anew() {
         kind: LossKind::FastRetransmit,
         flight_size: cwnd,
         in_flight: cwnd,
+        is_cwnd_limited: true,
         mss: MSS,
     };
     world.bbr.on_loss(&fast);
@@ -250,6 +252,7 @@ fn req_bbr_21_a_mark_is_answered_as_loss() {
         kind: LossKind::Ecn,
         flight_size: world.pipe(),
         in_flight: world.pipe(),
+        is_cwnd_limited: true,
         mss: MSS,
     };
     for _ in 0..200 {

@@ -199,6 +199,20 @@ fn req_cub_7_and_lx_16_a_loss_reduces_by_beta_of_flight_size() {
 }
 
 #[test]
+fn req_cub_7_a_window_that_was_used_is_reduced_as_a_whole() {
+    let mut cubic = Cubic::new(&Setup::new(MSS, 100_000, at(0)));
+    let used = |kind, flight_size| LossInfo {
+        is_cwnd_limited: true,
+        ..loss(at(1), kind, flight_size, MSS)
+    };
+    cubic.on_loss(&used(LossKind::FastRetransmit, 95_000));
+    assert_eq!((cubic.ssthresh(), cubic.cwnd()), (70_000, 70_000));
+    cubic.on_recovery_exit(at(2), 0);
+    cubic.on_loss(&used(LossKind::Timeout { first: true }, 50_000));
+    assert_eq!(cubic.ssthresh(), 35_000, "not by a timeout");
+}
+
+#[test]
 fn req_cub_8_fast_convergence_gives_room() {
     let mut cubic = reduced_from(100_000);
     assert_eq!(cubic.w_max(), 100_000);

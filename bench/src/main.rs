@@ -8,9 +8,7 @@
 //!   part of `bench/RESULTS.md`. Build the command first: `cargo build --release -p transom-cli`.
 //!   `explain make short|bulk FILE` makes a capture, `explain drive FILE [--cores N]` analyses one without the command
 //!
-//! - `recovery [--loss 0,1] [--rtt 20] [--rate 100] [--reorder 0,1] [--queue 0.5,1] [--ecn 0,1] [--full] [--mode send|receive|share]
-//!   [--rounds N] [--ms N] [--flows N] [--seed N] [--stacks transom,cubic,bbr] [--capture PREFIX] [--write]`: our stack beside the
-//!   kernel's over bad wires; without axes a subset that takes a quarter of an hour. `--write` puts the tables into `bench/RESULTS.md`
+//! - `recovery`: our stack beside the kernel's over bad wires; `recovery --help` lists its options
 //!
 //! Needs root (network namespaces, TUN).
 #![expect(

@@ -78,16 +78,37 @@ impl fmt::Display for Point {
     }
 }
 
+/// Leaves `sample` of the points, in their order, drawn by `seed`.
+fn draw(points: &mut Vec<Point>, sample: u64, seed: u64) {
+    let mut random = transom_sim::Random::new(seed);
+    let mut wanted = sample;
+    let mut left = points.len() as u64;
+    points.retain(|_| {
+        let is_drawn = random.below(left) < wanted;
+        wanted -= u64::from(is_drawn);
+        left -= 1;
+        is_drawn
+    });
+}
+
 /// The points of each mode.
 pub(super) struct Grid {
     pub(super) points: Vec<(Mode, Vec<Point>)>,
 }
 
 impl Grid {
-    /// The subset that takes a quarter of an hour, all (`--full`), or the product of the axes that were named.
+    /// The subset that takes a quarter of an hour, all (`--full`), some of all (`--sample`), or the product of the axes
+    /// that were named.
     pub(super) fn from_options(arguments: &[String]) -> io::Result<Self> {
         const AXES: [&str; 6] = ["--loss", "--rtt", "--rate", "--reorder", "--queue", "--ecn"];
-        let full = arguments.iter().any(|argument| argument == "--full");
+        let number = |name: &str, default: u64| -> io::Result<u64> {
+            option(arguments, name).map_or(Ok(default), |word| {
+                word.parse()
+                    .map_err(|_| io::Error::other(format!("{name} {word}: not a number")))
+            })
+        };
+        let sample = number("--sample", 0)?;
+        let full = sample > 0 || arguments.iter().any(|argument| argument == "--full");
         let named = AXES.iter().any(|axis| option(arguments, axis).is_some());
         if !full && !named {
             return Ok(Self::usual());
@@ -134,6 +155,9 @@ impl Grid {
                     }
                 }
             }
+        }
+        if sample > 0 {
+            draw(&mut points, sample, number("--seed", 1)?);
         }
         let clean = points
             .iter()

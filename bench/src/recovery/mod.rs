@@ -16,8 +16,33 @@ use self::grid::{Grid, Point};
 use self::report::Line;
 use crate::{complain, option};
 
-/// The comparison, by the options that are listed in the usage.
+const HELP: &str = "\
+bench recovery [OPTIONS]    our stack and the kernel's over the same bad wires, in turn
+
+without axes: one axis at a time, a quarter of an hour
+  --loss 0,1 --reorder 0,1  per cent             --rtt 20      milliseconds
+  --rate 100                Mbit/s               --queue 0.5,1 bandwidth-delay products
+  --ecn 0,1                 marks from half of the queue on
+  --full                    all values of the axes that are not named (1,080 wires: hours)
+  --sample N                N wires of those, drawn by the seed
+  --mode send|receive|share only one way, or two flows at once
+  --stacks A,B,…            transom[-reno|-cubic|-bbr][-unpaced], or an algorithm of the kernel, perhaps
+                            with -paced (transom,cubic)
+  --rounds N  --ms N        how often, and how long each flow
+  --flows N   --seed N      short flows of each size; what the wires and the sample are drawn from
+  --capture PREFIX          the packets of the near end
+  --write                   the tables into bench/RESULTS.md
+";
+
+/// The comparison, by the options that [`HELP`] lists.
 pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
+    if arguments
+        .iter()
+        .any(|word| word == "--help" || word == "-h")
+    {
+        report::print(HELP);
+        return Ok(());
+    }
     let number = |name: &str, default: u64| {
         option(arguments, name).map_or(Ok(default), |n| {
             n.parse()
@@ -52,10 +77,10 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
         }
         text.push_str(&report::table(mode, &lines));
     }
-    let text = report::whole(&text, &plan.stacks, plan.rounds, start.elapsed())?;
+    let text = report::whole(&text, arguments, &plan.stacks, plan.rounds, start.elapsed())?;
     report::print(&text);
     if has("--write") {
-        report::write(&text)?;
+        report::write(&text, arguments)?;
     }
     Ok(())
 }

@@ -11,8 +11,12 @@ use crate::table::{self, median};
 /// Below this share of the kernel's goodput a cell falls short.
 const ENOUGH: f64 = 0.9;
 
-/// The first line of this part of the results.
-const HEADING: &str = "# Recovery and congestion, beside the kernel";
+/// The kernel may send again so much less than we, of what is sent.
+const MORE_AGAIN: f64 = 0.01;
+
+/// The first lines of the two parts of the results.
+const USUAL: &str = "# Recovery and congestion, beside the kernel";
+const SAMPLE: &str = "# Recovery over a sample of the whole grid";
 
 /// All samples of one point, by stack; the first stack is ours.
 pub(super) struct Line {
@@ -142,26 +146,47 @@ pub(super) fn table(mode: Mode, lines: &[Line]) -> String {
             lines.len()
         );
     }
+    if mode == Mode::Send {
+        let again = |line: &Line, stack| line.of(stack, |sample| sample.retransmitted);
+        let more = |line: &&Line| again(line, 0) > again(line, 1) + MORE_AGAIN;
+        let _ = writeln!(
+            text,
+            "Cells where ours sends more than a point more again than the kernel: {}.",
+            lines.iter().filter(more).count()
+        );
+    }
     text
 }
 
 /// The heading, what it was measured on, and the tables.
 pub(super) fn whole(
     tables: &str,
+    arguments: &[String],
     stacks: &[String],
     rounds: u64,
     took: Duration,
 ) -> io::Result<String> {
     Ok(format!(
-        "{HEADING}\n\nMade by `cargo run --release -p bench -- recovery --write`. Each pair of figures is {}; they take turns over the same\n\
+        "{}\n\nMade by `cargo run --release -p bench -- {}`. Each pair of figures is {}; they take turns over the same\n\
          wire (`transom link`, same seeds), {rounds} rounds, a fresh wire and fresh network namespaces each time; medians. Loss, reordering,\n\
          rate and queue are those of the data's direction, its acknowledgements are only delayed. Linux {}; took {} s; load of the\n\
          machine at the end: {}.\n{tables}",
+        heading(arguments),
+        arguments.join(" "),
         stacks.join(" / "),
         table::kernel()?,
         took.as_secs(),
         table::load()?,
     ))
+}
+
+/// Under which heading the results of these options stand.
+fn heading(arguments: &[String]) -> &'static str {
+    if arguments.iter().any(|word| word == "--sample") {
+        SAMPLE
+    } else {
+        USUAL
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "results of a command-line program")]
@@ -173,10 +198,10 @@ pub(super) fn print(text: &str) {
 const WHY: &str = "\n## Why cells fall short";
 
 /// Replaces this part of the results, but for what people have written about it.
-pub(super) fn write(text: &str) -> io::Result<()> {
+pub(super) fn write(text: &str, arguments: &[String]) -> io::Result<()> {
     let path = table::results();
     let old = std::fs::read_to_string(&path)?;
-    let (_, own, _) = table::parts(&old, HEADING);
+    let (_, own, _) = table::parts(&old, heading(arguments));
     let why = own.find(WHY).and_then(|at| own.get(at..)).unwrap_or("");
-    table::replace(&path, HEADING, &format!("{text}{why}"))
+    table::replace(&path, heading(arguments), &format!("{text}{why}"))
 }

@@ -49,3 +49,11 @@ pub(crate) fn check(host: &Host) {
         complaints.join("\n"),
     );
 }
+
+/// The comments on a capture's packets.
+pub(crate) fn comments(host: &Host, file: &str) -> String {
+    let mut tshark = Command::new("tshark");
+    let fields = ["-n", "-T", "fields", "-e", "frame.comment", "-r", file];
+    let output = tshark.env("HOME", host.folder()).args(fields).output();
+    String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+}

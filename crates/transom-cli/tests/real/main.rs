@@ -16,6 +16,7 @@ mod capture;
 mod closing;
 mod ended;
 mod host;
+mod leg_b;
 mod names;
 mod ordinary;
 mod programs;

@@ -42,7 +42,7 @@ http {
 }
 ";
 
-fn nginx(host: &Host, place: Place) -> Server {
+pub(crate) fn nginx(host: &Host, place: Place) -> Server {
     let folder = host.folder();
     for name in ["www", "uploads"] {
         fs::create_dir(folder.join(name)).unwrap();

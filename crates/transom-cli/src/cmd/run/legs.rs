@@ -15,6 +15,7 @@ use transom::{
 use super::activity::{Activity, Counted};
 use super::destination::Destinations;
 use super::observe::{Observer, Seen};
+use super::samples::{Sample, Samples};
 use crate::kernel::tcp_info::TcpInfo;
 use crate::sys;
 
@@ -31,6 +32,8 @@ pub(crate) struct Leg {
     pub(crate) opened: Result<Duration, String>,
     /// What the kernel says of it at the end.
     pub(crate) info: Option<TcpInfo>,
+    /// What it said while bytes passed.
+    pub(crate) samples: Vec<Sample>,
     /// Bytes from the program to the peer.
     pub(crate) to_peer: u64,
     /// Bytes from the peer to the program.
@@ -81,6 +84,7 @@ impl Legs {
             outside,
             opened: Ok(took),
             info: None,
+            samples: Vec::new(),
             to_peer: 0,
             to_program: 0,
         };
@@ -112,13 +116,11 @@ impl Legs {
             return;
         };
         counted.carries();
-        let server = Outer {
-            stream: server,
-            counted: Mutex::new(counted),
-        };
+        let server = Outer::new(server, counted, &self.observer, &leg);
         let counters = RelayCounters::new();
         let outcome = transom::relay_ends(&client, &server, &counters).await;
         leg.info = look(&server.stream);
+        leg.samples = server.samples();
         leg.to_peer = counters.to_server();
         leg.to_program = counters.to_client();
         if let Some(text) = ended_text(&leg, &outcome, Side::Server) {
@@ -147,19 +149,18 @@ impl Legs {
             outside: from,
             opened: Ok(Duration::ZERO),
             info,
+            samples: Vec::new(),
             to_peer: 0,
             to_program: 0,
         };
         let text = format!("leg B: {from} connected to the published port");
         self.observer.remark(seen_from, program, text);
         counted.carries();
-        let client = Outer {
-            stream: client,
-            counted: Mutex::new(counted),
-        };
+        let client = Outer::new(client, counted, &self.observer, &leg);
         let counters = RelayCounters::new();
         let outcome = transom::relay_ends(&client, &server, &counters).await;
         leg.info = look(&client.stream);
+        leg.samples = client.samples();
         leg.to_peer = counters.to_client();
         leg.to_program = counters.to_server();
         if let Some(text) = ended_text(&leg, &outcome, Side::Client) {
@@ -249,19 +250,83 @@ fn ended_text(leg: &Leg, outcome: &RelayOutcome, leg_b: Side) -> Option<String> 
     ))
 }
 
-/// Leg B, which also notes when everything of the program has been handed on.
-struct Outer {
+/// Leg B, which also notes when everything of the program has been handed on, and is looked at while
+/// bytes pass.
+struct Outer<'a> {
     stream: TcpStream,
     counted: Mutex<Counted>,
+    samples: Mutex<Samples>,
+    observer: &'a Observer,
+    program: SocketAddr,
+    peer: SocketAddr,
+    outside: SocketAddr,
 }
 
-impl RelayEnd for Outer {
+impl<'a> Outer<'a> {
+    fn new(stream: TcpStream, counted: Counted, observer: &'a Observer, leg: &Leg) -> Self {
+        Self {
+            stream,
+            counted: Mutex::new(counted),
+            samples: Mutex::new(Samples::new(Instant::now())),
+            observer,
+            program: leg.program,
+            peer: leg.peer,
+            outside: leg.outside,
+        }
+    }
+
+    /// The looks taken.
+    fn samples(self) -> Vec<Sample> {
+        self.samples
+            .into_inner()
+            .map_or_else(|_| Vec::new(), Samples::into_kept)
+    }
+
+    /// Bytes have passed.
+    fn moved(&self, now: Instant) {
+        let told = {
+            let Ok(mut samples) = self.samples.lock() else {
+                return;
+            };
+            let Some(info) = samples.are_due(now).then(|| look(&self.stream)).flatten() else {
+                return;
+            };
+            let time = self.observer.now();
+            let sample = Sample { time, info };
+            samples.take(now, sample).map(|again| (again, info))
+        };
+        if let Some((again, info)) = told {
+            let text = sent_again_text(again, self.outside, &info);
+            self.observer.remark(self.peer, self.program, text);
+        }
+    }
+}
+
+fn sent_again_text(again: u32, outside: SocketAddr, info: &TcpInfo) -> String {
+    use transom_flow::words;
+    format!(
+        "leg B: {} sent again so far on the way to {outside} (rtt {}, congestion window {})",
+        words::count(u64::from(again), "segment"),
+        words::duration(info.rtt),
+        words::count(u64::from(info.cwnd_segs), "segment"),
+    )
+}
+
+impl RelayEnd for Outer<'_> {
     fn poll_recv(&self, cx: &mut Context<'_>, queue: &mut RelayQueue) -> Poll<io::Result<usize>> {
-        self.stream.poll_recv(cx, queue)
+        let polled = self.stream.poll_recv(cx, queue);
+        if let Poll::Ready(Ok(1..)) = polled {
+            self.moved(Instant::now());
+        }
+        polled
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, queue: &mut RelayQueue) -> Poll<io::Result<usize>> {
-        self.stream.poll_send(cx, queue)
+        let polled = self.stream.poll_send(cx, queue);
+        if let Poll::Ready(Ok(1..)) = polled {
+            self.moved(Instant::now());
+        }
+        polled
     }
 
     fn finish(&self) -> io::Result<()> {

@@ -26,6 +26,7 @@ mod prefix;
 mod processes;
 mod publish;
 mod report;
+mod samples;
 mod sandbox;
 mod signals;
 mod udp;

@@ -144,6 +144,9 @@ impl Collector {
                 peer,
                 text,
             } => {
+                if let Some(capture) = &mut self.capture {
+                    capture.say(text.clone());
+                }
                 self.truth(time, local, peer, TruthEvent::Note(text.into()));
             }
             Seen::Leg(leg) => {

@@ -9,12 +9,16 @@
 //!   program_socket  the last look at the kernel's socket of the program
 //!                   { state, recv_queue, send_queue, tcp_info }
 //!   leg_b           our own connection to the real peer: { address, opened_ns | failed, to_peer,
-//!                   to_program, tcp_info }
+//!                   to_program, tcp_info, samples }
 //!   tcp_info        { rtt_us, rttvar_us, min_rtt_us, rto_us, cwnd_segments, ssthresh_segments,
 //!                   mss, pmtu, retransmitted_segments, bytes_acked, bytes_received }
+//!   samples         tcp_info of leg_b while bytes passed, at most 64, each with its time_ns
+//!                   since the connection's start
 //! discards     how often our stack discarded something, by reason
 //! notices      sentences for the user
 //! ```
+
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use transom_flow::{Connection, End};
@@ -99,7 +103,7 @@ fn add(object: &mut Map<String, Value>, collected: &Collected, connection: &Conn
         object.insert("program_socket".to_owned(), self::socket(socket));
     }
     if let Some(leg) = keys.iter().find_map(|key| collected.legs.get(key)) {
-        object.insert("leg_b".to_owned(), self::leg(leg));
+        object.insert("leg_b".to_owned(), self::leg(leg, connection.start()));
     }
 }
 
@@ -115,7 +119,7 @@ fn socket(socket: &KernelSocket) -> Value {
     value
 }
 
-fn leg(leg: &Leg) -> Value {
+fn leg(leg: &Leg, start: Duration) -> Value {
     let mut value = json!({
         "address": leg.outside.to_string(),
         "to_peer": leg.to_peer,
@@ -128,6 +132,12 @@ fn leg(leg: &Leg) -> Value {
     if let Some(info) = &leg.info {
         value["tcp_info"] = tcp_info(info);
     }
+    let samples = leg.samples.iter().map(|sample| {
+        let mut value = tcp_info(&sample.info);
+        value["time_ns"] = nanos(sample.time.saturating_sub(start)).into();
+        value
+    });
+    value["samples"] = samples.collect();
     value
 }
 
@@ -153,10 +163,10 @@ fn tcp_info(info: &TcpInfo) -> Value {
     value
 }
 
-fn nanos(duration: std::time::Duration) -> u64 {
+fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn micros(duration: std::time::Duration) -> u64 {
+fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

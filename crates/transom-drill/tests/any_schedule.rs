@@ -157,7 +157,11 @@ fn play(seed: u64) {
             .window_scaling(random.below(4) > 0)
             .nodelay(random.below(2) == 0);
         if random.below(3) == 0 {
-            config = config.ecn(transom_stack::tcp::EcnUse::Request);
+            config = config.ecn(if random.below(2) == 0 {
+                transom_stack::tcp::EcnUse::Request
+            } else {
+                transom_stack::tcp::EcnUse::Accurate
+            });
         }
         let node = Node::new(
             StackConfig::default().tcp(config),

@@ -62,9 +62,11 @@ fn config(input: &mut Input<'_>) -> Config {
         .user_timeout(bit(7).then_some(Duration::from_secs(30)))
         .recv_buffer(buffer)
         .send_buffer(1 << 18)
-        .ecn(match input.below(3) {
+        .ecn(match input.below(6) {
             0 => EcnUse::Off,
             1 => EcnUse::Accept,
+            2 => EcnUse::AcceptAccurate,
+            3 => EcnUse::Accurate,
             _ => EcnUse::Request,
         });
     if bit(8) {

@@ -29,6 +29,7 @@ dumbbell [OPTIONS]        flows between our own stacks across a bottleneck, in v
   --flows A,B,…           the congestion control of each flow (cubic); A@5s starts at 5 s; A:1m sends a MiB and ends;
                           A-unpaced sends its window in bursts
   --ecn                   the senders ask for marks
+  --accecn                the senders ask for marks and have them counted
   --time TIME             how long (30s)     --seed N (1)     --every TIME between samples (rtt / 2)
   --csv FILE              the samples           --svg DIR    windows, round trips, data and queue over time
 ";
@@ -70,11 +71,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
     let mut settings: Vec<(&str, &str)> = Vec::new();
-    let mut ecn = false;
+    let mut ecn = None;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--ecn" => ecn = true,
+            "--ecn" => ecn = Some(EcnUse::Request),
+            "--accecn" => ecn = Some(EcnUse::Accurate),
             name => {
                 let value = words
                     .next()
@@ -121,8 +123,9 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
         .sample(every);
     for name in value("--flows").unwrap_or("cubic").split(',') {
         let mut flow = flow(name)?;
-        if ecn {
-            flow = flow.with_sender(|config| config.ecn(EcnUse::Request));
+        if let Some(ecn) = ecn {
+            flow = flow.with_sender(|config| config.ecn(ecn));
+            flow = flow.with_receiver(|config| config.ecn(ecn));
         }
         bed = bed.flow(flow);
     }

@@ -208,8 +208,8 @@ impl EcnUse {
 pub enum AccEcnOption {
     /// None: the three bits of the header have to do.
     Never,
-    /// SYN-ACK, the first acknowledgement and the first data; then those before which a counter changed, and three in a round
-    /// trip so that a lost one does no harm. It has the counters that ever changed.
+    /// SYN-ACK, the first acknowledgement and the first data; then those before which a counter changed, the next after it, and
+    /// three in a round trip, so that a lost one does no harm. It has the counters that ever changed.
     Needed,
     /// All, with all counters where there is room, if the peer sends the option too, as Linux.
     Always,

@@ -30,7 +30,7 @@ impl Tcb {
         let end = arrival.seq + crate::recv::window::octets(payload.len());
         let pieces = self.count_pieces(arrival.segment);
         if let Some(accurate) = &mut self.ecn.accurate {
-            accurate.on_data(false);
+            accurate.on_data(None);
         }
         self.measure_as_receiver(env, arrival.segment);
         let inserted = self.rcv.queue.insert(arrival.seq, payload);
@@ -92,6 +92,9 @@ impl Tcb {
             return;
         };
         let segment = arrival.segment;
+        if let Some(timestamps) = segment.options.timestamps {
+            accurate.on_echo(timestamps.ecr);
+        }
         let octets = if arrival.cut_right {
             crate::recv::window::octets(arrival.payload.len())
         } else {

@@ -632,7 +632,7 @@ fn bad_path(seed: u64, tracing: bool) -> (Vec<String>, (u64, u64)) {
                 EcnUse::Off,
                 EcnUse::Accept,
                 EcnUse::Request,
-                EcnUse::Request,
+                EcnUse::Accurate,
             ]))
             .retries_r2(40)
             .syn_retries(30)

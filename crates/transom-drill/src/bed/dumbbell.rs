@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use transom_sim::{HostId, Impairment, LinkId, Outcome, Random, Router, TooBig, Trace, World};
 use transom_stack::wire::Cidr;
-use transom_stack::{ConnectOptions, ListenOn, ListenOptions, StackConfig};
+use transom_stack::{ConnId, ConnectOptions, ListenOn, ListenOptions, StackConfig};
 
 use super::Flow;
 use super::flow::{Progress, Shared, look, read, write};
@@ -125,6 +125,7 @@ impl Dumbbell {
 struct Playing<'a> {
     plan: &'a Flow,
     sender: HostId,
+    receiver: HostId,
     to: SocketAddr,
     shared: Shared,
     samples: Vec<Sample>,
@@ -230,10 +231,11 @@ impl<'a> Run<'a> {
             self.world.connect(router, host, access(), access());
             self.route(router, address, 32, number + 1);
         }
-        if let [Some((sender, _)), Some((_, address))] = hosts {
+        if let [Some((sender, _)), Some((receiver, address))] = hosts {
             self.flows.push(Playing {
                 plan: flow,
                 sender,
+                receiver,
                 to: SocketAddr::new(IpAddr::V4(address), PORT),
                 shared,
                 samples: Vec::new(),
@@ -357,10 +359,12 @@ impl<'a> Run<'a> {
         let world = &self.world;
         let flows = self.flows.iter_mut().map(|flow| {
             let progress: Progress = look(&flow.shared).clone();
-            let counters = progress.connection.and_then(|connection| {
-                let node = world.host(flow.sender).host()?;
-                Some(node.stack().tcp_info(connection).ok()?.counters)
-            });
+            let info = |host, connection: Option<ConnId>| {
+                let node = world.host(host).host()?;
+                node.stack().tcp_info(connection?).ok()
+            };
+            let receiver = info(flow.receiver, progress.accepted);
+            let info = info(flow.sender, progress.connection);
             let until = progress.finished.unwrap_or(ended);
             FlowReport {
                 congestion: flow.plan.sender.congestion.name(),
@@ -368,7 +372,9 @@ impl<'a> Run<'a> {
                 finished: progress.finished,
                 received: progress.received,
                 lasted: until.saturating_sub(flow.plan.starts),
-                counters: counters.unwrap_or_default(),
+                counters: info.as_ref().map(|info| info.counters).unwrap_or_default(),
+                accurate_ecn: info.and_then(|info| info.accurate_ecn),
+                receiver_ecn: receiver.and_then(|info| info.accurate_ecn),
                 failed: progress.failed,
                 samples: std::mem::take(&mut flow.samples),
             }

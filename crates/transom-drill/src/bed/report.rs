@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use transom_sim::{Backlog, LinkCounters, Outcome, Waits};
-use transom_stack::tcp::{CongestionState, Counters};
+use transom_stack::tcp::{AccurateInfo, CongestionState, Counters};
 
 /// A flow's sender at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +54,10 @@ pub struct FlowReport {
     pub lasted: Duration,
     /// The sender's totals.
     pub counters: Counters,
+    /// What the sender heard of marks, with accurate ECN.
+    pub accurate_ecn: Option<AccurateInfo>,
+    /// What the receiver counted.
+    pub receiver_ecn: Option<AccurateInfo>,
     /// Why an application's call failed.
     pub failed: Option<String>,
     /// The sender over time.

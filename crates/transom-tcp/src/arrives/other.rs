@@ -258,7 +258,7 @@ fn unacceptable(
     if let Some(accurate) = &mut tcb.ecn.accurate
         && segment.payload_len() > 1
     {
-        accurate.on_data(true);
+        accurate.on_data(Some(segment.seq));
     }
     let probe = segment.len() == 1 && segment.seq == nxt - 1 && segment.payload_len() == 1;
     Err(if probe {

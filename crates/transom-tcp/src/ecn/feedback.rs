@@ -193,14 +193,16 @@ impl Sender {
     /// How many packets were marked: §3.2.2.5.2, ACC-16.
     fn marked(&self, ace: u8, packets: u32, octets: Option<u64>, mss: u32) -> u32 {
         let least = u32::from(ace).wrapping_sub(self.heard.cep) % ACE_MODULUS;
-        if packets < ACE_MODULUS {
+        if packets < ACE_MODULUS && (self.is_sure || octets.is_none()) {
             return least;
         }
         if let Some(octets) = octets {
-            // Appendix A.2.2 asks whether the octets fit the least; here is asked which count fits them.
+            // §3.2.3.2.5: reconciled with the counter. Appendix A.2.2 asks whether the octets fit the least; here is
+            // asked which count fits them, all since the last option taken together.
             let needed = u32::try_from(octets.div_ceil(u64::from(mss))).unwrap_or(u32::MAX);
-            let missing = needed.saturating_sub(least).div_ceil(ACE_MODULUS);
-            return least.saturating_add(missing.saturating_mul(ACE_MODULUS));
+            let missing = needed.saturating_sub(self.since_option.saturating_add(least));
+            let wraps = missing.div_ceil(ACE_MODULUS);
+            return least.saturating_add(wraps.saturating_mul(ACE_MODULUS));
         }
         if self.average > THINNED << AVERAGE_SHIFT {
             // Appendix A.2.1: "only … if the moving average of newlyAckedPkt was well below 8".

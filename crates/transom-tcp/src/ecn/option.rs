@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use transom_wire::SeqRange;
 use transom_wire::tcp::{self, AccEcn, AccEcnOrder};
+use transom_wire::{Seq, SeqRange};
 
 use super::accurate::{Accurate, Counters};
 use crate::config::AccEcnOption;
@@ -13,8 +13,10 @@ use crate::time::Instant;
 const BEACONS: u32 = 3;
 /// SACK blocks that come before the option (ACC-15).
 const SACK_FIRST: usize = 2;
-/// The same data so often again, after acknowledgements with the option: they do not arrive.
-const MAX_REPEATED: u8 = 2;
+/// The same data so often again, after acknowledgements with the option: the next goes without.
+const SUSPICIOUS: u8 = 2;
+/// That so often: they do not arrive.
+const MAX_SUSPICIONS: u8 = 5;
 
 /// Whether what carries our options gets through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,12 +40,19 @@ pub(super) struct Options {
     handshake: bool,
     /// The counters in the latest option.
     reported: Counters,
+    /// It was the first with these counters, and may have been lost: the next segment has them too.
+    repeats: bool,
     /// When it was sent.
     reported_at: Option<Instant>,
     /// The time, as of the last output.
     now: Instant,
-    /// Data that came again since new data came.
+    /// How often the same data came again, and where it begins.
     repeated: u8,
+    repeated_at: Seq,
+    /// TSval of the latest segment with the option, and of the latest without.
+    stamps: (Option<u32>, Option<u32>),
+    /// How often that was suspicious.
+    suspicions: u8,
 }
 
 /// Fields that a counter's change makes necessary: E0B, CEB, E1B.
@@ -93,9 +102,13 @@ impl Options {
             traversal: Traversal::Untried,
             handshake: is_client,
             reported: Counters::START,
+            repeats: false,
             reported_at: None,
             now: Instant::ORIGIN,
             repeated: 0,
+            repeated_at: Seq::default(),
+            stamps: (None, None),
+            suspicions: 0,
         }
     }
 
@@ -130,10 +143,14 @@ impl Accurate {
             AccEcnOption::Never => false,
             AccEcnOption::Always => self.sender.sees_options(),
             AccEcnOption::Needed => {
-                is_trial || changed.any() || (ever.any() && state.is_beacon_due(now, srtt))
+                is_trial
+                    || changed.any()
+                    || state.repeats
+                    || (ever.any() && state.is_beacon_due(now, srtt))
             }
         };
-        if !is_due || state.traversal == Traversal::Blocked {
+        let is_suspicious = state.repeated >= SUSPICIOUS;
+        if !is_due || is_suspicious || state.traversal == Traversal::Blocked {
             return;
         }
         // "A field for every byte counter that has changed at some time", the shorter option first.
@@ -167,10 +184,14 @@ impl Accurate {
     /// A segment goes out. `range`: its data, if it was never sent before.
     pub(crate) fn on_sent(&mut self, options: &tcp::Options, range: Option<SeqRange>) {
         self.option.handshake = false;
+        let stamp = options.timestamps.map(|timestamps| timestamps.val);
         if options.accecn.is_none() {
+            self.option.stamps.1 = stamp;
             return;
         }
-        self.option.reported = self.received;
+        self.option.stamps.0 = stamp;
+        let before = core::mem::replace(&mut self.option.reported, self.received);
+        self.option.repeats = Changed::between(before, self.received).any();
         self.option.reported_at = Some(self.option.now);
         if let Some(range) = range
             && self.option.traversal == Traversal::Untried
@@ -186,7 +207,7 @@ impl Accurate {
 
     /// The timer sends this again: what carried the first option has not arrived.
     // RFC 9768 §3.2.3.2.2: "SHOULD fall back to no AccECN Option on the retransmission".
-    pub(crate) fn on_timeout(&mut self, una: transom_wire::Seq) {
+    pub(crate) fn on_timeout(&mut self, una: Seq) {
         if let Traversal::Tried(range) = self.option.traversal
             && una.lt(range.end)
         {
@@ -195,7 +216,7 @@ impl Accurate {
     }
 
     /// Data up to `una` has arrived; `sacked`: so has some beyond.
-    pub(crate) fn on_delivered(&mut self, una: transom_wire::Seq, sacked: bool) {
+    pub(crate) fn on_delivered(&mut self, una: Seq, sacked: bool) {
         if let Traversal::Tried(range) = self.option.traversal {
             // Where every segment has one, any that arrives shows it.
             let all = self.option.policy == AccEcnOption::Always;
@@ -205,17 +226,33 @@ impl Accurate {
         }
     }
 
-    /// Data has come: for the first time, or wholly again although it was acknowledged.
+    /// The peer echoes a timestamp of ours; one that went with the option alone has arrived, and so has the option.
+    pub(crate) fn on_echo(&mut self, ecr: u32) {
+        let (with, without) = self.option.stamps;
+        if with == Some(ecr) && without != with && self.option.traversal != Traversal::Blocked {
+            self.option.traversal = Traversal::Works;
+        }
+    }
+
+    /// Data has come: for the first time, or wholly `again` from here on, although it was acknowledged.
     // §3.2.3.2.2: "detecting whether the acknowledged data always reappears".
-    pub(crate) fn on_data(&mut self, again: bool) {
+    pub(crate) fn on_data(&mut self, again: Option<Seq>) {
         let state = &mut self.option;
-        if !again {
+        let Some(start) = again else {
             state.repeated = 0;
             return;
+        };
+        if core::mem::replace(&mut state.repeated_at, start) != start {
+            state.repeated = 0;
         }
-        if state.traversal != Traversal::Works && state.reported_at.is_some() {
-            state.repeated = state.repeated.saturating_add(1);
-            if state.repeated >= MAX_REPEATED {
+        if state.traversal == Traversal::Works || state.reported_at.is_none() {
+            return;
+        }
+        state.repeated = state.repeated.saturating_add(1);
+        if state.repeated == SUSPICIOUS {
+            // Acknowledgements are lost without our doing, too.
+            state.suspicions += 1;
+            if state.suspicions >= MAX_SUSPICIONS {
                 state.traversal = Traversal::Blocked;
             }
         }

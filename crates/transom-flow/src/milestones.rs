@@ -1,11 +1,13 @@
 //! What the verdict needs to know of a connection's life, however many steps are folded.
 
+mod ecn;
 mod rare;
 pub(crate) mod talk;
 
 pub(crate) use rare::{Before, Causes, Content, Rare, ResetClues, Run};
 pub(crate) use talk::Talk;
 
+use self::ecn::EcnTalk;
 use crate::connection::Connection;
 use crate::dissect::Dissected;
 use crate::follow::Seen;
@@ -100,9 +102,8 @@ pub(crate) struct Milestones {
     /// When data first passed, in each direction.
     pub(crate) first_data: Ends<Option<Duration>>,
     pub(crate) first_retransmission: Option<u64>,
-    /// Both ends will tell each other of congestion (RFC 3168 §6.1.1): asked for, and agreed.
-    pub(crate) ecn_asked: bool,
-    pub(crate) ecn_agreed: bool,
+    /// Both ends will tell each other of congestion.
+    pub(crate) ecn: EcnTalk,
     pub(crate) talk: Ends<Talk>,
     pub(crate) rare: Option<Box<Rare>>,
 }
@@ -214,13 +215,7 @@ impl Connection {
         talk.sack = Some(segment.options.sack_permitted);
         talk.scale = Some(segment.options.window_scale.is_some());
         talk.timestamps = Some(segment.options.timestamps.is_some());
-        // RFC 3168 §6.1.1: a SYN with both bits asks, a SYN,ACK with ECE alone agrees.
-        let has_ece = segment.flags.contains(Flags::ECE);
-        let has_cwr = segment.flags.contains(Flags::CWR);
-        match segment.ack {
-            None => m.ecn_asked |= has_ece && has_cwr,
-            Some(_) => m.ecn_agreed |= m.ecn_asked && has_ece && !has_cwr,
-        }
+        m.ecn.note_syn(segment.flags);
         let is_first_of_server =
             from == End::Server && m.syns.server == 0 && m.syn_acks.server == 0;
         if segment.ack.is_some() {

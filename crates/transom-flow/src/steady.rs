@@ -43,7 +43,10 @@ impl Connection {
                 .into_iter()
                 .any(|end| rare.small_windows[end].since.is_some())
         });
+        // Without flags a segment shows a counter of marks too, where that is in use.
+        let has_counter = m.ecn.accurate;
         m.handshake.is_some()
+            && !has_counter
             && self.in_flight.is_empty()
             && !has_small_window
             && self.log.is_open()

@@ -10,7 +10,6 @@ use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 use transom_tcp::State;
 use transom_wire::Seq;
-use transom_wire::tcp::Flags;
 
 /// Facts that most connections lack.
 #[derive(Clone, Debug, Default)]
@@ -343,17 +342,6 @@ impl Connection {
                 };
                 self.milestones.rare().syn_data.get_or_insert(data);
             }
-        }
-    }
-
-    /// Echoes of congestion marks (RFC 3168 §6.1.3).
-    pub(super) fn note_echo(&mut self, from: End, segment: &Dissected<'_>, seen: Seen) {
-        if self.milestones.ecn_agreed && segment.flags.contains(Flags::ECE) {
-            let rare = self.milestones.rare();
-            if rare.congestion_frame == 0 {
-                rare.congestion_frame = seen.frame;
-            }
-            rare.congestion_echoes[from] += 1;
         }
     }
 

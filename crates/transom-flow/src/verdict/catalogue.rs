@@ -639,7 +639,7 @@ pub const CATALOGUE: &[Known] = &[
         [
             "Routers marked congestion, and the sender was told.",
             "",
-            "RFC 3168 §6.1.3",
+            "RFC 3168 §6.1.3, RFC 9768 §3.2.2",
         ],
     ),
     remark(
@@ -766,6 +766,15 @@ pub const CATALOGUE: &[Known] = &[
             "Both ends agreed on explicit congestion notification.",
             "",
             "RFC 3168 §6.1.1",
+        ],
+    ),
+    remark(
+        Fine,
+        "accurate_ecn_negotiated",
+        [
+            "Both ends agreed on accurate explicit congestion notification, which counts marks.",
+            "",
+            "RFC 9768 §3.1",
         ],
     ),
     remark(

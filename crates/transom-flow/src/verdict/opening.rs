@@ -177,21 +177,41 @@ fn fast_open(connection: &Connection) -> Option<Finding> {
 
 fn ecn(connection: &Connection) -> Option<Finding> {
     let m = &connection.milestones;
-    if !m.ecn_agreed {
+    let accurate = m.ecn.accurate;
+    if !m.ecn.classic && !accurate {
         return None;
     }
     let echoes = m.rare.as_ref().map(|rare| rare.congestion_echoes);
     let told = echoes.map_or(0, |echoes| echoes.client + echoes.server);
     if let (Some(rare), 1..) = (&m.rare, told) {
-        let text = phrase!(
-            "A router on the way marked congestion instead of dropping: {} told of it \
-             (RFC 3168 §6.1.3).",
-            count(u64::from(told), "segment")
-        );
+        let told = u64::from(told);
+        let text = if accurate {
+            phrase!(
+                "A router on the way marked congestion instead of dropping: {} told of \
+                 (RFC 9768 §3.2.2).",
+                count(told, "marked packet")
+            )
+        } else {
+            phrase!(
+                "A router on the way marked congestion instead of dropping: {} told of it \
+                 (RFC 3168 §6.1.3).",
+                count(told, "segment")
+            )
+        };
         let frames = vec![rare.congestion_frame];
         return Some(Finding::new("congestion_experienced", frames, text));
     }
     let frames = m.first_syn.iter().chain(&m.syn_ack).map(|(_, f)| *f);
+    if accurate {
+        let text = "Both ends agreed on accurate ECN: routers may mark congestion instead of dropping, \
+                    and each mark is counted; AE, CWR and ECE are the counter from then on (RFC 9768 §3)."
+            .into();
+        return Some(Finding::new(
+            "accurate_ecn_negotiated",
+            frames.collect(),
+            text,
+        ));
+    }
     let text = "Both ends agreed on ECN: routers may mark congestion instead of dropping \
                 (RFC 3168 §6.1.1)."
         .into();

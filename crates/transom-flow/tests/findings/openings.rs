@@ -105,6 +105,45 @@ cases! {
         42 > PAW len=10
         52 < A
     ";
+    accurate_ecn: "still_open accurate_ecn_negotiated", ["each mark is counted"], "
+        0 > SEWa
+        10 < SAW
+        10.1 > AW
+        20 > PAaE len=10
+        30 < AaE
+    ";
+    accurate_ecn_says_that_the_syn_came_marked: "still_open accurate_ecn_negotiated", ["accurate ECN"], "
+        0 > SEWa
+        10 < SAEW
+        10.1 > AW
+        20 > PAaE len=10
+        30 < AaE
+    ";
+    accurate_ecn_asked_for_and_classic_agreed: "still_open ecn_negotiated", ["agreed on ECN"], "
+        0 > SEWa
+        10 < SAE
+        10.1 > A
+        20 > PA len=10
+        30 < A
+    ";
+    accurate_ecn_reflected_is_none: "still_open", [], "
+        0 > SEWa
+        10 < SAEWa
+        10.1 > A
+        20 > PA len=10
+        30 < A
+    ";
+    congestion_counted: "still_open congestion_experienced", ["3 marked packets told of"], "
+        0 > SEWa
+        10 < SAW
+        10.1 > AW
+        20 > PAaE len=10
+        30 < AaW
+        31 > PAaE len=10
+        41 < A
+        42 > PAaE len=10
+        52 < A
+    ";
     ecn_asked_for_and_not_agreed: "still_open", [], "
         0 > SEW
         10 < SA

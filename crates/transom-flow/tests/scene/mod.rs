@@ -322,6 +322,7 @@ impl Scene {
                         'U' => Flags::URG,
                         'E' => Flags::ECE,
                         'W' => Flags::CWR,
+                        'a' => Flags::AE,
                         other => panic!("unknown flag {other}"),
                     }
             });

@@ -151,6 +151,64 @@ fn req_synf_5_without_timestamps_a_cookie_offers_nothing_but_the_mss() {
 }
 
 #[test]
+fn req_synf_5_and_acc_6_the_acknowledgement_of_a_cookie_shows_accurate_ecn() {
+    let letters = Flags::AE | Flags::CWR | Flags::ECE;
+    // (AE,CWR,ECE) of the acknowledgement, timestamps, what is agreed on.
+    for (code, timestamps, agreed) in [
+        (Flags::CWR, true, true),
+        (Flags::CWR, false, true),
+        (Flags::AE | Flags::CWR, true, true),
+        (Flags::EMPTY, true, false),
+        (Flags::ECE, false, false),
+    ] {
+        let config = tcp::Config::default().ecn(tcp::EcnUse::AcceptAccurate);
+        let mut stack = stack_with(StackConfig::default().tcp(config));
+        let on = ListenOptions::new(ListenOn::AnyAddress(80)).backlog(BACKLOG);
+        let listener = stack.tcp_listen(on).unwrap();
+        flood(&mut stack, at(0));
+        let mut syn = with_everything(seg("10.0.0.3:9", "10.0.0.1:80", SYN).mss(1460));
+        syn.flags = SYN | letters;
+        if !timestamps {
+            syn.options.timestamps = None;
+        }
+        let syn_ack = one_tcp(&exchange(&mut stack, at(0), syn.bytes()));
+        assert_eq!(syn_ack.flags, SYN | ACK | Flags::CWR);
+        let mut ack = acknowledging(&syn, &syn_ack);
+        ack.flags = ACK | code;
+        exchange(&mut stack, at(5), ack.bytes());
+        let id = stack.tcp_accept(listener).unwrap();
+        let info = stack.tcp_info(id).unwrap();
+        assert_eq!(info.accurate_ecn.is_some(), agreed, "{code}");
+        assert!(agreed || !info.ecn, "{code}");
+        let marked = info.accurate_ecn.map_or(0, |ecn| ecn.delivered_ce);
+        assert_eq!(marked == 1, code == Flags::AE | Flags::CWR, "{code}");
+    }
+}
+
+#[test]
+fn req_acc_4_a_listener_resets_a_handshake_that_mixes_classic_and_accurate_ecn() {
+    let config = tcp::Config::default().ecn(tcp::EcnUse::AcceptAccurate);
+    let mut stack = stack_with(StackConfig::default().tcp(config));
+    let on = ListenOptions::new(ListenOn::AnyAddress(80)).backlog(BACKLOG);
+    let listener = stack.tcp_listen(on).unwrap();
+    let classic = Flags::ECE | Flags::CWR;
+    let asks = |more| seg("10.0.0.3:9", "10.0.0.1:80", SYN | more).mss(1460);
+    let accurate = asks(classic | Flags::AE);
+    let syn_ack = one_tcp(&exchange(&mut stack, at(0), accurate.bytes()));
+    assert_eq!(syn_ack.flags, SYN | ACK | Flags::CWR);
+    let reset = one_tcp(&exchange(&mut stack, at(1), asks(classic).bytes()));
+    assert!(reset.flags.contains(RST));
+    assert_eq!((reset.seq, reset.ack), (syn_ack.seq + 1, accurate.seq + 1));
+    assert_eq!(stack.connections().count(), 0);
+    assert!(stack.tcp_accept(listener).is_none());
+    // Without flags it goes on, and the answer is the same.
+    exchange(&mut stack, at(2), accurate.bytes());
+    let again = one_tcp(&exchange(&mut stack, at(3), asks(Flags::EMPTY).bytes()));
+    assert_eq!(again.flags, SYN | ACK | Flags::CWR);
+    assert_eq!(again.options.accecn, None);
+}
+
+#[test]
 fn req_synf_6_and_sec_cookie_1_a_wrong_or_late_acknowledgement_is_reset() {
     let invalid = Discard::SynCookieInvalid;
     let (mut stack, listener) = small();

@@ -161,48 +161,58 @@ fn req_shld_8_ecn_is_asked_for_only_on_request() {
 
 #[test]
 fn req_tw_8_a_reopened_connection_agrees_on_ecn_anew() {
-    for (old_asks, new_asks) in [(true, false), (false, true)] {
-        let mut stack = stack();
+    use Flags as F;
+    let none = (SYN, SYN | ACK);
+    let classic = (SYN | F::ECE | F::CWR, SYN | ACK | F::ECE);
+    let accurate = (SYN | F::ECE | F::CWR | F::AE, SYN | ACK | F::CWR);
+    for (old, new) in [
+        (classic, none),
+        (none, classic),
+        (accurate, none),
+        (accurate, classic),
+        (classic, accurate),
+        (none, accurate),
+    ] {
+        let config = Config::default().ecn(EcnUse::AcceptAccurate);
+        let mut stack = stack_with(StackConfig::default().tcp(config));
         let listener = stack
             .tcp_listen(ListenOptions::new(ListenOn::AnyAddress(80)))
             .unwrap();
-        let asks = |asks| {
-            if asks {
-                SYN | Flags::ECE | Flags::CWR
-            } else {
-                SYN
-            }
-        };
-        let echo = |asks| {
-            if asks {
-                SYN | ACK | Flags::ECE
-            } else {
-                SYN | ACK
-            }
-        };
-        let syn = seg("10.0.0.2:9", "10.0.0.1:80", asks(old_asks)).mss(1460);
+        let syn = seg("10.0.0.2:9", "10.0.0.1:80", old.0).mss(1460);
         let syn_ack = one_tcp(&exchange(&mut stack, at(0), syn.bytes()));
-        assert_eq!(syn_ack.flags, echo(old_asks));
+        assert_eq!(syn_ack.flags, old.1);
         let peer = Peer {
             us: "10.0.0.1:80".to_owned(),
             peer: "10.0.0.2:9".to_owned(),
             snd_nxt: 1001,
             rcv_nxt: syn_ack.seq + 1,
         };
-        exchange(&mut stack, at(0), peer.seg(ACK).bytes());
+        // The code that says how the SYN-ACK arrived.
+        let code = if old == accurate { F::CWR } else { F::EMPTY };
+        exchange(&mut stack, at(0), peer.seg(ACK | code).bytes());
         let id = stack.tcp_accept(listener).unwrap();
         // We close first, so the tuple stays in TIME-WAIT here.
         stack.tcp_release(at(1), id);
         assert!(one_tcp(&drain(&mut stack, at(1))).flags.contains(FIN));
         let fin = peer.seg(FIN | ACK).ack(peer.rcv_nxt + 1);
+        // TIME-WAIT goes on showing the old counter, and nothing else of it.
+        let counter = if old == accurate {
+            F::AE | F::ECE
+        } else {
+            F::EMPTY
+        };
         assert_eq!(
             one_tcp(&exchange(&mut stack, at(1), fin.bytes())).flags,
-            ACK
+            ACK | counter
         );
-        let again = seg("10.0.0.2:9", "10.0.0.1:80", asks(new_asks))
+        assert_eq!(
+            one_tcp(&exchange(&mut stack, at(1), fin.bytes())).flags,
+            ACK | counter
+        );
+        let again = seg("10.0.0.2:9", "10.0.0.1:80", new.0)
             .seq(900_000)
             .mss(1460);
         let syn_ack = one_tcp(&exchange(&mut stack, at(2), again.bytes()));
-        assert_eq!(syn_ack.flags, echo(new_asks));
+        assert_eq!(syn_ack.flags, new.1);
     }
 }

@@ -15,13 +15,17 @@ mod namespace;
 #[path = "../wire/mod.rs"]
 mod wire;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 
 use namespace::{in_namespace, in_namespace_with_tun, run};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, sendto, socket,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use transom::device::{Device, PacketSocket, Tun, TunOptions};
-use transom::{CloseReason, Stack, StackConfig, State, TcpListener, TcpStream};
+use transom::{CloseReason, FastOpenListen, Stack, StackConfig, State, TcpListener, TcpStream};
 use wire::{bounded, check_stream, write_stream};
 
 const MIB: u64 = 1 << 20;
@@ -212,4 +216,66 @@ async fn closing(stack: Stack) {
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     let error = tokio::net::TcpStream::connect("10.9.0.2:7999").await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn req_tfo_3_and_tfo_6_fast_open_with_the_kernel_both_ways() {
+    in_namespace(
+        "req_tfo_3_and_tfo_6_fast_open_with_the_kernel_both_ways",
+        || {
+            // Clients, servers, and every listener (1 | 2 | 0x400).
+            std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "1027").unwrap();
+            with_stack(veth, StackConfig::default(), fast_opens);
+        },
+    );
+}
+
+/// The first connection of each gets a cookie, and the second puts its request into the SYN.
+async fn fast_opens(stack: Stack) {
+    for (kernel, ours) in KERNEL.into_iter().zip(OURS) {
+        let listener = TcpListener::bind(&stack, ours).await.unwrap();
+        listener.set_fastopen(Some(FastOpenListen::new(16)));
+        for in_syn in [0, 7] {
+            let client = tokio::task::spawn_blocking(move || ask(ours.parse().unwrap()));
+            let (mut server, _) = listener.accept().await.unwrap();
+            server.read_exact(&mut [0; 7]).await.unwrap();
+            assert_eq!(server.info().unwrap().syn_data_taken, in_syn, "{ours}");
+            server.write_all(b"answer").await.unwrap();
+            server.shutdown().await.unwrap();
+            assert_eq!(client.await.unwrap(), "answer");
+        }
+
+        let listener = tokio::net::TcpListener::bind(kernel).await.unwrap();
+        for in_syn in [0, 7] {
+            let client = TcpStream::connect_with_data(&stack, kernel, b"request");
+            let (client, server) = tokio::join!(client, listener.accept());
+            let (mut client, mut server) = (client.unwrap(), server.unwrap().0);
+            assert_eq!(client.info().unwrap().syn_data_acked, in_syn, "{kernel}");
+            server.read_exact(&mut [0; 7]).await.unwrap();
+            server.write_all(b"answer").await.unwrap();
+            drop(server);
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer, "answer");
+        }
+    }
+}
+
+/// A request through a socket of the kernel, which has the SYN carry it if it may.
+fn ask(server: SocketAddr) -> String {
+    // Linux MSG_FASTOPEN.
+    let fast_open = MsgFlags::from_bits_retain(0x2000_0000);
+    let family = if server.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    let address = SockaddrStorage::from(server);
+    let sent = sendto(socket.as_raw_fd(), b"request", &address, fast_open).unwrap();
+    assert_eq!(sent, 7);
+    let mut answer = String::new();
+    let mut stream = std::net::TcpStream::from(socket);
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }

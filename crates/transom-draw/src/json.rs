@@ -39,7 +39,8 @@
 //!   initial_states  before the first step
 //!   steps           [ each has kind, time_ns (since start) and states (after it)
 //!     kind "segment": frame, from, flags, seq, ack (both relative), len, window, segments (in a
-//!                   super-packet), sack (relative ranges), options { mss, window_scale, sack_permitted, timestamps },
+//!                   super-packet), sack (relative ranges), options { mss, window_scale, sack_permitted, timestamps,
+//!                   fast_open ("request" | "cookie") },
 //!                   meaning, cause ("timeout", "fast_retransmit", "tail_loss_probe",
 //!                   "already_acknowledged", "unknown") and original_frame (of a retransmission), repeats (of a
 //!                   duplicate ACK), fate ("lost" | "arrives"), arrives_ns, hint

@@ -18,7 +18,7 @@ use transom_flow::{End, Finding, Frame, Limits, Severity};
 const SCHEMA: &str = include_str!("../../../docs/explain.schema.json");
 
 /// Conversations that between them have every kind of step, option, cause and fate.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     "
     0     process client curl 4242
     0     > S arrives=4
@@ -62,6 +62,7 @@ const SCRIPTS: [&str; 6] = [
     ",
     "0 < A len=100\n1 > A",
     "0 > S\n1 < RA ack=1",
+    "0 > S tfo\n1 < SA tfo=0102030405060708",
 ];
 
 /// A byte for its length, and the bytes.

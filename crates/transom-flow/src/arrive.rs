@@ -4,6 +4,7 @@ use crate::connection::{Arrival, Connection};
 use crate::dissect::Dissected;
 use crate::facts::Opening;
 use crate::follow::Seen;
+use crate::lane::Lane;
 use crate::meaning::{self, Owed};
 use crate::model::End;
 use crate::step::{Fate, Meaning, StateChange, What};
@@ -145,17 +146,14 @@ impl Connection {
 
     fn arrive_syn(&mut self, arrival: &Arrival, index: u64) {
         let to = arrival.from.other();
-        let base = self.lanes[to].base;
+        let acknowledges = |ack: Option<Seq>| acknowledges_syn(&self.lanes[to], ack);
+        let is_acceptable = arrival.ack.is_none() || acknowledges(arrival.ack);
         let facts = &mut self.facts[to];
         match facts.opening {
             Opening::Unknown | Opening::Passive => {
                 facts.syn_received.get_or_insert(index);
             }
             Opening::Active if facts.syn_received.is_none() => {
-                let is_acceptable = match (arrival.ack, base) {
-                    (Some(ack), Some(base)) => ack == base + 1,
-                    (ack, _) => ack.is_none(),
-                };
                 if is_acceptable {
                     facts.syn_received = Some(index);
                 }
@@ -178,10 +176,7 @@ impl Connection {
         let expected = sender.arrived.contiguous();
         let is_acceptable = match self.inferred_at(to, index) {
             // RFC 9293 §3.10.7.3: in SYN-SENT only a reset that acknowledges the SYN counts.
-            Some(State::SynSent) => arrival
-                .ack
-                .zip(self.lanes[to].base)
-                .is_some_and(|(ack, base)| ack == base + 1),
+            Some(State::SynSent) => acknowledges_syn(&self.lanes[to], arrival.ack),
             Some(State::Closed | State::Listen) | None => false,
             // RFC 5961 §3.2: only the exact number resets.
             Some(_) => sender.base.is_none() || seq == expected || seq == sender.passed.highest(),
@@ -200,4 +195,10 @@ impl Connection {
             reset.acceptable |= is_acceptable;
         }
     }
+}
+
+/// Whether it acknowledges the SYN of a lane, and perhaps data that the SYN carried (RFC 7413), and nothing more.
+fn acknowledges_syn(lane: &Lane, ack: Option<Seq>) -> bool {
+    ack.zip(lane.base)
+        .is_some_and(|(ack, base)| ack.gt(base) && ack.le(lane.passed.highest()))
 }

@@ -81,6 +81,11 @@ impl Connection {
     fn depart_other(&mut self, from: End, segment: &Dissected<'_>, index: u64, is_repeat: bool) {
         let peer_is_active = self.facts[from.other()].opening == Opening::Active;
         let peer_fin = self.lanes[from.other()].fin;
+        // RFC 7413 §4.2.2: who took data of the SYN may answer it before the handshake is complete.
+        let rare = self.milestones.rare.as_ref();
+        let may_answer_early = rare
+            .and_then(|rare| rare.syn_data)
+            .is_some_and(|data| data.is_taken == Some(true));
         let facts = &mut self.facts[from];
         // Whoever goes on sending has not given up: the reset was lost or not accepted.
         let mut changed = facts.ended.take();
@@ -90,7 +95,7 @@ impl Connection {
                 facts.syn_acked.get_or_insert(index);
             }
         }
-        if segment.len > 0 && facts.opening == Opening::Passive {
+        if segment.len > 0 && facts.opening == Opening::Passive && !may_answer_early {
             facts.syn_acked.get_or_insert(index);
         }
         if let (Some(ack), Some(fin)) = (segment.ack, peer_fin) {

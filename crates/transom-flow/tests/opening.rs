@@ -34,6 +34,27 @@ fn both_open_at_once() {
 }
 
 #[test]
+fn data_in_the_syn_is_taken_and_answered_before_the_handshake_is_complete() {
+    assert_account(
+        "
+        0     > S len=100 tfo=0102030405060708
+        1     < SA
+        1.1   < PA len=200
+        1.2   > A
+        ",
+        "
+                                                    CLOSED        LISTEN
+        > SYN syn 100                               SYN-SENT      SYN-RECEIVED
+        < SYN,ACK syn_ack                           ESTABLISHED   SYN-RECEIVED
+        < PSH,ACK data 200                          ESTABLISHED   SYN-RECEIVED
+        > ACK ack                                   ESTABLISHED   ESTABLISHED
+        still_open: still_open, fast_open
+        Still open at the end: neither end has closed.
+        ",
+    );
+}
+
+#[test]
 fn refused() {
     assert_account(
         "

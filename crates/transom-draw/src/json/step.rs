@@ -2,6 +2,7 @@
 
 use super::connection::{Known, Pair, known};
 use super::nanos;
+use crate::text::label;
 use core::time::Duration;
 use serde::Serialize;
 use transom_flow::wire::tcp::Options;
@@ -81,6 +82,8 @@ struct OptionsView {
     window_scale: Option<u8>,
     sack_permitted: bool,
     timestamps: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fast_open: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -176,11 +179,12 @@ fn segment(segment: &Segment, start: Duration) -> SegmentView<'_> {
     }
 }
 
-const fn options(options: &Options) -> OptionsView {
+fn options(options: &Options) -> OptionsView {
     OptionsView {
         mss: options.mss,
         window_scale: options.window_scale,
         sack_permitted: options.sack_permitted,
         timestamps: options.timestamps.is_some(),
+        fast_open: label::fast_open(options),
     }
 }

@@ -32,9 +32,12 @@ pub(crate) fn flags(flags: Flags) -> String {
     }
 }
 
-/// The options of a SYN: `mss 1460 sack ts ws 7`.
+/// The options of a SYN: `tfo cookie mss 1460 sack ts ws 7`.
 pub(crate) fn syn_options(options: &TcpOptions) -> String {
     let mut words = Vec::new();
+    if let Some(fast_open) = fast_open(options) {
+        words.push(format!("tfo {fast_open}"));
+    }
     if let Some(mss) = options.mss {
         words.push(format!("mss {mss}"));
     }
@@ -48,6 +51,14 @@ pub(crate) fn syn_options(options: &TcpOptions) -> String {
         words.push(format!("ws {scale}"));
     }
     words.join(" ")
+}
+
+/// What a Fast Open option is: the `request` of a cookie, or a `cookie`.
+pub(crate) fn fast_open(options: &TcpOptions) -> Option<&'static str> {
+    Some(match options.fast_open?.is_request() {
+        true => "request",
+        false => "cookie",
+    })
 }
 
 /// A remark about what the segment is for, where flags and length do not tell.

@@ -427,5 +427,5 @@ fn is_usual_syn(segment: &Dissected<'_>) -> bool {
         opening::ETHERNET_MSS_V4
     };
     let is_large = segment.options.mss.is_some_and(|mss| mss >= least);
-    is_large && segment.options.sack.is_empty()
+    is_large && segment.options.sack.is_empty() && segment.options.fast_open.is_none()
 }

@@ -46,7 +46,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use transom_flow::wire::ip::{Protocol, ipv4};
-use transom_flow::wire::tcp::{Flags, Header, Options, Timestamps};
+use transom_flow::wire::tcp::{FastOpen, Flags, Header, Options, Timestamps};
 use transom_flow::wire::{Medium, Seq};
 use transom_flow::{
     Basis, Connection, End, EndState, Ends, Entry, Fate, Frame, Limits, Meaning, Past, Process,
@@ -348,6 +348,7 @@ impl Scene {
                 "nows" => syn_options.window_scale = None,
                 "nots" => syn_options.timestamps = None,
                 "noopt" => syn_options = Options::EMPTY,
+                "tfo" => syn_options.fast_open = FastOpen::new(&unhex(value)),
                 "win" => window = value.parse().unwrap(),
                 "gso" => gso_size = value.parse().unwrap(),
                 "lost" => fate = Fate::Lost,

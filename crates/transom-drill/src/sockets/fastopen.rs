@@ -57,10 +57,7 @@ impl Sockets {
         if self.fast_open & SERVER == 0 {
             return None;
         }
-        let queue = match options.queue {
-            0 if self.fast_open & EVERY_LISTENER != 0 => options.backlog,
-            queue => queue,
-        };
+        let queue = self.fast_open_queue(tcp);
         if queue == 0 {
             return None;
         }
@@ -70,6 +67,15 @@ impl Sockets {
             Some(keys) => listen.keys(keys),
             None => listen,
         })
+    }
+
+    /// How many handshakes with data a listener may have under way.
+    pub(super) const fn fast_open_queue(&self, tcp: &Tcp) -> usize {
+        let options = &tcp.options.fast_open;
+        match options.queue {
+            0 if self.fast_open & EVERY_LISTENER != 0 => options.backlog,
+            queue => queue,
+        }
     }
 
     /// Tells the stack what a listener's options say.

@@ -453,7 +453,7 @@ impl Sockets {
         let config = &tcp.config;
         Ok(match name {
             TCP_NODELAY => config.nodelay.into(),
-            TCP_FASTOPEN => whole(tcp.options.fast_open.queue),
+            TCP_FASTOPEN => whole(self.fast_open_queue(tcp)),
             TCP_CORK => tcp.options.cork.into(),
             TCP_MAXSEG => self.max_segment(tcp),
             TCP_KEEPIDLE => seconds(tcp.options.keep.idle),

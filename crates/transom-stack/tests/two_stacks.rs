@@ -9,12 +9,12 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use transom_stack::tcp::{CloseReason, Event, Instant, State};
+use transom_stack::tcp::{CloseReason, Event, FastOpenUse, Instant, State};
 use transom_stack::wire::frame::segment;
 use transom_stack::wire::{Capabilities, Medium, RxChecksum, RxFrame, TxFrame, TxOffload};
 use transom_stack::{
-    ConnId, ConnectOptions, DatagramOptions, ListenOn, ListenOptions, ListenerId, Stack,
-    StackConfig, StackEvent, UdpOn, Unreachable,
+    ConnId, ConnectOptions, DatagramOptions, FastOpenListen, ListenOn, ListenOptions, ListenerId,
+    Stack, StackConfig, StackEvent, UdpOn, Unreachable,
 };
 
 /// What carries frames from one stack to the other.
@@ -329,6 +329,63 @@ fn loss_is_repaired() {
     let ends = pair.connected("10.0.0.2:80");
     let data = pattern(3_000_000);
     assert!(pair.transfer(CLIENT, ends, &data) == data);
+}
+
+/// A request of 5000 octets, what fits of it in the SYN, and an answer of 20,000 that begins before the handshake is
+/// complete. Gives the octets that the server had with the SYN.
+fn ask_fast(pair: &mut Pair, listener: ListenerId, to: &str) -> u32 {
+    let (request, answer) = (pattern(5000), pattern(20_000));
+    let options = ConnectOptions::new(socket(to)).fast_open(FastOpenUse::Cookie);
+    let client = pair.stacks[CLIENT].tcp_connect(pair.now, options).unwrap();
+    pair.stacks[CLIENT]
+        .tcp_send(pair.now, client, request.clone().into())
+        .unwrap();
+    let (mut server, mut early) = (None, 0);
+    let (mut asked, mut answered) = (Vec::new(), Vec::new());
+    pair.until("the answer", |pair| {
+        if server.is_none() {
+            server = pair.stacks[SERVER].tcp_accept(listener);
+            if let Some(id) = server {
+                early = pair.stacks[SERVER].tcp_info(id).unwrap().syn_data_taken;
+                let taken = pair.stacks[SERVER].tcp_send(pair.now, id, answer.clone().into());
+                assert_eq!(taken, Ok(answer.len()));
+            }
+        }
+        if let Some(id) = server {
+            while let Ok(Some(part)) = pair.stacks[SERVER].tcp_recv(pair.now, id, usize::MAX) {
+                asked.extend_from_slice(&part);
+            }
+        }
+        while let Ok(Some(part)) = pair.stacks[CLIENT].tcp_recv(pair.now, client, usize::MAX) {
+            answered.extend_from_slice(&part);
+        }
+        asked.len() >= request.len() && answered.len() >= answer.len()
+    });
+    assert!(asked == request && answered == answer, "other octets");
+    for (end, id) in [(CLIENT, client), (SERVER, server.unwrap())] {
+        pair.stacks[end].tcp_abort(pair.now, id);
+        pair.stacks[end].tcp_release(pair.now, id);
+    }
+    early
+}
+
+#[test]
+fn req_tfo_3_and_tfo_9_whatever_is_lost_fast_open_delivers_the_same_octets() {
+    for to in ["10.0.0.2:80", "[2001:db8::2]:80"] {
+        for lose_every in 2..8 {
+            for already in 0..lose_every {
+                let mut pair = Pair::new(Wire::plain());
+                let on = ListenOptions::new(ListenOn::AnyAddress(80));
+                let listener = pair.listen(on.fast_open(FastOpenListen::new(8)));
+                assert_eq!(ask_fast(&mut pair, listener, to), 0);
+                let room = if to.starts_with('[') { 1400 } else { 1420 };
+                assert_eq!(ask_fast(&mut pair, listener, to), room);
+                pair.sent = [already, already / 2];
+                pair.wire.lose_every = lose_every;
+                ask_fast(&mut pair, listener, to);
+            }
+        }
+    }
 }
 
 #[test]

@@ -36,6 +36,25 @@
 //! When `write` returns, as far as congestion window, receive window and Nagle's algorithm let it be: a
 //! write sends for itself and does not wait for another task to be scheduled. There is nothing to flush.
 //!
+//! # Data in the SYN
+//!
+//! TCP Fast Open (RFC 7413) saves a round trip where a client speaks first and comes again: the server gives it a cookie at
+//! the first connection, and later ones carry the request in the SYN. Both ends have to want it, because **such a request
+//! may arrive twice**: it is for what may be repeated, and for protocols that find out.
+//!
+//! ```no_run
+//! # use transom::{FastOpenListen, Stack, TcpListener, TcpStream};
+//! # async fn both(server: Stack, client: Stack) -> std::io::Result<()> {
+//! // Up to 64 connections may be open whose clients have not shown yet that they are there.
+//! let listener = TcpListener::bind(&server, "10.0.0.1:80").await?;
+//! listener.set_fastopen(Some(FastOpenListen::new(64)));
+//!
+//! let stream = TcpStream::connect_with_data(&client, "10.0.0.1:80", b"GET / HTTP/1.0\r\n\r\n").await?;
+//! // Whether it went with the SYN.
+//! let early = stream.info().is_some_and(|info| info.syn_data_acked > 0);
+//! # let _ = early; Ok(()) }
+//! ```
+//!
 //! # Closing
 //!
 //! A connection has two directions, and each ends on its own.

@@ -123,9 +123,10 @@ impl Tcb {
             return is_echo.then_some(1);
         };
         accurate.on_delivered(una, sacked);
-        let is_code = segment.has(Flags::SYN)
-            || (accurate.may_be_code(segment, iss) && (in_handshake || una == iss + 1));
-        if is_code {
+        let has_nothing_else = una == iss + 1;
+        if segment.has(Flags::SYN)
+            || (has_nothing_else && accurate.is_code(segment, iss, in_handshake))
+        {
             return None;
         }
         let heard = accurate.on_feedback(segment, delivered, mss);

@@ -233,16 +233,19 @@ impl Accurate {
         self.sender.see_option(segment.options.accecn);
         let pure = segment.is_empty() && segment.options.sack.is_empty();
         if !segment.has(Flags::SYN) && pure {
+            self.sender.see_time(segment);
             let code = ace(segment.flags);
             // Table 4.
             self.sender.on_handshake_code(code, handshake_field(code));
         }
     }
 
-    /// Whether what a segment's ACE shows may be the handshake's code still, sent for a repeated SYN-ACK.
+    /// Whether a segment's ACE is the handshake's code: of the segment that completes it, or later, sent for a SYN-ACK that
+    /// came again.
     // §3.2.2.2: "a Server MAY implement a test for such a case".
-    pub(crate) fn may_be_code(&self, segment: &Segment, iss: Seq) -> bool {
-        self.syn_acks > 1
+    pub(crate) fn is_code(&self, segment: &Segment, iss: Seq, in_handshake: bool) -> bool {
+        (in_handshake || self.syn_acks > 1)
+            && !self.is_client
             && segment.is_empty()
             && segment.options.sack.is_empty()
             && segment.ack == iss + 1

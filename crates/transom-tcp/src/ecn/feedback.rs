@@ -158,6 +158,13 @@ impl Sender {
         };
     }
 
+    /// The clock of a segment that tells no count.
+    pub(super) fn see_time(&mut self, segment: &Segment) {
+        if let Some(timestamps) = segment.options.timestamps {
+            self.ts_val = Some(timestamps.val);
+        }
+    }
+
     /// Whether the acknowledgement is newer than those before: appendix A.1.
     fn is_newer(&mut self, segment: &Segment, delivered: u32) -> bool {
         let Some(timestamps) = segment.options.timestamps else {

@@ -325,6 +325,41 @@ fn req_acc_16_what_was_superseded_is_ignored() {
     assert_eq!(e.conn.info().accurate_ecn.unwrap().delivered_ce, 1);
 }
 
+/// E(ESTABLISHED) of a listener, with timestamps; `syn_acks`: so many SYN-ACKs were sent.
+fn with_timestamps(syn_acks: u32) -> E {
+    let mut e = crate::harness::dialogue::Setup::default()
+        .config(|c| c.ecn(transom_tcp::EcnUse::Accurate).timestamps(true))
+        .passive(|syn| {
+            syn.flags |= Flags::AE | Flags::CWR | Flags::ECE;
+            syn.options.timestamps = Some(transom_wire::tcp::Timestamps { val: 7, ecr: 0 });
+        });
+    for _ in 1..syn_acks {
+        e.skip();
+        e.lt("SEWA 0:0 <mss 1000,TS val 7 ecr 0>").unwrap_err();
+    }
+    e.skip();
+    e.lt("W. 1:1 ack 1 <TS val 8 ecr 0>").unwrap();
+    e
+}
+
+#[test]
+fn req_acc_7_and_acc_16_a_code_of_the_handshake_is_no_count_and_newer_timestamps_are_news() {
+    let counted = |e: &E| e.conn.info().accurate_ecn.unwrap().delivered_ce;
+    let mut e = with_timestamps(1);
+    assert_eq!(counted(&e), 0);
+    e.write(10);
+    e.skip();
+    // Nothing new is acknowledged: whether it is later than the first, the clock tells.
+    e.lt("WA. 1:1 ack 1 <TS val 8 ecr 0>").unwrap();
+    assert_eq!(counted(&e), 0);
+    e.lt("WA. 1:1 ack 1 <TS val 9 ecr 0>").unwrap();
+    assert_eq!(counted(&e), 1);
+    // After a second SYN-ACK its code may come late.
+    let mut e = with_timestamps(2);
+    e.lt("W. 1:1 ack 1 <TS val 9 ecr 0>").unwrap();
+    assert_eq!(counted(&e), 0);
+}
+
 #[test]
 fn req_acc_17_marked_octets_without_a_marked_packet_end_ect() {
     let mut e = client();

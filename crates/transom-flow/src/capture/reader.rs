@@ -6,6 +6,7 @@ use super::pcap::Pcap;
 use super::source::Source;
 use super::{Error, Format, LinkType, Record};
 use crate::pcapng::Direction;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::Read;
 use std::net::IpAddr;
@@ -80,6 +81,25 @@ pub struct Reader<R> {
     secrets_len: usize,
     /// Blocks that were passed over.
     passed_over: u64,
+    /// What is known of the newest packet, while its bytes are there.
+    newest: Option<Newest>,
+}
+
+/// A packet whose bytes were taken last.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    time: Duration,
+    link: LinkType,
+    section: u32,
+    interface: u32,
+    orig_len: u32,
+    snaplen: u32,
+    /// How many bytes were taken for it, and where in these its own are.
+    taken: usize,
+    at: usize,
+    len: usize,
+    /// Where its options are, and in which order their bytes.
+    options: Option<(usize, Order)>,
 }
 
 impl<R: Read> Reader<R> {
@@ -100,6 +120,7 @@ impl<R: Read> Reader<R> {
             secrets: VecDeque::new(),
             secrets_len: 0,
             passed_over: 0,
+            newest: None,
         };
         reader.start()?;
         Ok(reader)
@@ -114,17 +135,56 @@ impl<R: Read> Reader<R> {
         clippy::should_implement_trait,
         reason = "a record borrows the reader's buffer"
     )]
-    // A record is large to be moved: what it holds goes straight to who looks at it.
-    #[inline(always)]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Record<'_>>, Error> {
+        self.advance()?;
+        Ok(self.record())
+    }
+
+    /// Goes on to the next packet, which [`record`](Self::record) then gives; whether there is one. For those who
+    /// hand the record on: it is large to be moved.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    #[inline]
+    pub fn advance(&mut self) -> Result<bool, Error> {
+        self.newest = None;
         if matches!(self.state, State::Start) {
             self.start()?;
         }
         match self.state {
-            State::Start | State::Ended => Ok(None),
+            State::Start | State::Ended => Ok(false),
             State::Pcap(..) => self.next_pcap(),
             State::Pcapng(_) => self.next_pcapng(),
         }
+    }
+
+    /// The packet to which the reader has gone on, if there was one.
+    #[inline(always)]
+    pub fn record(&self) -> Option<Record<'_>> {
+        let newest = self.newest.as_ref()?;
+        let taken = self.source.taken(newest.taken);
+        let data = taken.get(newest.at..newest.at + newest.len);
+        let options = newest.options.map_or_else(
+            || Options::new(&[], Order::Little),
+            |(at, order)| Options::new(body(taken).get(at..).unwrap_or_default(), order),
+        );
+        Some(Record {
+            number: self.packets,
+            time: newest.time,
+            link: newest.link,
+            section: newest.section,
+            interface: newest.interface,
+            data: data.unwrap_or_default(),
+            orig_len: newest.orig_len,
+            snaplen: newest.snaplen,
+            direction: match newest.options {
+                Some((_, order)) if !options.is_empty() => direction(options, order),
+                _ => Direction::Unknown,
+            },
+            options,
+            chunk: self.source.chunk(),
+        })
     }
 
     /// Offset of the next byte to be read: how far it has got in the file, or in what it unpacks to.
@@ -229,50 +289,49 @@ impl<R: Read> Reader<R> {
         error
     }
 
-    #[inline(always)]
-    fn next_pcap(&mut self) -> Result<Option<Record<'_>>, Error> {
+    #[inline]
+    fn next_pcap(&mut self) -> Result<bool, Error> {
         let State::Pcap(pcap, _) = &self.state else {
-            return Ok(None);
+            return Ok(false);
         };
         self.at = self.source.offset();
         let header = match framing::next_packet(&mut self.source, pcap) {
             Ok(Some(header)) => header,
-            Ok(None) => return Ok(None),
+            Ok(None) => return Ok(false),
             Err(error) => return Err(self.fail(error)),
         };
         self.packets += 1;
-        let header_len = pcap.packet_header_len();
-        let len = header_len + header.len;
-        self.source.take(len);
-        let block = self.source.taken(len);
-        Ok(Some(Record {
-            number: self.packets,
+        let at = pcap.packet_header_len();
+        let taken = at + header.len;
+        self.source.take(taken);
+        self.newest = Some(Newest {
             time: header.time,
             link: pcap.link,
             section: 0,
             interface: 0,
-            data: block.get(header_len..).unwrap_or_default(),
             orig_len: header.orig_len,
             snaplen: pcap.snaplen,
-            direction: Direction::Unknown,
-            options: Options::new(&[], Order::Little),
-            chunk: self.source.chunk(),
-        }))
+            taken,
+            at,
+            len: header.len,
+            options: None,
+        });
+        Ok(true)
     }
 
-    fn next_pcapng(&mut self) -> Result<Option<Record<'_>>, Error> {
-        let (len, order, found) = loop {
+    fn next_pcapng(&mut self) -> Result<bool, Error> {
+        let (taken, order, found) = loop {
             let State::Pcapng(section) = &mut self.state else {
-                return Ok(None);
+                return Ok(false);
             };
             // What is passed over is a record that has begun.
             if self.source.skipping() > 0 && !framing::ensure(&mut self.source, 1)? {
-                return Ok(None);
+                return Ok(false);
             }
             self.at = self.source.offset();
             let block = match framing::next_block(&mut self.source, &mut section.order) {
                 Ok(Some(block)) => block,
-                Ok(None) => return Ok(None),
+                Ok(None) => return Ok(false),
                 Err(error) => return Err(self.fail(error)),
             };
             self.packets += u64::from(framing::counts_as_frame(block.kind));
@@ -295,27 +354,20 @@ impl<R: Read> Reader<R> {
                 return Err(self.fail(error));
             }
         };
-        let body = body(self.source.taken(len));
         let layout = found.layout;
-        let data = body.get(layout.data_at..layout.data_at + layout.len);
-        let options = Options::new(body.get(layout.options_at..).unwrap_or_default(), order);
-        Ok(Some(Record {
-            number: self.packets,
+        self.newest = Some(Newest {
             time: found.clock.time(found.count),
             link: found.link,
             section: found.section,
             interface: found.interface,
-            data: data.unwrap_or_default(),
             orig_len: layout.orig_len,
             snaplen: found.snaplen,
-            direction: if options.is_empty() {
-                Direction::Unknown
-            } else {
-                direction(options, order)
-            },
-            options,
-            chunk: self.source.chunk(),
-        }))
+            taken,
+            at: BLOCK_HEAD_LEN + layout.data_at,
+            len: layout.len,
+            options: Some((layout.options_at, order)),
+        });
+        Ok(true)
     }
 
     /// Takes in a block that is no packet.
@@ -420,11 +472,14 @@ fn misfit(len: u32, room: usize) -> String {
     )
 }
 
+/// Type and length in front of what a block holds.
+const BLOCK_HEAD_LEN: usize = 8;
+
 /// What a block holds between its lengths.
 #[inline]
 fn body(block: &[u8]) -> &[u8] {
     block
-        .get(8..block.len().saturating_sub(4))
+        .get(BLOCK_HEAD_LEN..block.len().saturating_sub(4))
         .unwrap_or_default()
 }
 

@@ -117,8 +117,11 @@ pub(crate) fn gather(
         over: Vec::new(),
     };
     let mut progress = Progress::new();
-    while let Some(record) = sources.next()? {
-        reading.record(&record);
+    while sources.advance()? {
+        // Made here, as it is large to be moved.
+        if let Some(record) = sources.record() {
+            reading.record(&record);
+        }
         let frames = reading.opener.capture().frames;
         if frames.is_multiple_of(STRIDE) {
             for (addr, name) in sources.names() {

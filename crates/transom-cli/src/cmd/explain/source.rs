@@ -163,18 +163,32 @@ impl Sources {
             .flat_map(|source| source.reader.names())
     }
 
-    /// The next record: of several captures the earliest. Frames are counted through.
-    // A record is large to be moved: what it holds goes straight to who looks at it.
-    #[inline(always)]
-    pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>, Failure> {
+    /// Goes on to the next record, of several captures the earliest, which [`record`](Self::record) then gives;
+    /// whether there is one. Frames are counted through.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<bool, Failure> {
         if self.sources.len() == 1 {
-            return self.only();
+            self.advance_only()
+        } else {
+            self.advance_earliest()
         }
-        self.earliest()
     }
 
-    #[inline(never)]
-    fn earliest(&mut self) -> Result<Option<Record<'_>>, Failure> {
+    /// The record that was gone on to.
+    #[inline(always)]
+    pub(crate) fn record(&self) -> Option<Record<'_>> {
+        if let [only] = &*self.sources {
+            return only.reader.record();
+        }
+        let owned = self.sources.get(self.current?)?.next.as_ref()?;
+        let mut record = Record::new(self.given, owned.time, owned.link, &owned.data);
+        record.orig_len = owned.orig_len;
+        record.snaplen = owned.snaplen;
+        record.direction = owned.direction;
+        Some(record)
+    }
+
+    fn advance_earliest(&mut self) -> Result<bool, Failure> {
         for at in 0..self.sources.len() {
             if self.current.is_none_or(|current| current == at) {
                 self.refill(at)?;
@@ -186,40 +200,30 @@ impl Sources {
             .enumerate()
             .filter_map(|(at, source)| Some((source.next.as_ref()?.time, at)))
             .min();
-        let Some((_, at)) = earliest else {
-            return Ok(None);
-        };
-        self.current = Some(at);
-        self.given += 1;
-        let owned = self.sources.get(at).and_then(|source| source.next.as_ref());
-        Ok(owned.map(|owned| {
-            let mut record = Record::new(self.given, owned.time, owned.link, &owned.data);
-            record.orig_len = owned.orig_len;
-            record.snaplen = owned.snaplen;
-            record.direction = owned.direction;
-            record
-        }))
+        if let Some((_, at)) = earliest {
+            self.current = Some(at);
+            self.given += 1;
+        }
+        Ok(earliest.is_some())
     }
 
-    #[inline(always)]
-    fn only(&mut self) -> Result<Option<Record<'_>>, Failure> {
+    #[inline]
+    fn advance_only(&mut self) -> Result<bool, Failure> {
         let Some(source) = self.sources.first_mut() else {
-            return Ok(None);
+            return Ok(false);
         };
         if source.is_over {
-            return Ok(None);
+            return Ok(false);
         }
-        // What is borrowed from the reader goes out, so the error is looked at here.
-        match source.reader.next() {
-            Ok(Some(record)) => Ok(Some(record)),
-            Ok(None) => {
-                source.is_over = true;
-                Ok(None)
+        match source.reader.advance() {
+            Ok(is_there) => {
+                source.is_over = !is_there;
+                Ok(is_there)
             }
             Err(error) => {
                 let broken = broken(&source.name, &error)?;
                 self.breaks.push(broken);
-                Ok(None)
+                Ok(false)
             }
         }
     }

@@ -6,8 +6,8 @@ use core::time::Duration;
 use bytes::Bytes;
 use transom_stack::tcp::{Config, Instant, State};
 use transom_stack::{
-    ConnId, ConnectOptions, DatagramOptions, EchoMode, ListenOn, ListenOptions, Stack, StackConfig,
-    StackEvent, UdpId, UdpOn, Unreachable,
+    ConnId, ConnectOptions, DatagramOptions, EchoMode, FastOpenListen, ListenOn, ListenOptions,
+    Stack, StackConfig, StackEvent, UdpId, UdpOn, Unreachable,
 };
 use transom_wire::ip::Packet;
 use transom_wire::tcp::{Flags, Header, Options, TcpView, Timestamps};
@@ -91,7 +91,10 @@ impl Host {
             .max_fragment_bytes(1 << 14);
         let mut stack = stack(config, "10.0.0.1/24", "2001:db8::1/64");
         let backlog = input.of(&[0, 1, 2, 8]);
-        let on = ListenOptions::new(ListenOn::AnyAddress(80)).backlog(backlog);
+        let mut on = ListenOptions::new(ListenOn::AnyAddress(80)).backlog(backlog);
+        if backlog == 2 {
+            on = on.fast_open(FastOpenListen::new(2).without_cookie(true));
+        }
         stack.tcp_listen(on).expect("the port is free");
         let manual = ListenOptions::new(ListenOn::AnyAddress(81)).manual(true);
         stack.tcp_listen(manual).expect("the port is free");

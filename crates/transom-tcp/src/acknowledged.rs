@@ -123,10 +123,8 @@ impl Tcb {
             return is_echo.then_some(1);
         };
         accurate.on_delivered(una, sacked);
-        let has_nothing_else = una == iss + 1;
-        if segment.has(Flags::SYN)
-            || (has_nothing_else && accurate.is_code(segment, iss, in_handshake))
-        {
+        let is_code = accurate.is_code(segment, iss + 1, in_handshake);
+        if segment.has(Flags::SYN) || is_code {
             return None;
         }
         let heard = accurate.on_feedback(segment, delivered, mss);

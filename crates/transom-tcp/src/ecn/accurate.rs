@@ -241,14 +241,13 @@ impl Accurate {
     }
 
     /// Whether a segment's ACE is the handshake's code: of the segment that completes it, or later, sent for a SYN-ACK that
-    /// came again.
+    /// came again. `first`: the number of our first octet.
     // §3.2.2.2: "a Server MAY implement a test for such a case".
-    pub(crate) fn is_code(&self, segment: &Segment, iss: Seq, in_handshake: bool) -> bool {
-        (in_handshake || self.syn_acks > 1)
-            && !self.is_client
+    pub(crate) fn is_code(&self, segment: &Segment, first: Seq, in_handshake: bool) -> bool {
+        !self.is_client
             && segment.is_empty()
             && segment.options.sack.is_empty()
-            && segment.ack == iss + 1
+            && (in_handshake || (self.syn_acks > 1 && segment.ack == first))
     }
 }
 

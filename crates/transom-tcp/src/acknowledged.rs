@@ -211,7 +211,8 @@ impl Tcb {
         }
     }
 
-    /// RFC 6298 §4, RFC 7323 §4.1: one measurement per acknowledgement of something new.
+    /// RFC 6298 §4, RFC 7323 §4.1: one measurement per acknowledgement of something new, be it by SACK: while a gap
+    /// is open, a queue may fill.
     fn measure(
         &mut self,
         env: &Env,
@@ -230,11 +231,10 @@ impl Tcb {
                 .and_then(|sent| self.timestamp_rtt(env, segment, sent)),
             None => None,
         }?;
-        if advance > 0 {
-            let flight = self.snd.in_flight().saturating_add(advance);
-            self.rtt
-                .on_sample(now, rtt, flight.div_ceil(u32::from(mss.max(1))).max(1));
-        }
+        let flight = self.snd.in_flight().saturating_add(advance);
+        let flight_segments = flight.div_ceil(u32::from(mss.max(1)));
+        let round_end = self.snd.una.ge(self.snd.round_end);
+        self.rtt.on_sample(now, rtt, flight_segments, round_end);
         Some(rtt)
     }
 

@@ -1,5 +1,12 @@
 //! Round-trip time and retransmission timeout (RFC 6298; RFC 7323 appendix G).
 //!
+//! With hundreds of measurements in a round trip, alpha and beta as they stand forget the round trip
+//! before, and a quiet end of a round hides that its beginning was not. Appendix G divides both by the
+//! measurements expected, with which the estimate needs many round trips to follow a queue that fills:
+//! the timeout falls below the round trip, and each loss is followed by spurious timeouts. As Linux,
+//! this takes each measurement in full, and the greatest variation of a round trip counts for the whole
+//! of it and fades by a quarter a round trip; appendix G is for those who ask for the RFC's ways.
+//!
 //! The estimator takes measurements that are already free of ambiguity (Karn's rule is applied
 //! where segments are tracked, in `recovery/`) and answers one question: how long to wait before
 //! sending again. It reads no clock; an instant is needed only to age the minimum.
@@ -14,6 +21,8 @@ use crate::time::Instant;
 
 /// How long a minimum stays valid. Linux `tcp_min_rtt_wlen`: 300 s.
 const MIN_RTT_WINDOW: Duration = Duration::from_secs(300);
+/// What a round trip of nothing is taken for, in nanoseconds: 1 ms.
+const TICK: u64 = 1_000_000;
 /// Beyond this many doublings every timeout is at its maximum.
 const MAX_BACKOFF: u32 = 32;
 
@@ -29,6 +38,9 @@ pub struct RttConfig {
     /// Least value of the term that is added to SRTT. Default 200 ms, as Linux: a path without
     /// jitter still has delayed acknowledgements. RFC 6298 §2.3 needs only the clock granularity.
     pub variance_floor: Duration,
+    /// Divide the weights by the measurements expected in a round trip (RFC 7323 appendix G) instead of
+    /// keeping the greatest variation of each round trip. Default false, as Linux.
+    pub appendix_g: bool,
 }
 
 impl Default for RttConfig {
@@ -49,16 +61,19 @@ impl RttConfig {
             min_rto,
             max_rto,
             variance_floor: min_rto,
+            appendix_g: false,
         }
     }
 
-    /// RFC 6298 to the letter: 1 s minimum, variance floored at a granularity of 1 ms only.
+    /// RFC 6298 and 7323 to the letter: 1 s minimum, variance floored at a granularity of 1 ms only,
+    /// appendix G.
     pub const fn rfc6298() -> Self {
         Self {
             initial_rto: Duration::from_secs(1),
             min_rto: Duration::from_secs(1),
             max_rto: Duration::from_secs(60),
             variance_floor: Duration::from_millis(1),
+            appendix_g: true,
         }
     }
 }
@@ -68,6 +83,29 @@ impl RttConfig {
 struct Smoothed {
     srtt: u64,
     rttvar: u64,
+    /// The greatest RTTVAR of late; of the present round trip, 0 before its first measurement. In
+    /// microseconds.
+    held: u32,
+    peak: u32,
+}
+
+impl Smoothed {
+    /// Keeps the greatest variation of a round trip that had several measurements.
+    fn hold(&mut self, round_end: bool) {
+        let is_only = self.peak == 0 && round_end;
+        let rttvar = u32::try_from(self.rttvar / 1000).unwrap_or(u32::MAX);
+        self.peak = self.peak.max(rttvar).max(1);
+        if is_only {
+            self.held = rttvar;
+        } else if round_end && self.peak < self.held {
+            self.held -= (self.held - self.peak) / 4;
+        } else {
+            self.held = self.held.max(self.peak);
+        }
+        if round_end {
+            self.peak = 0;
+        }
+    }
 }
 
 /// A measurement, in nanoseconds, that is the least of its time.
@@ -98,6 +136,7 @@ pub struct RttEstimator {
     /// when the first expires.
     min: Option<[Minimum; 2]>,
     backoff: u32,
+    appendix_g: bool,
     /// Timeout before the first measurement; raised by [`Self::on_syn_timeout`].
     unmeasured_rto: u64,
 }
@@ -116,6 +155,7 @@ impl RttEstimator {
             smoothed: None,
             min: None,
             backoff: 0,
+            appendix_g: config.appendix_g,
             unmeasured_rto: nanos(config.initial_rto),
         }
     }
@@ -155,12 +195,15 @@ impl RttEstimator {
     }
 
     fn base(&self) -> u64 {
-        let Some(Smoothed { srtt, rttvar }) = self.smoothed else {
+        let Some(smoothed) = self.smoothed else {
             return self.unmeasured_rto;
         };
         // RFC 6298 §2.3: RTO = SRTT + max(G, 4·RTTVAR).
-        let variance = rttvar.saturating_mul(4);
-        srtt.saturating_add(variance.max(self.bounds.variance_floor))
+        let held = u64::from(smoothed.held) * 1000;
+        let variance = smoothed.rttvar.max(held).saturating_mul(4);
+        smoothed
+            .srtt
+            .saturating_add(variance.max(self.bounds.variance_floor))
     }
 
     fn clamp(&self, rto: u64) -> u64 {
@@ -171,27 +214,50 @@ impl RttEstimator {
     ///
     /// `rtt`: time between sending and the acknowledgement's arrival, of data that was not
     /// retransmitted or by timestamp echo. `flight_segments`: segments outstanding when the
-    /// acknowledgement arrived, by which the weight of one of many samples is reduced.
+    /// acknowledgement arrived, by which appendix G reduces the weight of one of many samples.
+    /// `round_end`: what was sent when the round trip began is acknowledged with it.
     ///
     /// Takes back any backoff (RFC 6298 §5, last paragraph: once there is a new measurement, the
     /// timeout is computed from it).
-    pub fn on_sample(&mut self, now: Instant, rtt: Duration, flight_segments: u32) {
+    pub fn on_sample(
+        &mut self,
+        now: Instant,
+        rtt: Duration,
+        flight_segments: u32,
+        round_end: bool,
+    ) {
         let sample = nanos(rtt).min(u64::MAX >> 4);
-        // RFC 7323 §G: with one sample per ACK the history must still span whole round trips, so
-        // alpha and beta are divided by the samples expected per flight: ceil(flight / 2).
-        let expected = u64::from(flight_segments.div_ceil(2).max(1));
-        self.smoothed = Some(match self.smoothed {
+        // RFC 7323 §G TS-10: with one sample per ACK the history must still span whole round trips:
+        // alpha and beta are divided by the samples expected per flight, ceil(flight / 2).
+        let expected = match flight_segments.div_ceil(2) {
+            more @ 2.. if self.appendix_g => u64::from(more),
+            _ => 1,
+        };
+        let mut smoothed = match self.smoothed {
             // RFC 6298 §2.2: the first measurement R gives SRTT = R, RTTVAR = R/2.
             None => Smoothed {
                 srtt: sample,
                 rttvar: sample / 2,
+                held: 0,
+                peak: 0,
             },
-            Some(Smoothed { srtt, rttvar }) => Smoothed {
+            Some(Smoothed {
+                srtt,
+                rttvar,
+                held,
+                peak,
+            }) => Smoothed {
                 // RFC 6298 §2.3: RTTVAR first, with the old SRTT; beta = 1/4, alpha = 1/8.
                 rttvar: toward(rttvar, srtt.abs_diff(sample), expected.saturating_mul(4)),
                 srtt: toward(srtt, sample, expected.saturating_mul(8)),
+                held,
+                peak,
             },
-        });
+        };
+        if !self.appendix_g {
+            smoothed.hold(round_end);
+        }
+        self.smoothed = Some(smoothed);
         self.backoff = 0;
         self.update_min(now, sample);
     }
@@ -226,6 +292,8 @@ impl RttEstimator {
 
     /// Two-stage windowed minimum: the runner-up is restarted every half window.
     fn update_min(&mut self, now: Instant, rtt: u64) {
+        // A clock that did not move between two events knows only that it was less than a tick; as Linux.
+        let rtt = if rtt == 0 { TICK } else { rtt };
         let new = Minimum { rtt, at: now };
         self.min = Some(match self.min {
             Some([least, _]) if rtt <= least.rtt => [new, new],

@@ -190,7 +190,7 @@ impl Tcb {
         }
         // The round trip of the handshake has been measured, and what went with the SYN made the same.
         let rtt = (!in_handshake)
-            .then(|| self.measure(env, now, segment, &outcome, advance, mss))
+            .then(|| self.measure(env, now, segment, &outcome, advance))
             .flatten();
         let marks = self.marks(env, segment, outcome.delivered, in_handshake);
         let echo = marks.is_some();
@@ -220,7 +220,6 @@ impl Tcb {
         segment: &Segment,
         outcome: &AckOutcome,
         advance: u32,
-        mss: u16,
     ) -> Option<Duration> {
         // Karn's rule first, because it measures finer than a timestamp's millisecond; a timestamp
         // when what was acknowledged had been sent twice (RTO-6). TS-9: only if SND.UNA moved.
@@ -231,10 +230,8 @@ impl Tcb {
                 .and_then(|sent| self.timestamp_rtt(env, segment, sent)),
             None => None,
         }?;
-        let flight = self.snd.in_flight().saturating_add(advance);
-        let flight_segments = flight.div_ceil(u32::from(mss.max(1)));
         let round_end = self.snd.una.ge(self.snd.round_end);
-        self.rtt.on_sample(now, rtt, flight_segments, round_end);
+        self.rtt.on_sample(now, rtt, round_end);
         Some(rtt)
     }
 

@@ -5,7 +5,7 @@
 //! measurements expected, with which the estimate needs many round trips to follow a queue that fills:
 //! the timeout falls below the round trip, and each loss is followed by spurious timeouts. As Linux,
 //! this takes each measurement in full, and the greatest variation of a round trip counts for the whole
-//! of it and fades by a quarter a round trip; appendix G is for those who ask for the RFC's ways.
+//! of it and fades by a quarter a round trip.
 //!
 //! The estimator takes measurements that are already free of ambiguity (Karn's rule is applied
 //! where segments are tracked, in `recovery/`) and answers one question: how long to wait before
@@ -38,9 +38,6 @@ pub struct RttConfig {
     /// Least value of the term that is added to SRTT. Default 200 ms, as Linux: a path without
     /// jitter still has delayed acknowledgements. RFC 6298 §2.3 needs only the clock granularity.
     pub variance_floor: Duration,
-    /// Divide the weights by the measurements expected in a round trip (RFC 7323 appendix G) instead of
-    /// keeping the greatest variation of each round trip. Default false, as Linux.
-    pub appendix_g: bool,
 }
 
 impl Default for RttConfig {
@@ -61,19 +58,16 @@ impl RttConfig {
             min_rto,
             max_rto,
             variance_floor: min_rto,
-            appendix_g: false,
         }
     }
 
-    /// RFC 6298 and 7323 to the letter: 1 s minimum, variance floored at a granularity of 1 ms only,
-    /// appendix G.
+    /// RFC 6298 to the letter: 1 s minimum, variance floored at a granularity of 1 ms only.
     pub const fn rfc6298() -> Self {
         Self {
             initial_rto: Duration::from_secs(1),
             min_rto: Duration::from_secs(1),
             max_rto: Duration::from_secs(60),
             variance_floor: Duration::from_millis(1),
-            appendix_g: true,
         }
     }
 }
@@ -136,7 +130,6 @@ pub struct RttEstimator {
     /// when the first expires.
     min: Option<[Minimum; 2]>,
     backoff: u32,
-    appendix_g: bool,
     /// Timeout before the first measurement; raised by [`Self::on_syn_timeout`].
     unmeasured_rto: u64,
 }
@@ -155,7 +148,6 @@ impl RttEstimator {
             smoothed: None,
             min: None,
             backoff: 0,
-            appendix_g: config.appendix_g,
             unmeasured_rto: nanos(config.initial_rto),
         }
     }
@@ -213,26 +205,13 @@ impl RttEstimator {
     /// A round trip was measured.
     ///
     /// `rtt`: time between sending and the acknowledgement's arrival, of data that was not
-    /// retransmitted or by timestamp echo. `flight_segments`: segments outstanding when the
-    /// acknowledgement arrived, by which appendix G reduces the weight of one of many samples.
-    /// `round_end`: what was sent when the round trip began is acknowledged with it.
+    /// retransmitted or by timestamp echo. `round_end`: what was sent when the round trip began is
+    /// acknowledged with it.
     ///
     /// Takes back any backoff (RFC 6298 §5, last paragraph: once there is a new measurement, the
     /// timeout is computed from it).
-    pub fn on_sample(
-        &mut self,
-        now: Instant,
-        rtt: Duration,
-        flight_segments: u32,
-        round_end: bool,
-    ) {
+    pub fn on_sample(&mut self, now: Instant, rtt: Duration, round_end: bool) {
         let sample = nanos(rtt).min(u64::MAX >> 4);
-        // RFC 7323 §G TS-10: with one sample per ACK the history must still span whole round trips:
-        // alpha and beta are divided by the samples expected per flight, ceil(flight / 2).
-        let expected = match flight_segments.div_ceil(2) {
-            more @ 2.. if self.appendix_g => u64::from(more),
-            _ => 1,
-        };
         let mut smoothed = match self.smoothed {
             // RFC 6298 §2.2: the first measurement R gives SRTT = R, RTTVAR = R/2.
             None => Smoothed {
@@ -248,15 +227,14 @@ impl RttEstimator {
                 peak,
             }) => Smoothed {
                 // RFC 6298 §2.3: RTTVAR first, with the old SRTT; beta = 1/4, alpha = 1/8.
-                rttvar: toward(rttvar, srtt.abs_diff(sample), expected.saturating_mul(4)),
-                srtt: toward(srtt, sample, expected.saturating_mul(8)),
+                rttvar: toward(rttvar, srtt.abs_diff(sample), 4),
+                srtt: toward(srtt, sample, 8),
                 held,
                 peak,
             },
         };
-        if !self.appendix_g {
-            smoothed.hold(round_end);
-        }
+        // RFC 7323 §G TS-10: with one sample per ACK the history must still span whole round trips.
+        smoothed.hold(round_end);
         self.smoothed = Some(smoothed);
         self.backoff = 0;
         self.update_min(now, sample);

@@ -253,7 +253,7 @@ impl Tcb {
         // SYN-ACK that follows the SYN in a simultaneous open.
         let timeouts = self.rtt.backoff_count();
         if let Some(rtt) = self.handshake_rtt(env, &handshake, segment) {
-            self.rtt.on_sample(now, rtt, 1, true);
+            self.rtt.on_sample(now, rtt, true);
             self.recovery.on_measured();
         } else if timeouts > 0 {
             // RFC 6298 §5.7 RTO-9.

@@ -25,6 +25,7 @@ use nix::sys::socket::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use transom::device::{Device, PacketSocket, Tun, TunOptions};
+use transom::stack_engine::tcp;
 use transom::{CloseReason, FastOpenListen, Stack, StackConfig, State, TcpListener, TcpStream};
 use wire::{bounded, check_stream, write_stream};
 
@@ -278,4 +279,49 @@ fn ask(server: SocketAddr) -> String {
     let mut stream = std::net::TcpStream::from(socket);
     stream.read_to_string(&mut answer).unwrap();
     answer
+}
+
+#[test]
+fn req_acc_2_and_acc_3_ecn_as_far_as_the_kernel_goes() {
+    in_namespace("req_acc_2_and_acc_3_ecn_as_far_as_the_kernel_goes", || {
+        // Kernels before 7.0 take accurate feedback for classic (3 is refused), which both ends can live with.
+        let ask = |mode| std::fs::write("/proc/sys/net/ipv4/tcp_ecn", mode);
+        let is_accurate = ask("3").is_ok();
+        if !is_accurate {
+            ask("1").unwrap();
+        }
+        let config = tcp::Config::default().ecn(tcp::EcnUse::Accurate);
+        with_stack(
+            || tun(true),
+            StackConfig::default().tcp(config),
+            move |stack| ecn(stack, is_accurate),
+        );
+    });
+}
+
+/// Both roles; then data both ways.
+async fn ecn(stack: Stack, is_accurate: bool) {
+    let check = |stream: &TcpStream| {
+        let info = stream.info().unwrap();
+        assert_eq!(info.accurate_ecn.is_some(), is_accurate);
+        assert!(info.ecn);
+    };
+    for (kernel, ours) in KERNEL.into_iter().zip(OURS) {
+        let listener = TcpListener::bind(&stack, ours).await.unwrap();
+        let (client, server) =
+            tokio::join!(tokio::net::TcpStream::connect(ours), listener.accept());
+        let server = server.unwrap().0;
+        check(&server);
+        let server = tokio::spawn(echo_server(server));
+        echo_client(client.unwrap(), 4 * MIB).await;
+        server.await.unwrap();
+
+        let listener = tokio::net::TcpListener::bind(kernel).await.unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(&stack, kernel), listener.accept());
+        let server = tokio::spawn(echo_server(server.unwrap().0));
+        let client = client.unwrap();
+        check(&client);
+        echo_client(client, 4 * MIB).await;
+        server.await.unwrap();
+    }
 }

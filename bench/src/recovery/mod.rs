@@ -14,7 +14,7 @@ use std::time::Instant;
 use self::cell::{Cell, Measured, Mode};
 use self::grid::{Grid, Point};
 use self::report::Line;
-use crate::{complain, option};
+use crate::{complain, option, sys};
 
 const HELP: &str = "\
 bench recovery [OPTIONS]    our stack and the kernel's over the same bad wires, in turn
@@ -63,6 +63,7 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             .collect(),
         capture: option(arguments, "--capture"),
     };
+    sys::go_first();
     let start = Instant::now();
     let mut text = String::new();
     for (mode, points) in grid.points {

@@ -169,7 +169,7 @@ pub(super) fn whole(
     Ok(format!(
         "{}\n\nMade by `cargo run --release -p bench -- {}`. Each pair of figures is {}; they take turns over the same\n\
          wire (`transom link`, same seeds), {rounds} rounds, a fresh wire and fresh network namespaces each time; medians. Loss, reordering,\n\
-         rate and queue are those of the data's direction, its acknowledgements are only delayed. Linux {}; took {} s; load of the\n\
+         rate and queue are those of the data's direction, its acknowledgements are only delayed; the ends run at nice -20, the wire at -15. Linux {}; took {} s; load of the\n\
          machine at the end: {}.\n{tables}",
         heading(arguments),
         arguments.join(" "),

@@ -103,6 +103,19 @@ fn option(arguments: &[String], name: &str) -> Option<String> {
     arguments.get(at + 1).cloned()
 }
 
+/// A number that is an option's value.
+fn number(arguments: &[String], name: &str, default: u64) -> io::Result<u64> {
+    option(arguments, name).map_or(Ok(default), |word| {
+        word.parse()
+            .map_err(|_| io::Error::other(format!("{name} {word}: not a number")))
+    })
+}
+
+/// Whether an option that has no value is there.
+fn has(arguments: &[String], name: &str) -> bool {
+    arguments.iter().any(|argument| argument == name)
+}
+
 fn all(rounds: usize) -> io::Result<()> {
     let mut sections = tun(rounds, "")?;
     sections.extend(memory::compare(rounds, "", None)?);

@@ -177,17 +177,7 @@ pub(crate) fn go_first() {
 /// of the rate switches that on (`SO_MAX_PACING_RATE`), and this one is above what is measured.
 pub(crate) fn set_paced(socket: &impl AsRawFd) -> io::Result<()> {
     let rate: u64 = 100_000_000_000;
-    // SAFETY: the pointer and the size are those of a live value.
-    check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MAX_PACING_RATE,
-            (&raw const rate).cast(),
-            size_of::<u64>() as libc::socklen_t,
-        )
-    })
-    .map(drop)
+    set_socket_option(socket, libc::SO_MAX_PACING_RATE, &rate)
 }
 
 /// Lets a connection end by a reset, so that nothing of it is left on the wire.
@@ -196,14 +186,19 @@ pub(crate) fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
         l_onoff: 1,
         l_linger: 0,
     };
+    set_socket_option(stream, libc::SO_LINGER, &linger)
+}
+
+/// Sets an option of level SOL_SOCKET to a plain value of C's.
+fn set_socket_option<T>(socket: &impl AsRawFd, name: c_int, value: &T) -> io::Result<()> {
     // SAFETY: the pointer and the size are those of a live value.
     check(unsafe {
         libc::setsockopt(
-            stream.as_raw_fd(),
+            socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size_of_val(&linger) as libc::socklen_t,
+            name,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
         )
     })
     .map(drop)

@@ -21,6 +21,9 @@ pub(super) const OURS: &str = "10.8.0.3";
 pub(super) const FAR: &str = "10.8.0.2";
 pub(super) const INTERFACE: &str = "e0";
 
+/// Behind the name of an algorithm of the kernel.
+const PACED: &str = "-paced";
+
 /// Which way the data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Mode {
@@ -77,7 +80,12 @@ impl Cell {
         if self.is_ours() {
             return "cubic";
         }
-        self.stack.trim_end_matches("-paced")
+        self.stack.trim_end_matches(PACED)
+    }
+
+    /// Whether the kernel is to pace what it sends.
+    pub(super) fn is_kernel_paced(&self) -> bool {
+        !self.is_ours() && self.stack.ends_with(PACED)
     }
 
     pub(super) fn is_ours(&self) -> bool {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::cell::Mode;
-use crate::option;
+use crate::{has, number, option};
 
 /// One wire.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,14 +101,8 @@ impl Grid {
     /// that were named.
     pub(super) fn from_options(arguments: &[String]) -> io::Result<Self> {
         const AXES: [&str; 6] = ["--loss", "--rtt", "--rate", "--reorder", "--queue", "--ecn"];
-        let number = |name: &str, default: u64| -> io::Result<u64> {
-            option(arguments, name).map_or(Ok(default), |word| {
-                word.parse()
-                    .map_err(|_| io::Error::other(format!("{name} {word}: not a number")))
-            })
-        };
-        let sample = number("--sample", 0)?;
-        let full = sample > 0 || arguments.iter().any(|argument| argument == "--full");
+        let sample = number(arguments, "--sample", 0)?;
+        let full = sample > 0 || has(arguments, "--full");
         let named = AXES.iter().any(|axis| option(arguments, axis).is_some());
         if !full && !named {
             return Ok(Self::usual());
@@ -157,7 +151,7 @@ impl Grid {
             }
         }
         if sample > 0 {
-            draw(&mut points, sample, number("--seed", 1)?);
+            draw(&mut points, sample, number(arguments, "--seed", 1)?);
         }
         let clean = points
             .iter()

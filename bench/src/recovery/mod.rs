@@ -14,7 +14,7 @@ use std::time::Instant;
 use self::cell::{Cell, Measured, Mode};
 use self::grid::{Grid, Point};
 use self::report::Line;
-use crate::{complain, option, sys};
+use crate::{complain, has, number, option, sys};
 
 const HELP: &str = "\
 bench recovery [OPTIONS]    our stack and the kernel's over the same bad wires, in turn
@@ -36,26 +36,16 @@ without axes: one axis at a time, a quarter of an hour
 
 /// The comparison, by the options that [`HELP`] lists.
 pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
-    if arguments
-        .iter()
-        .any(|word| word == "--help" || word == "-h")
-    {
+    if has(arguments, "--help") || has(arguments, "-h") {
         report::print(HELP);
         return Ok(());
     }
-    let number = |name: &str, default: u64| {
-        option(arguments, name).map_or(Ok(default), |n| {
-            n.parse()
-                .map_err(|_| io::Error::other(format!("{name} {n}: not a number")))
-        })
-    };
-    let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let grid = Grid::from_options(arguments)?;
     let plan = Plan {
-        rounds: number("--rounds", 3)?,
-        milliseconds: number("--ms", 0)?,
-        flows: number("--flows", 4)?,
-        seed: number("--seed", 1)?,
+        rounds: number(arguments, "--rounds", 3)?,
+        milliseconds: number(arguments, "--ms", 0)?,
+        flows: number(arguments, "--flows", 4)?,
+        seed: number(arguments, "--seed", 1)?,
         stacks: option(arguments, "--stacks")
             .unwrap_or_else(|| "transom,cubic".to_owned())
             .split(',')
@@ -80,7 +70,7 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
     }
     let text = report::whole(&text, arguments, &plan.stacks, plan.rounds, start.elapsed())?;
     report::print(&text);
-    if has("--write") {
+    if has(arguments, "--write") {
         report::write(&text, arguments)?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cell::{Measured, Mode};
 use super::grid::Point;
+use crate::has;
 use crate::table::{self, median};
 
 /// Below this share of the kernel's goodput a cell falls short.
@@ -182,7 +183,7 @@ pub(super) fn whole(
 
 /// Under which heading the results of these options stand.
 fn heading(arguments: &[String]) -> &'static str {
-    if arguments.iter().any(|word| word == "--sample") {
+    if has(arguments, "--sample") {
         SAMPLE
     } else {
         USUAL

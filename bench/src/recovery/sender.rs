@@ -126,7 +126,7 @@ fn kernel(cell: &Cell, what: &str, number: u64) -> io::Result<Sent> {
     let port = if what == "receive" { SOURCE } else { SINK };
     let mut stream = TcpStream::connect((FAR, port))?;
     sys::set_congestion(&stream, cell.kernel_algorithm())?;
-    if !cell.is_ours() && cell.stack.ends_with("-paced") {
+    if cell.is_kernel_paced() {
         sys::set_paced(&stream)?;
     }
     let mut buffer = vec![0; 256 << 10];

@@ -7,8 +7,7 @@ use transom_stack::{ConnId, FastOpenKeys, FastOpenListen};
 
 use super::file::{Kind, Stage, Tcp};
 use super::names::{MSG_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE};
-use super::transfer::whole;
-use super::{Call, Errno, Fault, Fd, Returned, Sockets, Waiting};
+use super::{Call, Errno, Fault, Fd, Sockets, Waiting};
 
 /// Bits of `net.ipv4.tcp_fastopen`.
 const CLIENT: i64 = 1;
@@ -161,25 +160,8 @@ impl Sockets {
         connection.is_some_and(|connection| connection.fast_open_room().1)
     }
 
-    /// A write that may open the connection too; `None` when it is one like any other.
+    /// A write that may open the connection too.
     pub(super) fn send_fast(
-        &mut self,
-        now: Instant,
-        fd: Fd,
-        (len, null): (usize, bool),
-        waiting: &mut Waiting,
-        nonblocking: bool,
-    ) -> Option<Result<Option<Returned>, Fault>> {
-        let outcome = self.try_send_fast(now, fd, (len, null), waiting, nonblocking);
-        match outcome {
-            Ok(Step::Ordinary) => None,
-            Ok(Step::Wait) => Some(Ok(None)),
-            Ok(Step::Done(octets)) => Some(Ok(Some(whole(octets).into()))),
-            Err(fault) => Some(Err(fault)),
-        }
-    }
-
-    fn try_send_fast(
         &mut self,
         now: Instant,
         fd: Fd,
@@ -300,7 +282,7 @@ impl Sockets {
 }
 
 /// What becomes of a write.
-enum Step {
+pub(super) enum Step {
     /// It is one like any other.
     Ordinary,
     /// It waits for the SYN-ACK.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use transom_stack::tcp::{Connection, Instant, State};
 
+use super::fastopen::Step;
 use super::file::{Kind, Stage};
 use super::names::{
     MSG_DONTWAIT, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_ZEROCOPY,
@@ -151,8 +152,10 @@ impl Sockets {
             return self.write_pipe(number, len).map(Some);
         }
         let nonblocking = self.may_not_wait(now, fd, flags, waiting)?;
-        if let Some(outcome) = self.send_fast(now, fd, (len, null), waiting, nonblocking) {
-            return outcome;
+        match self.send_fast(now, fd, (len, null), waiting, nonblocking)? {
+            Step::Ordinary => {}
+            Step::Wait => return Ok(None),
+            Step::Done(octets) => return Ok(Some(whole(octets).into())),
         }
         let tcp = self.tcp(fd)?;
         let state = self.state(tcp);

@@ -384,7 +384,7 @@ impl Tcb {
         }
     }
 
-    /// The SYN-ACK to a SYN with data, option or both: `the handshake is complete, and SND.UNA has moved.
+    /// The SYN-ACK to a SYN with data, option or both: the handshake is complete, and SND.UNA has moved.
     pub(crate) fn fast_open_answered(
         &mut self,
         env: &mut Env,

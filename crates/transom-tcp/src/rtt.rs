@@ -220,17 +220,11 @@ impl RttEstimator {
                 held: 0,
                 peak: 0,
             },
-            Some(Smoothed {
-                srtt,
-                rttvar,
-                held,
-                peak,
-            }) => Smoothed {
+            Some(old) => Smoothed {
                 // RFC 6298 §2.3: RTTVAR first, with the old SRTT; beta = 1/4, alpha = 1/8.
-                rttvar: toward(rttvar, srtt.abs_diff(sample), 4),
-                srtt: toward(srtt, sample, 8),
-                held,
-                peak,
+                rttvar: toward(old.rttvar, old.srtt.abs_diff(sample), 4),
+                srtt: toward(old.srtt, sample, 8),
+                ..old
             },
         };
         // RFC 7323 §G TS-10: with one sample per ACK the history must still span whole round trips.

@@ -283,9 +283,9 @@ impl Tcb {
         let has_data = !payload.is_empty();
         let pure = !has_data && !flags.contains(Flags::FIN) && options.sack.is_empty();
         let flags = flags | self.ecn.ack_flags(pure);
-        let ecn = self.ecn.codepoint(kind, has_data);
+        let is_new = matches!(kind, TransmitKind::Data | TransmitKind::Fin) && has_data;
+        let ecn = self.ecn.codepoint(is_new);
         if let Some(accurate) = &mut self.ecn.accurate {
-            let is_new = matches!(kind, TransmitKind::Data | TransmitKind::Fin) && has_data;
             let len = u32::try_from(payload.len()).unwrap_or(0);
             let range = is_new.then(|| SeqRange::new(seq, seq + len));
             accurate.on_sent(&options, range);

@@ -21,7 +21,7 @@ pub use negotiation::EcnOffer;
 pub(crate) use negotiation::{Again, Feedback, shows_accurate, syn_ack_code, syn_flags};
 
 use crate::config::Config;
-use crate::segment::{Segment, TransmitKind};
+use crate::segment::Segment;
 use crate::tcb::Handshake;
 
 /// What both ends agreed on.
@@ -164,9 +164,8 @@ impl EcnState {
         }
     }
 
-    /// The ECN field of a segment. RFC 3168 §6.1.5, §6.1.6 ECN-4: new data only.
-    pub(crate) fn codepoint(&self, kind: TransmitKind, has_data: bool) -> Ecn {
-        let is_new = matches!(kind, TransmitKind::Data | TransmitKind::Fin) && has_data;
+    /// The ECN field of a segment. `is_new`: its data was never sent. RFC 3168 §6.1.5, §6.1.6 ECN-4: new data only.
+    pub(crate) fn codepoint(&self, is_new: bool) -> Ecn {
         let everywhere = self
             .accurate
             .as_ref()

@@ -78,18 +78,14 @@ impl Changed {
 
     /// Fields of an option of this order that contains all of them.
     const fn fields(self, order: AccEcnOrder) -> usize {
-        let last = match order {
-            AccEcnOrder::Zero => self.e1b,
-            AccEcnOrder::One => self.e0b,
+        let (first, last) = match order {
+            AccEcnOrder::Zero => (self.e0b, self.e1b),
+            AccEcnOrder::One => (self.e1b, self.e0b),
         };
-        let first = match order {
-            AccEcnOrder::Zero => self.e0b,
-            AccEcnOrder::One => self.e1b,
-        };
-        match (last, self.ceb, first) {
-            (true, _, _) => 3,
-            (false, true, _) => 2,
-            (false, false, true) => 1,
+        match (first, self.ceb, last) {
+            (_, _, true) => 3,
+            (_, true, false) => 2,
+            (true, false, false) => 1,
             (false, false, false) => 0,
         }
     }

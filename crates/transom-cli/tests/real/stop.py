@@ -30,7 +30,9 @@ def program():
 
 
 def ask(command):
-    child = subprocess.Popen(command, stdout=subprocess.PIPE)
+    # In a group of its own: one whose parents have all gone, as when the tests run in the background of a script that
+    # has ended, is not stopped by SIGTSTP, whatever runs in it.
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=os.setpgrp)
     # Waiting for what never comes ends when everybody is dead.
     signal.signal(signal.SIGALRM, lambda *_: child.kill())
     signal.alarm(PATIENCE)

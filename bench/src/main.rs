@@ -10,6 +10,8 @@
 //!
 //! - `recovery`: our stack beside the kernel's over bad wires; `recovery --help` lists its options
 //!
+//! - `run`: `transom run` beside a plain run, pasta, slirp4netns and a null relay; `run --help` lists its options
+//!
 //! Needs root (network namespaces, TUN).
 #![expect(
     clippy::indexing_slicing,
@@ -23,6 +25,7 @@ mod net;
 mod null;
 mod ours;
 mod recovery;
+mod run;
 mod smol;
 mod sys;
 mod table;
@@ -68,10 +71,12 @@ fn main() -> ExitCode {
         Some("explain") => explain::part(&arguments),
         Some("recovery") => recovery::part(&arguments),
         Some("recovery-cell" | "recovery-node") => recovery::inner(&arguments),
+        Some("run") => run::part(&arguments),
+        Some("run-cell" | "run-server" | "run-client" | "run-null") => run::inner(&arguments),
         Some("pair") => pair(&arguments),
         Some("node") => node(&arguments),
         _ => Err(io::Error::other(
-            "usage: bench all|tun|memory|explain|recovery [--rounds N] [--only NAME]",
+            "usage: bench all|tun|memory|explain|recovery|run [--rounds N] [--only NAME]",
         )),
     };
     match result {

@@ -3,6 +3,8 @@
 //! One connection at a time, in order only, no per-byte work: the payload is constant zero and the
 //! checksum is left to the kernel. What it reaches is what the device and the kernel's end can carry.
 
+use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::net::{Roles, SOURCE};
@@ -16,13 +18,13 @@ const WINDOW_SCALE: u8 = 10;
 const WINDOW: u32 = 8 << 20;
 
 #[derive(Default)]
-struct Connection {
-    open: bool,
+pub(crate) struct Connection {
+    pub(crate) open: bool,
     peer_port: u16,
-    local_port: u16,
+    pub(crate) local_port: u16,
     peer: [u8; 4],
-    local: [u8; 4],
-    snd_nxt: u32,
+    pub(crate) local: [u8; 4],
+    pub(crate) snd_nxt: u32,
     snd_una: u32,
     rcv_nxt: u32,
     snd_wnd: u32,
@@ -30,13 +32,30 @@ struct Connection {
     duplicates: u32,
 }
 
-struct Null {
-    fd: std::os::fd::OwnedFd,
+pub(crate) struct Null {
+    pub(crate) fd: OwnedFd,
     vnet: bool,
     mss: usize,
     out: Vec<u8>,
-    connection: Connection,
+    pub(crate) connection: Connection,
     progress: Instant,
+}
+
+/// What a packet came to.
+#[derive(Default)]
+pub(crate) struct Heard {
+    /// How much closer the next acknowledgement is.
+    pub(crate) closer: usize,
+    /// New data, as a part of the packet.
+    pub(crate) data: Range<usize>,
+    /// A connection was opened.
+    pub(crate) opened: bool,
+}
+
+impl Heard {
+    fn nothing() -> Self {
+        Self::default()
+    }
 }
 
 pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
@@ -44,14 +63,7 @@ pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
     roles.configure()?;
     crate::net::ready();
     let mss = roles.mtu - 40;
-    let mut null = Null {
-        fd,
-        vnet: roles.vnet,
-        mss,
-        out: vec![0; 70_000],
-        connection: Connection::default(),
-        progress: Instant::now(),
-    };
+    let mut null = Null::new(fd, roles.vnet, mss);
     let mut buffer = vec![0u8; 70_000];
     let ack_every = if roles.vnet { 4 } else { 32 };
     loop {
@@ -63,14 +75,15 @@ pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
             };
             received += 1;
             let start = if roles.vnet { VNET_HEADER } else { 0 };
-            owed += null.handle(buffer.get(start..n).unwrap_or_default(), ack_every);
+            let packet = buffer.get(start..n).unwrap_or_default();
+            owed += null.handle(packet, ack_every).closer;
             if owed >= ack_every {
-                null.emit(ACK, &[], 0, null.connection.snd_nxt);
+                null.acknowledge();
                 owed = 0;
             }
         }
         if owed > 0 {
-            null.emit(ACK, &[], 0, null.connection.snd_nxt);
+            null.acknowledge();
         }
         let sent = null.send();
         if received == 0 && sent == 0 {
@@ -80,10 +93,21 @@ pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
 }
 
 impl Null {
-    /// Takes one packet; says how much closer the next acknowledgement is.
-    fn handle(&mut self, packet: &[u8], ack_every: usize) -> usize {
+    pub(crate) fn new(fd: OwnedFd, vnet: bool, mss: usize) -> Self {
+        Self {
+            fd,
+            vnet,
+            mss,
+            out: vec![0; 70_000],
+            connection: Connection::default(),
+            progress: Instant::now(),
+        }
+    }
+
+    /// Takes one packet.
+    pub(crate) fn handle(&mut self, packet: &[u8], ack_every: usize) -> Heard {
         if packet.len() < 40 || packet[0] >> 4 != 4 || packet[9] != 6 {
-            return 0;
+            return Heard::nothing();
         }
         let be16 = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
         let be32 = |at: usize| u32::from(be16(at)) << 16 | u32::from(be16(at + 2));
@@ -114,15 +138,18 @@ impl Null {
                 1000,
             );
             self.connection.snd_nxt = 1001;
-            return 0;
+            return Heard {
+                opened: true,
+                ..Heard::default()
+            };
         }
         let c = &mut self.connection;
         if be16(20) != c.peer_port || be16(22) != c.local_port {
-            return 0;
+            return Heard::nothing();
         }
         if flags & RST != 0 {
             c.open = false;
-            return 0;
+            return Heard::nothing();
         }
         c.open = true;
         c.snd_wnd = window << c.snd_scale;
@@ -137,13 +164,14 @@ impl Null {
         } else if advance == 0 && length == 0 && c.snd_nxt != c.snd_una {
             c.duplicates += 1;
         }
-        let mut closer = 0;
+        let mut heard = Heard::default();
         if length > 0 {
             if seq == c.rcv_nxt {
                 c.rcv_nxt = c.rcv_nxt.wrapping_add(length as u32);
-                closer = 1;
+                heard.closer = 1;
+                heard.data = 20 + offset..total;
             } else {
-                closer = ack_every;
+                heard.closer = ack_every;
             }
         }
         if flags & FIN != 0 {
@@ -152,16 +180,46 @@ impl Null {
             let seq = c.snd_nxt;
             self.emit(FIN | ACK, &[], 0, seq);
         }
-        closer
+        heard
     }
 
-    /// Sends what the window allows, at most sixteen super-segments at a time.
-    fn send(&mut self) -> usize {
+    /// Acknowledges what was received.
+    pub(crate) fn acknowledge(&mut self) {
+        self.emit(ACK, &[], 0, self.connection.snd_nxt);
+    }
+
+    /// How much may be sent at once now.
+    pub(crate) fn room(&self) -> usize {
         let largest = if self.vnet {
             (65_535 - 40) / self.mss * self.mss
         } else {
             self.mss
         };
+        let c = &self.connection;
+        let flight = c.snd_nxt.wrapping_sub(c.snd_una);
+        let room = (c.snd_wnd.min(WINDOW).saturating_sub(flight) as usize).min(largest);
+        if room < self.mss && flight > 0 {
+            0
+        } else {
+            room
+        }
+    }
+
+    /// Sends what `fill` puts into the room that is given to it, as its result says; whether the device took it.
+    pub(crate) fn send_with(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        let start = if self.vnet { VNET_HEADER } else { 0 } + 40;
+        let room = self.room();
+        let length = self.out.get_mut(start..start + room).map_or(0, fill);
+        let seq = self.connection.snd_nxt;
+        if length == 0 || !self.emit(ACK, &[], length, seq) {
+            return false;
+        }
+        self.connection.snd_nxt = seq.wrapping_add(length as u32);
+        true
+    }
+
+    /// Sends what the window allows, at most sixteen super-segments at a time.
+    fn send(&mut self) -> usize {
         if !self.connection.open || self.connection.local_port != SOURCE {
             return 0;
         }
@@ -172,18 +230,10 @@ impl Null {
             self.progress = Instant::now();
         }
         for sent in 0..16 {
-            let c = &self.connection;
-            let flight = c.snd_nxt.wrapping_sub(c.snd_una);
-            let limit = c.snd_wnd.min(WINDOW);
-            let n = (limit.saturating_sub(flight) as usize).min(largest);
-            if n == 0 || (n < self.mss && flight > 0) {
+            // The payload is zero, as it was before.
+            if !self.send_with(|room| room.len()) {
                 return sent;
             }
-            let seq = c.snd_nxt;
-            if !self.emit(ACK, &[], n, seq) {
-                return sent;
-            }
-            self.connection.snd_nxt = seq.wrapping_add(n as u32);
         }
         16
     }
@@ -237,6 +287,7 @@ impl Null {
             tcp[16..18].copy_from_slice(&checksum.to_be_bytes());
         }
         let sent = sys::write(&self.fd, &self.out[..start + total]);
+        // Where options were, data comes next.
         self.out[start + 40..start + 20 + header].fill(0);
         sent
     }

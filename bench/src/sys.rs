@@ -66,6 +66,20 @@ pub(crate) fn write(fd: &OwnedFd, packet: &[u8]) -> bool {
     unsafe { libc::write(fd.as_raw_fd(), packet.as_ptr().cast(), packet.len()) > 0 }
 }
 
+/// Reads what a socket has; `None` when it has nothing, or no more.
+pub(crate) fn recv_now(socket: &TcpStream, buffer: &mut [u8]) -> Option<usize> {
+    // SAFETY: the pointer and the length are those of a live slice.
+    let n = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            libc::MSG_DONTWAIT,
+        )
+    };
+    usize::try_from(n).ok().filter(|n| *n > 0)
+}
+
 /// Waits until the descriptor is readable, at most `microseconds`.
 pub(crate) fn wait_readable(fd: &impl AsRawFd, microseconds: u64) {
     let mut poll = libc::pollfd {
@@ -95,6 +109,27 @@ pub(crate) fn pin(cpu: usize) {
         libc::CPU_SET(cpu, &mut set);
         libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
     }
+}
+
+/// Lets this process, and all that it starts, have as many descriptors as it may.
+pub(crate) fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a live value. With the old limit fewer connections fit.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
+/// Clock ticks a second, in which the kernel counts processor time.
+pub(crate) fn ticks() -> f64 {
+    // SAFETY: no pointers.
+    unsafe { libc::sysconf(libc::_SC_CLK_TCK) as f64 }
 }
 
 /// Asks the kernel to end this process when its parent ends.

@@ -18,7 +18,7 @@ use crate::{sys, vnet};
 const MAX_PIECES: usize = 16;
 
 /// Frames that the kernel refused in a row before `send` gives the turn back.
-const MAX_REFUSED: usize = 256;
+pub(crate) const MAX_REFUSED: usize = 256;
 
 /// A descriptor that carries one frame per call, and what goes with it.
 pub(crate) struct Channel {

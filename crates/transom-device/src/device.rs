@@ -39,6 +39,12 @@ pub trait Device: Send {
     /// How to wait until `recv` or `send` is worth calling again.
     fn readiness(&self) -> Readiness<'_>;
 
+    /// A second descriptor, of devices whose first one is silent when the device is gone: when it is readable,
+    /// [`recv`](Self::recv) is worth calling, and fails if the device is gone.
+    fn ending(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     /// When to call [`recv`](Self::recv) at the latest even though nothing became ready: a device
     /// that delays frames needs it to pass them on, in both directions.
     fn next_deadline(&self) -> Option<Instant> {
@@ -66,6 +72,10 @@ impl<D: Device + ?Sized> Device for Box<D> {
 
     fn readiness(&self) -> Readiness<'_> {
         (**self).readiness()
+    }
+
+    fn ending(&self) -> Option<BorrowedFd<'_>> {
+        (**self).ending()
     }
 
     fn next_deadline(&self) -> Option<Instant> {

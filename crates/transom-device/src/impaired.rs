@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -268,6 +269,10 @@ impl<D: Device> Device for Impaired<D> {
 
     fn readiness(&self) -> Readiness<'_> {
         self.device.readiness()
+    }
+
+    fn ending(&self) -> Option<BorrowedFd<'_>> {
+        self.device.ending()
     }
 
     fn next_deadline(&self) -> Option<Instant> {

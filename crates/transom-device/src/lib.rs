@@ -7,6 +7,7 @@
 //! - [`memory::pair`]: two devices joined by memory, for tests and for stacks in one process;
 //! - [`Tun`]: IP packets to and from the kernel of a network namespace (Linux);
 //! - [`PacketSocket`]: Ethernet frames of an interface, usually one end of a veth pair (Linux);
+//! - [`XdpSocket`]: Ethernet frames of one queue of an interface, by AF_XDP (Linux);
 //! - [`Monitor`]: hears what an interface carries, and sends nothing (Linux); no device;
 //! - [`Tap`]: shows each frame of another device to a recorder;
 //! - [`Impaired`]: puts a bad link in front of another device;
@@ -42,6 +43,8 @@ mod tun;
 mod vnet;
 #[cfg(target_os = "linux")]
 mod wire;
+#[cfg(target_os = "linux")]
+mod xdp;
 
 pub use complete::complete;
 pub use device::{Device, DeviceCounters, Notify, Readiness};
@@ -55,3 +58,5 @@ pub use tap::{Direction, Tap, TappedFrame};
 pub use tun::{Tun, TunOptions};
 #[cfg(target_os = "linux")]
 pub use wire::{Port, PortOptions, Wire, WireCounters};
+#[cfg(target_os = "linux")]
+pub use xdp::{XdpMode, XdpOptions, XdpSocket, ZeroCopy};

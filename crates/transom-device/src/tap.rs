@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::{Instant, SystemTime};
 
 use transom_wire::frame::{Capabilities, RxChecksum, RxFrame, TxFrame, TxOffload};
@@ -168,6 +169,10 @@ impl<D: Device, F: FnMut(&TappedFrame<'_>) + Send> Device for Tap<D, F> {
 
     fn readiness(&self) -> Readiness<'_> {
         self.device.readiness()
+    }
+
+    fn ending(&self) -> Option<BorrowedFd<'_>> {
+        self.device.ending()
     }
 
     fn next_deadline(&self) -> Option<Instant> {

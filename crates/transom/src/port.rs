@@ -116,7 +116,14 @@ pub(crate) fn recv_now(
 
 /// How the driver waits for the device.
 #[derive(Debug)]
-pub(crate) enum Readable {
+pub(crate) struct Readable {
+    wait: Wait,
+    /// A duplicate of the descriptor that tells of the device's end, if it has one.
+    ending: Option<AsyncFd<OwnedFd>>,
+}
+
+#[derive(Debug)]
+enum Wait {
     /// A duplicate of its descriptor, registered with tokio.
     Fd(AsyncFd<OwnedFd>),
     /// It keeps our waker.
@@ -127,12 +134,38 @@ impl Readable {
     /// # Errors
     /// The descriptor cannot be duplicated or registered.
     pub(crate) fn new(device: &dyn Device) -> io::Result<Self> {
-        match device.readiness() {
-            Readiness::Fd(fd) => Ok(Self::Fd(watch(fd.try_clone_to_owned()?)?)),
-            Readiness::Notify(_) => Ok(Self::Notify),
-            other => Err(io::Error::other(format!(
-                "cannot wait for a device by {other:?}"
-            ))),
+        let wait = match device.readiness() {
+            Readiness::Fd(fd) => Wait::Fd(watch(fd.try_clone_to_owned()?)?),
+            Readiness::Notify(_) => Wait::Notify,
+            other => {
+                let text = format!("cannot wait for a device by {other:?}");
+                return Err(io::Error::other(text));
+            }
+        };
+        let ending = device.ending().map(|fd| watch(fd.try_clone_to_owned()?));
+        Ok(Self {
+            wait,
+            ending: ending.transpose()?,
+        })
+    }
+
+    /// The device may be gone: looks, and gives the error then. Pending: it is not, and the waker is in place.
+    fn poll_ending(
+        &self,
+        cx: &mut Context<'_>,
+        port: &Mutex<Port>,
+        frames: &mut Vec<RxFrame>,
+        max: usize,
+    ) -> Poll<io::Result<usize>> {
+        let Some(ending) = &self.ending else {
+            return Poll::Pending;
+        };
+        loop {
+            let mut guard = ready!(ending.poll_read_ready(cx))?;
+            match port.lock("receive at the end").device.recv(frames, max) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => guard.clear_ready(),
+                result => return Poll::Ready(result),
+            }
         }
     }
 
@@ -145,12 +178,17 @@ impl Readable {
         max: usize,
     ) -> Poll<io::Result<usize>> {
         loop {
-            let mut guard = match self {
-                Self::Fd(fd) => match fd.poll_read_ready(cx)? {
+            let mut guard = match &self.wait {
+                Wait::Fd(fd) => match fd.poll_read_ready(cx)? {
                     Poll::Ready(guard) => Some(guard),
-                    Poll::Pending => return recv_late(port, frames, max),
+                    Poll::Pending => {
+                        return match self.poll_ending(cx, port, frames, max) {
+                            Poll::Pending => recv_late(port, frames, max),
+                            ready => ready,
+                        };
+                    }
                 },
-                Self::Notify => None,
+                Wait::Notify => None,
             };
             let mut port = port.lock("receive");
             match port.device.recv(frames, max) {
@@ -170,9 +208,9 @@ impl Readable {
         port: &Mutex<Port>,
     ) -> Poll<io::Result<()>> {
         loop {
-            let mut guard = match self {
-                Self::Fd(fd) => Some(ready!(fd.poll_write_ready(cx))?),
-                Self::Notify => None,
+            let mut guard = match &self.wait {
+                Wait::Fd(fd) => Some(ready!(fd.poll_write_ready(cx))?),
+                Wait::Notify => None,
             };
             let mut port = port.lock("send what waits");
             port.send()?;

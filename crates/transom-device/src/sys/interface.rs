@@ -9,6 +9,9 @@ use crate::error::failed;
 const NEEDS_ADMIN: &str =
     "this needs CAP_NET_ADMIN in the network namespace (root, or the user namespace that owns it)";
 
+/// `SIOCETHTOOL` of `linux/sockios.h`.
+const SIOCETHTOOL: libc::Ioctl = 0x8946;
+
 /// A request about the interface of this name.
 pub(super) fn request(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: `ifreq` is plain data, for which all zeros is a valid value.
@@ -49,7 +52,8 @@ fn perform(call: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
 /// Sends a request about an interface of the socket's namespace to the kernel.
 fn perform_on(socket: &impl AsFd, call: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the SIOC* calls used here read and write one `ifreq`, which is alive during the call.
+    // SAFETY: the SIOC* calls used here read and write one `ifreq`, which is alive during the call, as is what
+    // SIOCETHTOOL finds through it.
     check(unsafe { libc::ioctl(fd, call, std::ptr::from_mut(request)) })?;
     Ok(())
 }
@@ -95,6 +99,29 @@ pub(crate) fn is_ethernet(name: &str) -> io::Result<bool> {
     // SAFETY: SIOCGIFHWADDR fills this member of the union; its family is the kind of hardware.
     let kind = unsafe { request.ifr_ifru.ifru_hwaddr.sa_family };
     Ok(kind == libc::ARPHRD_ETHER)
+}
+
+/// The driver of an interface.
+pub(crate) fn driver(name: &str) -> io::Result<String> {
+    /// `ETHTOOL_GDRVINFO` of `linux/ethtool.h`.
+    const DRIVER_INFO: u32 = 3;
+    /// Length of `struct ethtool_drvinfo`, and where the driver's name is in it.
+    const LENGTH: usize = 196;
+    const NAME: std::ops::Range<usize> = 4..36;
+    let mut request = request(name)?;
+    // Aligned as the structure is.
+    let mut info = [0_u32; LENGTH / 4];
+    info[0] = DRIVER_INFO;
+    request.ifr_ifru.ifru_data = info.as_mut_ptr().cast();
+    perform(SIOCETHTOOL, &mut request)
+        .map_err(|error| failed(format_args!("cannot read the driver of {name}"), &error, ""))?;
+    let bytes: Vec<u8> = info.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let name = bytes.get(NAME).unwrap_or_default();
+    let end = name
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(name.len());
+    Ok(String::from_utf8_lossy(name.get(..end).unwrap_or_default()).into_owned())
 }
 
 pub(crate) fn set_mtu(name: &str, mtu: usize) -> io::Result<()> {

@@ -5,11 +5,14 @@ use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd};
 
+pub(crate) mod bpf;
+pub(crate) mod ending;
 pub(crate) mod interface;
 pub(crate) mod monitor;
 pub(crate) mod packet;
 pub(crate) mod ring;
 pub(crate) mod tun;
+pub(crate) mod xdp;
 
 /// Turns the C convention into a result.
 fn check(returned: libc::c_int) -> io::Result<libc::c_int> {

@@ -15,3 +15,5 @@ mod ring;
 mod tcp;
 mod traffic;
 mod wire;
+mod with_xdp;
+mod xdp;

@@ -15,7 +15,8 @@ const INSIDE: &str = "TRANSOM_TEST_INSIDE_NAMESPACE";
 /// When set, a closed `/dev/net/tun` is a failure.
 const REQUIRE_TUN: &str = "TRANSOM_REQUIRE_TUN";
 
-const NOT_RUN: &str = "NOT RUN: this user may not open /dev/net/tun; only the error was checked";
+/// What a line begins with that says that a part of a test was not run, and why.
+const NOT_RUN: &str = "NOT RUN: ";
 
 /// Runs the body of the test `name` in a network namespace of its own: the test binary starts itself
 /// again for this one test under `unshare`, as root or else in a user namespace. The namespace ends
@@ -48,9 +49,9 @@ pub(crate) fn in_namespace(name: &str, body: impl FnOnce()) {
         "{command:?} failed with {}; without root this needs user namespaces\n{stdout}\n{stderr}",
         output.status
     );
-    if stdout.contains(NOT_RUN) {
+    if let Some(line) = stdout.lines().find(|line| line.contains(NOT_RUN)) {
         // Not `eprintln!`, which is hidden for a test that passes.
-        writeln!(std::io::stderr(), "{name}: {NOT_RUN}").expect("stderr is open");
+        writeln!(std::io::stderr(), "{name}: {line}").expect("stderr is open");
     }
 }
 
@@ -75,8 +76,13 @@ pub(crate) fn in_namespace_with_tun(name: &str, body: impl FnOnce()) {
             text.contains("cannot open /dev/net/tun") && text.contains("sudo "),
             "{text}"
         );
-        writeln!(std::io::stdout(), "{NOT_RUN}").expect("stdout is open");
+        not_run("this user may not open /dev/net/tun; only the error was checked");
     });
+}
+
+/// Has [`in_namespace`] tell on the terminal what was not run.
+pub(crate) fn not_run(why: &str) {
+    writeln!(std::io::stdout(), "{NOT_RUN}{why}").expect("stdout is open");
 }
 
 /// Runs a command of words without quotes.

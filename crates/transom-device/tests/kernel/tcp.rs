@@ -110,7 +110,7 @@ impl<'a> Connection<'a> {
         let Ends { ours, kernel } = self.ends;
         let mut bytes = vec![0; header.header_len()];
         let (start, offset) = (0, 16);
-        let offload = if !self.wire.offloads() {
+        let offload = if !self.wire.fills_checksums() {
             header.emit_with_checksum(&mut bytes, ours, kernel, &payload.to_vec());
             TxOffload::None
         } else {

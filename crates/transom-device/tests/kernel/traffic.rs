@@ -15,7 +15,7 @@ use super::namespace::{in_namespace, in_namespace_with_tun};
 use super::tcp::{Segment, kernel_receives, kernel_sends, pattern};
 use super::wire::{Ends, V4, V6, Wire, tun, veth, veth_with_ring};
 
-fn echo_is_answered(wire: &mut Wire) {
+pub(crate) fn echo_is_answered(wire: &mut Wire) {
     for len in [0, 1, 56, 1400] {
         let data = pattern(len);
         let request = Message::EchoRequest {
@@ -52,7 +52,7 @@ fn udp_goes_both_ways(wire: &mut Wire, ends: Ends) {
             dst_port: port,
         };
         let mut bytes = [0; udp::Header::LEN];
-        let offload = if wire.offloads() {
+        let offload = if wire.fills_checksums() {
             header.emit(&mut bytes, len);
             let total = (bytes.len() + len) as u32;
             let sum = pseudo_header(ends.ours, ends.kernel, 17, total).partial();
@@ -122,7 +122,7 @@ fn is_super(segments: &[Segment], mss: usize) {
 }
 
 /// `in_order` says whether the device keeps the order in which the kernel sends.
-fn all_traffic(wire: &mut Wire, ends: Ends, in_order: bool) {
+pub(crate) fn all_traffic(wire: &mut Wire, ends: Ends, in_order: bool) {
     let mss = if ends.ours.is_ipv4() { 1460 } else { 1440 };
     if ends.ours.is_ipv6() {
         wire.settle_ipv6();

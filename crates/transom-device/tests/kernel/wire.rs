@@ -79,7 +79,8 @@ pub(crate) fn with_ring(socket: PacketSocket) -> PacketSocket {
     socket
 }
 
-pub(crate) fn veth_socket(both: bool) -> PacketSocket {
+/// A veth pair: `kernel0` with the kernel's addresses, and `ours0`.
+pub(crate) fn veth_pair() {
     run(
         "ip link add kernel0 address 02:00:00:00:00:01 type veth peer name ours0 address 02:00:00:00:00:02",
     );
@@ -91,6 +92,10 @@ pub(crate) fn veth_socket(both: bool) -> PacketSocket {
     run("ip addr add fd00::1/64 dev kernel0 nodad");
     run("ip neigh replace 10.9.0.2 lladdr 02:00:00:00:00:02 dev kernel0");
     run("ip neigh replace fd00::2 lladdr 02:00:00:00:00:02 dev kernel0");
+}
+
+pub(crate) fn veth_socket(both: bool) -> PacketSocket {
+    veth_pair();
     let socket = if both {
         PacketSocket::open_pair("ours0", "kernel0")
     } else {
@@ -117,6 +122,11 @@ impl Wire {
     /// Whether the device takes over checksums and segmentation.
     pub(crate) fn offloads(&self) -> bool {
         self.device.capabilities().tx_checksum && self.device.capabilities().has_gso()
+    }
+
+    /// Whether the device fills in checksums.
+    pub(crate) fn fills_checksums(&self) -> bool {
+        self.device.capabilities().tx_checksum
     }
 
     /// Sends an IP packet. Offsets of `offload` count from the transport header and are put right here.

@@ -14,6 +14,8 @@
 mod namespace;
 #[path = "../wire/mod.rs"]
 mod wire;
+#[path = "../../../transom-device/tests/kernel/with_xdp.rs"]
+mod with_xdp;
 
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
@@ -24,10 +26,11 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, sendto, socket,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use transom::device::{Device, PacketSocket, Tun, TunOptions};
+use transom::device::{Device, PacketSocket, Tun, TunOptions, XdpOptions, XdpSocket};
 use transom::stack_engine::tcp;
 use transom::{CloseReason, FastOpenListen, Stack, StackConfig, State, TcpListener, TcpStream};
 use wire::{bounded, check_stream, write_stream};
+use with_xdp::in_namespace_with_xdp;
 
 const MIB: u64 = 1 << 20;
 /// The kernel is number 1 of each network, we are number 2.
@@ -41,7 +44,8 @@ fn tun(vnet: bool) -> impl Device {
     device
 }
 
-fn veth() -> impl Device {
+/// A veth pair: `kernel0` with the kernel's addresses, and `ours0`.
+fn veth_pair() {
     run("ip link add kernel0 type veth peer name ours0");
     // The kernel must stay silent on our end.
     run("ip link set ours0 addrgenmode none arp off");
@@ -49,7 +53,16 @@ fn veth() -> impl Device {
     run("ip link set ours0 up");
     run("ip addr add 10.9.0.1/24 dev kernel0");
     run("ip addr add fd00::1/64 dev kernel0 nodad");
+}
+
+fn veth() -> impl Device {
+    veth_pair();
     PacketSocket::open("ours0").unwrap()
+}
+
+fn af_xdp(options: impl FnOnce(XdpOptions) -> XdpOptions) -> impl Device {
+    veth_pair();
+    XdpSocket::open(&options(XdpOptions::new("ours0"))).unwrap()
 }
 
 /// Runs the test against a stack behind the device that `open` makes.
@@ -143,6 +156,58 @@ fn echoes_over_veth() {
     in_namespace("echoes_over_veth", || {
         with_stack(veth, StackConfig::default(), |stack| {
             echoes(stack, 64 * MIB)
+        });
+    });
+}
+
+#[test]
+fn echoes_over_af_xdp() {
+    in_namespace_with_xdp("echoes_over_af_xdp", || {
+        with_stack(
+            || af_xdp(|options| options),
+            StackConfig::default(),
+            |stack| echoes(stack, 16 * MIB),
+        );
+    });
+}
+
+#[test]
+fn echoes_over_af_xdp_that_overflows() {
+    in_namespace_with_xdp("echoes_over_af_xdp_that_overflows", || {
+        // Far less than the kernel's window: much is lost, and sent again.
+        with_stack(
+            || af_xdp(|options| options.receive_frames(64).send_frames(64)),
+            StackConfig::default(),
+            |stack| echoes(stack, 4 * MIB),
+        );
+        assert!(retransmitted() > 0, "nothing was lost");
+    });
+}
+
+/// Segments that the kernel has sent again.
+fn retransmitted() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/net/snmp").unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names.split(' ').position(|name| name == "RetransSegs");
+    values.split(' ').nth(at.unwrap()).unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_interface_that_goes_away_ends_all_waiting() {
+    in_namespace_with_xdp("an_interface_that_goes_away_ends_all_waiting", || {
+        let open = || af_xdp(|options| options);
+        with_stack(open, StackConfig::default(), |stack| async move {
+            let listener = TcpListener::bind(&stack, OURS[0]).await.unwrap();
+            let (client, server) =
+                tokio::join!(tokio::net::TcpStream::connect(OURS[0]), listener.accept());
+            let (_client, (mut server, _)) = (client.unwrap(), server.unwrap());
+            let waiting = tokio::spawn(async move { server.read(&mut [0; 8]).await });
+            stack.caught_up().await;
+            run("ip link del ours0");
+            let error = waiting.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NetworkDown, "{error}");
+            assert!(stack.check().is_err());
         });
     });
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use transom_stack::tcp::Instant;
 use transom_stack::wire::RxFrame;
 
+use crate::busy_poll::BusyPoll;
 use crate::clock::Alarm;
 use crate::port::{Held, Readable, recv_now};
 use crate::shared::{Caller, Shared};
@@ -27,6 +28,7 @@ pub(crate) struct Driver {
     /// Frames just received; empty between two polls.
     frames: Vec<RxFrame>,
     batch: usize,
+    busy_poll: BusyPoll,
 }
 
 /// What one turn came to.
@@ -40,7 +42,12 @@ enum Turn {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, readable: Readable, batch: usize) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        readable: Readable,
+        batch: usize,
+        busy_poll: BusyPoll,
+    ) -> Self {
         let alarm = Alarm::new(shared.clock);
         Self {
             shared,
@@ -48,21 +55,27 @@ impl Driver {
             alarm,
             frames: Vec::with_capacity(batch),
             batch,
+            busy_poll,
         }
     }
 
     /// Receives a batch, acts on it and on the time, and sends what is owed. Answers the question
     /// whether the device is empty.
     fn turn(&mut self, cx: &mut Context<'_>, question: Option<u64>) -> Turn {
-        let mut again = false;
         let mut answered = None;
-        match self
-            .readable
-            .poll_recv(cx, &self.shared.port, &mut self.frames, self.batch)
-        {
+        let looking = self.busy_poll.goes_on();
+        let received = if looking {
+            Poll::Pending
+        } else {
+            self.readable
+                .poll_recv(cx, &self.shared.port, &mut self.frames, self.batch)
+        };
+        // Who looks on is not told by the device, and comes back by itself.
+        let mut again = looking;
+        match received {
             Poll::Ready(Ok(_)) => again = true,
             Poll::Ready(Err(error)) => return Turn::Failed(error.kind()),
-            Poll::Pending if question.is_some() => {
+            Poll::Pending if looking || question.is_some() => {
                 match recv_now(&self.shared.port, &mut self.frames, self.batch) {
                     Ok(Held::Frames) => again = true,
                     // The alarm will ring for them.
@@ -72,6 +85,9 @@ impl Driver {
                 }
             }
             Poll::Pending => {}
+        }
+        if !self.frames.is_empty() {
+            self.busy_poll.note_frames();
         }
         let now = self.shared.clock.now();
         let mut inner = self.shared.lock("handle frames");

@@ -51,6 +51,7 @@ struct Readme;
 
 mod address;
 mod builder;
+mod busy_poll;
 mod catch_up;
 mod clock;
 mod driver;

@@ -15,6 +15,7 @@
 //! | relay: kernel reads | 16 KiB, growing to 256 KiB while they are filled | idle connections are many, busy ones few |
 //! | relay: wait before a reset is passed on | 100 ms at most | a local program takes its data in much less; a stuck one should not hide the reset |
 //! | driver: frames a turn | 64 | with 64 KiB each about a millisecond of work, so that those they are for get at them soon |
+//! | busy polling of the device | off | it costs a processor; [`Builder::busy_poll`](crate::Builder::busy_poll) buys latency with it |
 //! | timers | tokio's, and the kernel's for what is less than 20 ms away | tokio's are a millisecond coarse, too coarse for pacing and reordering windows on short paths |
 //! | frames sent by one call of a socket | 256 | a huge write must not keep its caller for long; the driver sends the rest |
 //!

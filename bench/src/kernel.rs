@@ -1,13 +1,18 @@
-//! The kernel's end of a bulk transfer.
+//! The kernel's end: the client of what the stack under test serves.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::net::{SINK, SOURCE, STACK};
+use crate::net::{ECHO, REQUESTS, SINK, SOURCE, STACK};
+
+/// Round trips before any is counted.
+const WARM_UP: usize = 1000;
+/// A peer that takes longer to answer has lost it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Which way the bytes go, seen from the stack under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,4 +60,72 @@ pub(crate) fn bulk(way: Way, warm_up: Duration, window: Duration) -> io::Result<
         return Err(io::Error::other("no bytes moved in the window"));
     }
     Ok(bytes as f64 / seconds / 1e9)
+}
+
+/// One byte there and back, again and again.
+///
+/// Returns the median, the 99th and the 99.9th percentile, in microseconds.
+pub(crate) fn ping_pong(count: usize) -> io::Result<Vec<f64>> {
+    let mut stream = TcpStream::connect((STACK, ECHO))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut byte = [7];
+    let mut times = Vec::with_capacity(count);
+    for round in 0..WARM_UP + count {
+        let started = Instant::now();
+        stream.write_all(&byte)?;
+        stream.read_exact(&mut byte)?;
+        if round >= WARM_UP {
+            times.push(started.elapsed().as_nanos() as f64 / 1000.0);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
+    Ok(vec![at(0.5), at(0.99), at(0.999)])
+}
+
+/// Connects, sends a byte, waits for it to come back, and closes; so many at a time.
+///
+/// Returns connections a second.
+pub(crate) fn connect(
+    address: &str,
+    at_once: usize,
+    warm_up: Duration,
+    window: Duration,
+) -> io::Result<f64> {
+    let done = Arc::new(AtomicU64::new(0));
+    let failed = Arc::new(AtomicU64::new(0));
+    let to: SocketAddr = format!("{address}:{REQUESTS}")
+        .parse()
+        .map_err(io::Error::other)?;
+    for _ in 0..at_once {
+        let (done, failed) = (Arc::clone(&done), Arc::clone(&failed));
+        // They end with this process.
+        thread::spawn(move || {
+            loop {
+                let count = if request(to).is_ok() { &done } else { &failed };
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    thread::sleep(warm_up);
+    let (before, started) = (done.load(Ordering::Relaxed), Instant::now());
+    thread::sleep(window);
+    let count = done.load(Ordering::Relaxed) - before;
+    let seconds = started.elapsed().as_secs_f64();
+    let failed = failed.load(Ordering::Relaxed);
+    if count == 0 || failed * 100 > count {
+        return Err(io::Error::other(format!(
+            "{count} connections succeeded, {failed} failed"
+        )));
+    }
+    Ok(count as f64 / seconds)
+}
+
+fn request(to: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut byte = [7];
+    stream.write_all(&byte)?;
+    stream.read_exact(&mut byte)
 }

@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use crate::table::{Row, Section};
-use crate::{ours, smol};
+use crate::comparison::{Figure, Row, Section, interleave};
+use crate::part::{Options, Part};
+use crate::{option, ours, smol};
 
 /// How much, in which pieces.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +28,16 @@ pub(crate) struct Transfer {
 
 type Run = fn(Load) -> io::Result<Transfer>;
 
-/// The comparison in memory; the application copies 64 KiB in and out each time.
-pub(crate) fn compare(rounds: usize, only: &str, mib: Option<usize>) -> io::Result<Vec<Section>> {
+const PART: Part = Part {
+    heading: "# In memory",
+    command: "memory --write",
+    about: "Two stacks of a kind back to back in one thread, at equal work; the application copies 64 KiB in and out each time.",
+};
+
+/// The comparison.
+pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
+    let options = Options::of(arguments)?;
+    let mib = option(arguments, "--mib").and_then(|n| n.parse().ok());
     let loads = [
         (
             "MTU 1500, checksums in software",
@@ -52,32 +61,32 @@ pub(crate) fn compare(rounds: usize, only: &str, mib: Option<usize>) -> io::Resu
     let stacks: [(&str, Run); 2] = [("transom", ours::in_memory), ("smoltcp", smol::in_memory)];
     let mut sections = Vec::new();
     for (title, mut load) in loads {
-        load.bytes = mib.map_or(load.bytes, |mib| mib << 20);
-        let chosen = || stacks.iter().filter(|stack| stack.0.contains(only));
-        let mut rows: Vec<Row> = chosen()
-            .map(|stack| Row {
-                name: stack.0.to_owned(),
-                samples: Vec::new(),
-            })
-            .collect();
-        for _ in 0..rounds {
-            for (row, (name, run)) in rows.iter_mut().zip(chosen()) {
-                let transfer = run(load)?;
-                if transfer.bytes < load.bytes {
-                    return Err(io::Error::other(format!(
-                        "{name}: the transfer stopped early"
-                    )));
-                }
-                row.samples
-                    .push(transfer.bytes as f64 / transfer.elapsed.as_secs_f64() / 1e9);
-            }
+        let title = format!("In memory: {title}");
+        if !options.wants(&title) {
+            continue;
         }
+        load.bytes = mib.map_or(load.bytes, |mib: usize| mib << 20);
+        let chosen: Vec<(Row, Run)> = stacks
+            .into_iter()
+            .filter(|(name, _)| options.wants_row(name))
+            .map(|(name, run)| (Row::new(name), run))
+            .collect();
+        let rows = interleave(options.rounds, &chosen, |run| {
+            let transfer = run(load)?;
+            if transfer.bytes < load.bytes {
+                return Err(io::Error::other("the transfer stopped early"));
+            }
+            Ok(vec![
+                transfer.bytes as f64 / transfer.elapsed.as_secs_f64() / 1e9,
+            ])
+        });
         sections.push(Section {
-            title: format!("In memory: {title}"),
+            title,
+            figures: vec![Figure("GB/s", 2)],
             rows,
             ceiling: None,
-            peer: "smoltcp",
+            peers: vec!["smoltcp"],
         });
     }
-    Ok(sections)
+    options.finish(&PART, &sections)
 }

@@ -7,14 +7,26 @@ use std::process::Command;
 pub(crate) const SOURCE: u16 = 1000;
 /// A server on this port reads until the end.
 pub(crate) const SINK: u16 = 1001;
+/// A server on this port sends back what it gets.
+pub(crate) const ECHO: u16 = 1002;
+/// As [`ECHO`], for many short connections.
+pub(crate) const REQUESTS: u16 = 1003;
 /// The kernel's address, with the network's length.
 pub(crate) const KERNEL: &str = "10.9.0.1/24";
+/// The kernel's address.
+pub(crate) const KERNEL_ADDRESS: &str = "10.9.0.1";
 /// The address of the stack under test.
 pub(crate) const STACK: &str = "10.9.0.2";
+/// The address of the stack under test, with the network's length.
+pub(crate) const STACK_NETWORK: &str = "10.9.0.2/24";
+/// The kernel's end of a veth pair.
+pub(crate) const THEIRS: &str = "veth0";
+/// The other end.
+pub(crate) const OURS: &str = "veth1";
 
 /// How a stack under test is set up.
 pub(crate) struct Roles {
-    /// Name of the TUN device.
+    /// Name of the TUN device, or of the kernel's end of the veth pair.
     pub(crate) device: String,
     /// With virtio headers: checksum and segmentation offload.
     pub(crate) vnet: bool,
@@ -27,27 +39,43 @@ pub(crate) struct Roles {
 impl Roles {
     /// Configures the kernel's end of the device.
     pub(crate) fn configure(&self) -> io::Result<()> {
-        ip(&["addr", "add", KERNEL, "dev", &self.device])?;
+        self.configure_as(&self.device, KERNEL)
+    }
+
+    /// Configures an interface for the kernel.
+    pub(crate) fn configure_as(&self, device: &str, network: &str) -> io::Result<()> {
         let mtu = self.mtu.to_string();
+        ip(&["addr", "add", network, "dev", device])?;
         ip(&[
             "link",
             "set",
             "dev",
-            &self.device,
+            device,
             "mtu",
             &mtu,
             "txqueuelen",
             "10000",
             "up",
-        ])?;
-        Ok(())
+        ])
     }
 }
 
+/// Makes a veth pair: the kernel has the address of one end, and leaves the other alone.
+pub(crate) fn veth(roles: &Roles) -> io::Result<()> {
+    ip(&["link", "add", THEIRS, "type", "veth", "peer", "name", OURS])?;
+    for interface in [OURS, THEIRS] {
+        let path = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+        // A kernel without IPv6 sends nothing of it either.
+        drop(std::fs::write(path, "1"));
+    }
+    let mtu = roles.mtu.to_string();
+    ip(&["link", "set", "dev", OURS, "mtu", &mtu, "up"])?;
+    roles.configure()
+}
+
 /// Tells the parent process that the stack may be talked to.
-#[expect(clippy::print_stdout, reason = "the parent waits for this line")]
 pub(crate) fn ready() {
-    println!("ready");
+    crate::trial::say("ready");
 }
 
 /// Runs `ip` with the arguments.

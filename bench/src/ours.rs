@@ -1,13 +1,15 @@
 //! Our own stack: behind the TUN device through the library, and two of them in memory.
 
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncWriteExt;
-use transom::TcpListener;
-use transom_device::Tun;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use transom::{TcpListener, TcpStream};
+use transom_device::{PacketSocket, Tun};
 use transom_stack::tcp::{Config, Instant as StackInstant};
 use transom_stack::wire::{Capabilities, RxChecksum, RxFrame, TxFrame};
 use transom_stack::{
@@ -15,22 +17,43 @@ use transom_stack::{
 };
 
 use crate::memory::{Load, Transfer};
-use crate::net::{Roles, SINK, SOURCE, STACK};
+use crate::net::{self, ECHO, KERNEL_ADDRESS, REQUESTS, Roles, SINK, SOURCE, STACK, STACK_NETWORK};
+use crate::trial::{CONNECT_WARM_UP, CONNECT_WINDOW, Trial, Wire, Work};
 
-/// Serves both ports through tokio sockets on one thread.
-pub(crate) fn serve(roles: &Roles) -> io::Result<()> {
+/// Where busy polling is measured.
+const BUSY_POLL: Duration = Duration::from_micros(200);
+
+/// Serves all ports, or connects, through tokio sockets on one thread.
+pub(crate) fn serve(trial: &Trial, roles: &Roles) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let fd = crate::sys::open_tun(&roles.device, roles.vnet)?;
-        let device = Tun::from_fd(fd, roles.mtu, roles.vnet)?;
-        let address = format!("{STACK}/24");
-        let stack = transom::Stack::builder().address(address.as_str()).device(device).spawn()?;
+        let builder = transom::Stack::builder().address(STACK_NETWORK);
+        let builder = if trial.wire == Wire::Veth {
+            builder.device(PacketSocket::open_pair(net::OURS, net::THEIRS)?)
+        } else {
+            let fd = crate::sys::open_tun(&roles.device, roles.vnet)?;
+            roles.configure()?;
+            builder.device(Tun::from_fd(fd, roles.mtu, roles.vnet)?)
+        };
+        let busy_poll = if trial.stack == crate::trial::Stack::TransomBusy {
+            BUSY_POLL
+        } else {
+            Duration::ZERO
+        };
+        let stack = builder.busy_poll(busy_poll).spawn()?;
+        if let Work::Connect(at_once) = trial.work {
+            net::ready();
+            let rate = connect(&stack, at_once).await?;
+            crate::trial::say(&rate.to_string());
+            return Ok(());
+        }
         let source = TcpListener::bind(&stack, (STACK, SOURCE)).await?;
         let sink = TcpListener::bind(&stack, (STACK, SINK)).await?;
-        roles.configure()?;
-        crate::net::ready();
+        let echo = TcpListener::bind(&stack, (STACK, ECHO)).await?;
+        let requests = TcpListener::bind(&stack, (STACK, REQUESTS)).await?;
+        net::ready();
         let data = Bytes::from(vec![0u8; 1 << 20]);
         loop {
             tokio::select! {
@@ -47,9 +70,59 @@ pub(crate) fn serve(roles: &Roles) -> io::Result<()> {
                         drop(stream.shutdown().await);
                     });
                 }
+                accepted = echo.accept() => drop(tokio::spawn(send_back(accepted?.0))),
+                accepted = requests.accept() => drop(tokio::spawn(send_back(accepted?.0))),
             }
         }
     })
+}
+
+/// Until the peer has finished, or is gone.
+async fn send_back(mut stream: TcpStream) {
+    let mut buffer = [0; 64];
+    while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+        if stream.write_all(&buffer[..n]).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Connects to the kernel, so many at a time; gives connections a second.
+async fn connect(stack: &transom::Stack, at_once: usize) -> io::Result<f64> {
+    let (done, failed) = (Rc::new(Cell::new(0_u64)), Rc::new(RefCell::new(None)));
+    let clients = tokio::task::LocalSet::new();
+    for _ in 0..at_once {
+        let (done, failed, stack) = (Rc::clone(&done), Rc::clone(&failed), stack.clone());
+        clients.spawn_local(async move {
+            loop {
+                match request(&stack).await {
+                    Ok(()) => done.set(done.get() + 1),
+                    Err(error) => {
+                        failed.replace(Some(error));
+                        return;
+                    }
+                }
+            }
+        });
+    }
+    clients
+        .run_until(async {
+            tokio::time::sleep(CONNECT_WARM_UP).await;
+            let (before, started) = (done.get(), Instant::now());
+            tokio::time::sleep(CONNECT_WINDOW).await;
+            match failed.take() {
+                Some(error) => Err(error),
+                None => Ok((done.get() - before) as f64 / started.elapsed().as_secs_f64()),
+            }
+        })
+        .await
+}
+
+async fn request(stack: &transom::Stack) -> io::Result<()> {
+    let mut stream = TcpStream::connect(stack, (KERNEL_ADDRESS, REQUESTS)).await?;
+    let mut byte = [7];
+    stream.write_all(&byte).await?;
+    stream.read_exact(&mut byte).await.map(drop)
 }
 
 /// Two stacks, frames handed from one to the other, the application copying in and out.

@@ -103,11 +103,22 @@ pub(crate) fn own_network() -> io::Result<()> {
 
 /// Binds this process to one processor.
 pub(crate) fn pin(cpu: usize) {
+    set_affinity(0, cpu);
+}
+
+/// Binds a child process, which has just been started, to one processor.
+pub(crate) fn pin_process(child: &std::process::Child, cpu: usize) {
+    if let Ok(pid) = libc::pid_t::try_from(child.id()) {
+        set_affinity(pid, cpu);
+    }
+}
+
+fn set_affinity(pid: libc::pid_t, cpu: usize) {
     // SAFETY: a zeroed cpu_set_t is an empty set; the size given is its own.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cpu, &mut set);
-        libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
+        libc::sched_setaffinity(pid, size_of_val(&set), &raw const set);
     }
 }
 
@@ -130,6 +141,12 @@ pub(crate) fn raise_descriptor_limit() {
 pub(crate) fn ticks() -> f64 {
     // SAFETY: no pointers.
     unsafe { libc::sysconf(libc::_SC_CLK_TCK) as f64 }
+}
+
+/// Has the kernel end this process after a time, should it still be there.
+pub(crate) fn end_after(time: Duration) {
+    // SAFETY: no pointers.
+    unsafe { libc::alarm(u32::try_from(time.as_secs()).unwrap_or(u32::MAX)) };
 }
 
 /// Asks the kernel to end this process when its parent ends.
@@ -206,6 +223,15 @@ pub(crate) fn set_congestion(socket: &impl AsRawFd, name: &str) -> io::Result<()
 pub(crate) fn go_first() {
     // SAFETY: no pointers. If it is not allowed, the figures are noisier.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
+}
+
+/// Goes before other programs where the kernel weighs sessions against each other (`sched_autogroup`), so that niceness counts
+/// only within one: in a session of its own, which goes first as a whole.
+pub(crate) fn own_session() {
+    // SAFETY: no pointers. Who leads a session already keeps it.
+    unsafe { libc::setsid() };
+    // A kernel without such groups has no such file.
+    drop(std::fs::write("/proc/self/autogroup", "-20"));
 }
 
 /// Has the kernel pace a socket, as it does by itself only for BBR or below a queueing discipline of its own: any limit

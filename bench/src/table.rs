@@ -1,12 +1,8 @@
-//! Medians, spreads and the results file.
+//! Medians, and the file of all results.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The first line of this part of the results.
-const HEADING: &str = "# Results";
 
 /// The median of what is finite; of nothing it is no number.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -17,82 +13,6 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
         n if n % 2 == 1 => sorted[n / 2],
         n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
     }
-}
-
-/// Samples of one configuration, in GB/s.
-#[derive(Clone)]
-pub(crate) struct Row {
-    pub(crate) name: String,
-    pub(crate) samples: Vec<f64>,
-}
-
-impl Row {
-    fn median(&self) -> f64 {
-        median(self.samples.iter().copied())
-    }
-
-    fn spread(&self) -> (f64, f64) {
-        let smallest = self.samples.iter().copied().fold(f64::INFINITY, f64::min);
-        (smallest, self.samples.iter().copied().fold(0.0, f64::max))
-    }
-}
-
-/// One comparison: what it is, and its rows; ratios are given against the rows named.
-pub(crate) struct Section {
-    pub(crate) title: String,
-    pub(crate) rows: Vec<Row>,
-    /// Name of the row that is the limit, if the comparison has one.
-    pub(crate) ceiling: Option<&'static str>,
-    /// Name of the peer to compare with.
-    pub(crate) peer: &'static str,
-}
-
-impl Section {
-    pub(crate) fn markdown(&self) -> String {
-        let of = |name: &str| {
-            self.rows
-                .iter()
-                .find(|row| row.name == name)
-                .map(Row::median)
-        };
-        let (ceiling, peer) = (self.ceiling.and_then(of), of(self.peer));
-        let mut out = format!("## {}\n\n| | GB/s, median | lowest … highest |", self.title);
-        if ceiling.is_some() {
-            out.push_str(" of the ceiling |");
-        }
-        let _ = write!(out, " × {} |\n|---|---|---|---|", self.peer);
-        out.push_str(if ceiling.is_some() { "---|\n" } else { "\n" });
-        for row in &self.rows {
-            let (lowest, highest) = row.spread();
-            let median = row.median();
-            let _ = write!(
-                out,
-                "| {} | {median:.2} | {lowest:.2} … {highest:.2} |",
-                row.name
-            );
-            if let Some(ceiling) = ceiling {
-                let _ = write!(out, " {:.0}% |", 100.0 * median / ceiling);
-            }
-            let _ = writeln!(out, " {:.2} |", median / peer.unwrap_or(f64::NAN));
-        }
-        out
-    }
-}
-
-/// Writes all sections to `bench/RESULTS.md`, with what they were measured on.
-pub(crate) fn write(rounds: usize, sections: &[Section]) -> io::Result<()> {
-    let cores = std::thread::available_parallelism()?;
-    let mut text = format!(
-        "{HEADING}\n\nMade by `cargo run --release -p bench -- all`. Configurations alternate A B C … A B C …, {rounds} rounds, a fresh\n\
-         process and a fresh network namespace each time; medians. Linux {} on {cores} cores; read ratios, not single figures: such\n\
-         machines are noisy.\n",
-        kernel()?
-    );
-    for section in sections {
-        text.push('\n');
-        text.push_str(&section.markdown());
-    }
-    replace(&results(), HEADING, &text)
 }
 
 /// The file of all results.
@@ -128,9 +48,30 @@ pub(crate) fn replace(path: &Path, heading: &str, text: &str) -> io::Result<()> 
 /// What stands before the part of the results under this heading, the part, and what follows it: the next part
 /// begins with the next heading of the same rank.
 pub(crate) fn parts<'a>(all: &'a str, heading: &str) -> (&'a str, &'a str, &'a str) {
-    let (before, rest) = all.split_at(all.find(heading).unwrap_or(all.len()));
-    let (own, after) = rest.split_at(rest.find("\n# ").unwrap_or(rest.len()));
+    let rank = heading.split(' ').next().unwrap_or_default();
+    let is_heading = |(at, _): &(usize, &str)| {
+        (*at == 0 || all[..*at].ends_with('\n')) && all[*at..].lines().next() == Some(heading)
+    };
+    let begin = all.match_indices(heading).find(is_heading);
+    let (before, rest) = all.split_at(begin.map_or(all.len(), |(at, _)| at));
+    let next = rest.find(&format!("\n{rank} "));
+    let (own, after) = rest.split_at(next.unwrap_or(rest.len()));
     (before, own, after)
+}
+
+/// Puts new text in place of some of a part's sections, which have headings of the second rank; the others stay.
+pub(crate) fn with_sections(part: &str, sections: &[(String, String)]) -> String {
+    let first = part.find("\n## ").map_or("", |at| &part[at + 1..]);
+    let mut all = first.trim_end().to_owned();
+    for (heading, text) in sections {
+        let (before, _, after) = parts(&all, heading);
+        let gap = if before.trim().is_empty() { "" } else { "\n\n" };
+        let (before, text) = (before.trim_end(), text.trim_end());
+        all = format!("{before}{gap}{heading}\n\n{text}\n{after}")
+            .trim_end()
+            .to_owned();
+    }
+    all
 }
 
 #[cfg(test)]
@@ -145,5 +86,25 @@ mod tests {
         assert_eq!((before, after), ("# Results\na\n", "\n# Other\nb\n"));
         assert!(own.starts_with(heading) && own.ends_with("w"));
         assert_eq!(parts("x", heading), ("x", "", ""));
+    }
+
+    #[test]
+    fn a_heading_is_a_whole_line() {
+        let all = "## Latency\nx\n# Latency, old\n# Latency\nb\n";
+        assert_eq!(parts(all, "# Latency").1, "# Latency\nb\n");
+    }
+
+    #[test]
+    fn a_section_that_is_measured_anew_leaves_the_others() {
+        let part = "# Part\nwords\n\n## One\n\n1\n\n## Two\n\n2\n\n## Three\n\n3\n";
+        let new = [
+            ("## Two".to_owned(), "II".to_owned()),
+            ("## Four".to_owned(), "IV".to_owned()),
+        ];
+        let text = with_sections(part, &new);
+        assert_eq!(
+            text,
+            "## One\n\n1\n\n## Two\n\nII\n\n## Three\n\n3\n\n## Four\n\nIV"
+        );
     }
 }

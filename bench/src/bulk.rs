@@ -1,0 +1,106 @@
+//! Bulk transfer of one connection, beside other stacks and beside what the device can carry.
+
+use std::io;
+
+use crate::comparison::{Figure, Row, Section, interleave};
+use crate::part::{Options, Part};
+use crate::peers;
+use crate::trial::{Stack, Trial, Wire, Work};
+
+const PART: Part = Part {
+    heading: "# Bulk over TUN",
+    command: "tun --write",
+    about: "One connection at MTU 1500 with the Linux kernel at the other end; the ceiling is a TCP that only counts bytes and\n\
+            acknowledges them. Each stack has the buffers with which it is fastest.",
+};
+
+const CEILING: &str = "null TCP (the ceiling)";
+const SMOLTCP: &str = "smoltcp, its own device, 1 MiB";
+
+/// The comparison.
+pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
+    let options = Options::of(arguments)?;
+    let programs = Peers::find(&options);
+    let mut sections = Vec::new();
+    for (word, work) in [("receives", Work::Receive), ("sends", Work::Send)] {
+        for (device, wire) in [
+            ("with offload", Wire::TunOffload),
+            ("without offload", Wire::Tun),
+        ] {
+            let title = format!("TUN {device}, MTU 1500, the stack {word}");
+            if !options.wants(&title) {
+                continue;
+            }
+            let mut stacks = vec![
+                (CEILING.to_owned(), Ok(Stack::Null), wire),
+                ("transom".to_owned(), Ok(Stack::Transom), wire),
+            ];
+            if wire == Wire::TunOffload {
+                let name = "smoltcp behind a device of ours with offload, 4 MiB";
+                stacks.push((name.to_owned(), Ok(Stack::SmoltcpOurDevice(4 << 20)), wire));
+            }
+            // As shipped it knows no offload, and stands in both tables.
+            stacks.push((SMOLTCP.to_owned(), Ok(Stack::Smoltcp(1 << 20)), Wire::Tun));
+            if wire == Wire::Tun {
+                stacks.extend(programs.stacks());
+            }
+            sections.push(Section {
+                title,
+                figures: vec![Figure("GB/s", 2)],
+                rows: rows(&options, stacks, work),
+                ceiling: Some(CEILING),
+                peers: vec![SMOLTCP],
+            });
+        }
+    }
+    options.finish(&PART, &sections)
+}
+
+/// A configuration of a table: the name of its row, the stack if there is one, and its wire.
+pub(crate) type Configuration = (String, Result<Stack, String>, Wire);
+
+/// Measures the configurations in turn.
+pub(crate) fn rows(options: &Options, stacks: Vec<Configuration>, work: Work) -> Vec<Row> {
+    let configurations: Vec<(Row, Result<Trial, String>)> = stacks
+        .into_iter()
+        .filter(|(name, ..)| options.wants_row(name))
+        .map(|(name, stack, wire)| {
+            let trial = stack.map(|stack| Trial {
+                stack,
+                wire,
+                work,
+                mtu: 1500,
+            });
+            (Row::new(&name), trial)
+        })
+        .collect();
+    interleave(options.rounds, &configurations, |trial| match trial {
+        Ok(trial) => trial.run(),
+        Err(reason) => Err(io::Error::other(reason.clone())),
+    })
+}
+
+/// The peers that are programs, built or not.
+pub(crate) struct Peers(Vec<Configuration>);
+
+impl Peers {
+    /// Builds those that are wanted.
+    pub(crate) fn find(options: &Options) -> Self {
+        let wanted = peers::NAMES
+            .into_iter()
+            .filter(|name| options.wants_row(name));
+        Self(
+            wanted
+                .map(|name| {
+                    let built = peers::build(name).map(Stack::Program);
+                    let stack = built.map_err(|error| error.to_string());
+                    (name.to_owned(), stack, Wire::Tun)
+                })
+                .collect(),
+        )
+    }
+
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = Configuration> {
+        self.0.iter().cloned()
+    }
+}

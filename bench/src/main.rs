@@ -21,6 +21,7 @@
 mod bulk;
 mod comparison;
 mod explain;
+mod in_memory;
 mod kernel;
 mod kernel_server;
 mod latency;

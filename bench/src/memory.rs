@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::comparison::{Figure, Row, Section, interleave};
 use crate::part::{Options, Part};
-use crate::{option, ours, smol};
+use crate::{in_memory, option, smol};
 
 /// How much, in which pieces.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,7 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             },
         ),
     ];
-    let stacks: [(&str, Run); 2] = [("transom", ours::in_memory), ("smoltcp", smol::in_memory)];
+    let stacks: [(&str, Run); 2] = [("transom", in_memory::run), ("smoltcp", smol::in_memory)];
     let mut sections = Vec::new();
     for (title, mut load) in loads {
         let title = format!("In memory: {title}");

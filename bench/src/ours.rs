@@ -1,22 +1,15 @@
-//! Our own stack: behind the TUN device through the library, and two of them in memory.
+//! Our own stack behind a device, through the library.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use transom::{TcpListener, TcpStream};
 use transom_device::{PacketSocket, Tun};
-use transom_stack::tcp::{Config, Instant as StackInstant};
-use transom_stack::wire::{Capabilities, RxChecksum, RxFrame, TxFrame};
-use transom_stack::{
-    ConnId, ConnectOptions, ListenOn, ListenOptions, ListenerId, RouteTarget, Stack, StackConfig,
-};
 
-use crate::memory::{Load, Transfer};
 use crate::net::{self, ECHO, KERNEL_ADDRESS, REQUESTS, Roles, SINK, SOURCE, STACK, STACK_NETWORK};
 use crate::trial::{CONNECT_WARM_UP, CONNECT_WINDOW, Trial, Wire, Work};
 
@@ -123,161 +116,4 @@ async fn request(stack: &transom::Stack) -> io::Result<()> {
     let mut byte = [7];
     stream.write_all(&byte).await?;
     stream.read_exact(&mut byte).await.map(drop)
-}
-
-/// Two stacks, frames handed from one to the other, the application copying in and out.
-pub(crate) fn in_memory(load: Load) -> io::Result<Transfer> {
-    let mut ends = Ends::new(load)?;
-    let data = vec![1u8; 65_536];
-    let mut application = vec![0u8; 65_536];
-    let mut received = 0;
-    let started = Instant::now();
-    while received < load.bytes {
-        ends.now = StackInstant::from_origin(started.elapsed() + Duration::from_secs(1));
-        let now = ends.now;
-        while ends
-            .client
-            .tcp_send_slice(now, ends.sender, &data)
-            .map_err(io::Error::other)?
-            > 0
-        {}
-        let moved = ends.exchange();
-        if let Some(receiver) = ends.receiver() {
-            while let Ok(Some(n @ 1..)) = ends.server.tcp_recv_into(now, receiver, &mut application)
-            {
-                received += n;
-            }
-        }
-        if !moved {
-            ends.tick();
-        }
-    }
-    Ok(Transfer {
-        bytes: received,
-        elapsed: started.elapsed(),
-    })
-}
-
-struct Ends {
-    client: Stack,
-    server: Stack,
-    sender: ConnId,
-    listener: ListenerId,
-    accepted: Option<ConnId>,
-    now: StackInstant,
-    buffer: BytesMut,
-}
-
-impl Ends {
-    fn new(load: Load) -> io::Result<Self> {
-        let now = StackInstant::from_origin(Duration::from_secs(1));
-        let make = |address: &str, secret: u8| -> io::Result<Stack> {
-            let mut capabilities = Capabilities::ip(load.mtu);
-            // As in the other stack's run without checksums: somebody else computes them.
-            capabilities.tx_checksum = !load.checksums;
-            let tcp = Config::default()
-                .send_buffer(load.buffer)
-                .recv_buffer(load.buffer)
-                .nodelay(true);
-            let mut stack = Stack::new(
-                StackConfig::default().tcp(tcp),
-                capabilities,
-                [secret; 32],
-                now,
-            );
-            stack.add_address(address.parse().map_err(io::Error::other)?);
-            stack.add_route(
-                "0.0.0.0/0".parse().map_err(io::Error::other)?,
-                RouteTarget::OnLink,
-            );
-            Ok(stack)
-        };
-        let (mut client, mut server) = (make("10.0.0.1/24", 1)?, make("10.0.0.2/24", 2)?);
-        let address = "10.0.0.2:80".parse().map_err(io::Error::other)?;
-        let listener = server
-            .tcp_listen(ListenOptions::new(ListenOn::Address(address)))
-            .map_err(io::Error::other)?;
-        let sender = client
-            .tcp_connect(now, ConnectOptions::new(address))
-            .map_err(io::Error::other)?;
-        let mut ends = Self {
-            client,
-            server,
-            sender,
-            listener,
-            accepted: None,
-            now,
-            buffer: BytesMut::new(),
-        };
-        while ends.exchange() {}
-        Ok(ends)
-    }
-
-    fn receiver(&mut self) -> Option<ConnId> {
-        self.accepted = self
-            .accepted
-            .or_else(|| self.server.tcp_accept(self.listener));
-        self.accepted
-    }
-
-    /// Carries a batch of frames each way; says whether there were any.
-    fn exchange(&mut self) -> bool {
-        let there = carry(
-            self.now,
-            &mut self.client,
-            &mut self.server,
-            &mut self.buffer,
-        );
-        let back = carry(
-            self.now,
-            &mut self.server,
-            &mut self.client,
-            &mut self.buffer,
-        );
-        there + back > 0
-    }
-
-    fn tick(&mut self) {
-        for stack in [&mut self.client, &mut self.server] {
-            stack.handle_timeout(self.now);
-            while stack.poll_event().is_some() {}
-        }
-    }
-}
-
-/// Moves at most sixteen frames, each copied into one piece as a device would.
-fn carry(now: StackInstant, from: &mut Stack, to: &mut Stack, buffer: &mut BytesMut) -> usize {
-    let mut frames: VecDeque<TxFrame> = VecDeque::new();
-    while frames.len() < 16 {
-        let Some(frame) = from.poll_transmit(now) else {
-            break;
-        };
-        frames.push_back(frame);
-    }
-    let count = frames.len();
-    for frame in frames {
-        // A block for many frames, as a device's pool has; it is freed with the last of them.
-        if buffer.capacity() < frame.len() {
-            *buffer = BytesMut::with_capacity(1 << 20);
-        }
-        buffer.extend_from_slice(frame.headers.as_slice());
-        frame
-            .payload
-            .chunks()
-            .for_each(|chunk| buffer.extend_from_slice(chunk));
-        let data = buffer.split().freeze();
-        let checksum = match frame.offload {
-            transom_stack::wire::TxOffload::None => RxChecksum::Unverified,
-            _ => RxChecksum::Valid,
-        };
-        to.handle_frame(
-            now,
-            RxFrame {
-                data,
-                checksum,
-                gso_size: 0,
-            },
-        );
-    }
-    count
 }

@@ -6,7 +6,7 @@
 
 use std::ffi::{c_int, c_long, c_ulong};
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -216,6 +216,29 @@ pub(crate) fn set_congestion(socket: &impl AsRawFd, name: &str) -> io::Result<()
     })
     .map(drop)
     .map_err(|error| io::Error::new(error.kind(), format!("congestion control {name}: {error}")))
+}
+
+/// Connects a socket that has used this congestion control from the start: one that is chosen later inherits from a paced
+/// default that it is paced.
+pub(crate) fn connect_with(congestion: &str, to: SocketAddrV4) -> io::Result<TcpStream> {
+    // SAFETY: no pointers; the result is checked before use.
+    let fd = unsafe {
+        let flags = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+        OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, flags, 0))?)
+    };
+    set_congestion(&fd, congestion)?;
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: to.port().to_be(),
+        sin_addr: libc::in_addr {
+            s_addr: u32::from_ne_bytes(to.ip().octets()),
+        },
+        sin_zero: [0; 8],
+    };
+    let size = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the pointer and the size are those of a live address.
+    check(unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), size) })?;
+    Ok(TcpStream::from(fd))
 }
 
 /// Goes before other programs, with all that it starts: where the round trip is a millisecond, so is a turn of the

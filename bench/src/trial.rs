@@ -182,10 +182,8 @@ pub(crate) fn inside(trial: &str) -> io::Result<()> {
     sys::own_network()?;
     net::ip(&["link", "set", "lo", "up"])?;
     let roles = trial.roles();
-    // The machine's default may be a paced algorithm, which measures the pacing. A client that closes first keeps its
-    // port for a minute; with these it does not run out of them in a measurement.
+    // A client that closes first keeps its port for a minute; with these it does not run out of them in a measurement.
     for (name, value) in [
-        ("tcp_congestion_control", "cubic"),
         ("ip_local_port_range", "10000 65000"),
         ("tcp_tw_reuse", "1"),
     ] {

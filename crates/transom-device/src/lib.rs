@@ -2,9 +2,12 @@
 //!
 //! [`Device`] is what a stack needs from a device: frames in and out in batches, without blocking.
 //! Payload is not copied between a device and the stack; checksums and TCP segmentation may be left
-//! to the device, see [`Capabilities`](transom_wire::frame::Capabilities).
+//! to the device, see [`Capabilities`](transom_wire::frame::Capabilities). Where what is behind a device does neither, the
+//! device does both in software, and joins segments that arrive one by one: a stack does per frame what it does, and
+//! there is one frame for up to 64 KiB.
 //!
-//! - [`memory::pair`]: two devices joined by memory, for tests and for stacks in one process;
+//! - [`memory::pair`]: two devices joined by memory, for tests and for stacks in one process; [`memory::cable`] carries
+//!   packets as a wire would;
 //! - [`Tun`]: IP packets to and from the kernel of a network namespace (Linux);
 //! - [`PacketSocket`]: Ethernet frames of an interface, usually one end of a veth pair (Linux);
 //! - [`XdpSocket`]: Ethernet frames of one queue of an interface, by AF_XDP (Linux);
@@ -13,7 +16,7 @@
 //! - [`Impaired`]: puts a bad link in front of another device;
 //! - [`Wire`]: a bad link between two interfaces of the kernel (Linux); no device.
 //!
-//! Unsafe code is confined to one private module of system calls.
+//! Unsafe code is confined to one private module of system calls and vector instructions.
 
 mod buffer;
 mod complete;
@@ -21,6 +24,7 @@ mod device;
 #[cfg(target_os = "linux")]
 mod error;
 mod impaired;
+mod merge;
 mod tap;
 
 pub mod memory;

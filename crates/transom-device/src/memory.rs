@@ -5,15 +5,20 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use transom_wire::frame::{Capabilities, Medium, RxChecksum, RxFrame, TxFrame, TxOffload};
+use transom_wire::frame::{Capabilities, Medium, Pieces, RxChecksum, RxFrame, TxFrame, TxOffload};
 
 use crate::buffer::{BUFFER_SIZE, Buffers};
+use crate::merge::{Merger, copy};
 use crate::{Device, DeviceCounters, Notify, Readiness};
 
 /// Frames that wait in one direction before `send` would block.
 const QUEUE_FRAMES: usize = 512;
 /// Bytes that wait in one direction before `send` would block.
 const QUEUE_BYTES: usize = 8 << 20;
+/// Pieces of memory for packets that are kept.
+const MAX_SPARE: usize = 32;
+/// The largest packet that a stack may hand over to be cut.
+const LARGEST_PACKET: usize = 65_535;
 /// Bytes of an Ethernet header, which the MTU does not count.
 const ETHERNET_HEADER: usize = 14;
 
@@ -23,24 +28,85 @@ const ETHERNET_HEADER: usize = 14;
 /// arrives whole with its segment size, a checksum left to the device counts as valid.
 #[must_use]
 pub fn pair(capabilities: Capabilities) -> (MemoryDevice, MemoryDevice) {
+    ends(capabilities, false)
+}
+
+/// Two devices joined by a wire that carries IP packets of at most `mtu` bytes, complete with their checksums.
+///
+/// The devices do in software what such a wire asks for, as a driver would for a card without offload: what a stack
+/// sends in one piece is cut and its checksums filled while it is copied out, and segments of one flow that arrive
+/// together are verified and joined while they are copied in.
+#[must_use]
+pub fn cable(mtu: usize) -> (MemoryDevice, MemoryDevice) {
+    let capabilities = Capabilities {
+        tx_checksum: true,
+        max_gso: LARGEST_PACKET,
+        ..Capabilities::ip(mtu)
+    };
+    ends(capabilities, true)
+}
+
+fn ends(capabilities: Capabilities, is_cable: bool) -> (MemoryDevice, MemoryDevice) {
     let wire = Arc::new([Direction::default(), Direction::default()]);
     let end = |number: usize| MemoryDevice {
         capabilities,
+        is_cable,
         wire: Arc::clone(&wire),
         number,
         buffers: Buffers::new(),
+        merger: Merger::new(capabilities.mtu),
+        merged: VecDeque::new(),
+        carried: Vec::new(),
+        arrived: Vec::new(),
+        spare: Vec::new(),
         counters: DeviceCounters::default(),
     };
     (end(0), end(1))
 }
 
-/// One end of a memory link; see [`pair`].
+/// What passes the wire at once.
+enum Carried {
+    /// A frame as it was sent.
+    Whole(RxFrame),
+    /// The packets that a frame became.
+    Packets(Packets),
+}
+
+impl Carried {
+    fn len(&self) -> usize {
+        match self {
+            Self::Whole(frame) => frame.data.len(),
+            Self::Packets(packets) => packets.ends.last().copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// Packets one behind the other.
+#[derive(Default)]
+struct Packets {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+/// One end of a memory link; see [`pair`] and [`cable`].
 pub struct MemoryDevice {
     capabilities: Capabilities,
+    /// Frames are cut and joined here.
+    is_cable: bool,
     wire: Arc<[Direction; 2]>,
     /// Which end: end n receives from direction n and sends to direction 1 - n.
     number: usize,
     buffers: Buffers,
+    merger: Merger,
+    /// Frames that one call received beyond those it was asked for.
+    merged: VecDeque<RxFrame>,
+    /// What a call sends; empty between two.
+    carried: Vec<Carried>,
+    /// What a call receives; empty between two.
+    arrived: Vec<Carried>,
+    /// Memory for packets.
+    spare: Vec<Packets>,
     counters: DeviceCounters,
 }
 
@@ -52,8 +118,10 @@ struct Direction {
 
 #[derive(Default)]
 struct Queue {
-    frames: VecDeque<RxFrame>,
+    frames: VecDeque<Carried>,
     bytes: usize,
+    /// Memory that the end that reads has done with.
+    spare: Vec<Packets>,
     /// The end that reads waits for frames.
     reader: Option<Waker>,
     /// The end that writes waits for room.
@@ -69,6 +137,13 @@ impl Queue {
     fn room(&self) -> (usize, usize) {
         let frames = QUEUE_FRAMES.saturating_sub(self.frames.len());
         (frames, QUEUE_BYTES.saturating_sub(self.bytes))
+    }
+
+    /// Keeps memory for the packets to come.
+    fn keep(&mut self, packets: Packets) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(packets);
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -112,8 +187,65 @@ impl MemoryDevice {
         offered && packet <= limit && frame.len() <= BUFFER_SIZE
     }
 
+    /// The frame as it passes the wire.
+    fn carry(&mut self, frame: TxFrame) -> Carried {
+        if self.is_cable {
+            Carried::Packets(self.cut(frame))
+        } else {
+            Carried::Whole(self.copy(&frame))
+        }
+    }
+
+    /// The packets that a frame becomes.
+    fn cut(&mut self, frame: TxFrame) -> Packets {
+        let Packets {
+            mut bytes,
+            mut ends,
+        } = self.spare.pop().unwrap_or_default();
+        let mut pieces = Pieces::new(frame);
+        let mut at = 0;
+        while let Some(len) = pieces.next_len() {
+            let end = at + len;
+            if bytes.len() < end {
+                bytes.resize(end.max(BUFFER_SIZE + BUFFER_SIZE / 8), 0);
+            }
+            let place = bytes.get_mut(at..).unwrap_or_default();
+            if pieces.write_next(place, copy).is_none() {
+                break;
+            }
+            ends.push(end);
+            at = end;
+        }
+        Packets { bytes, ends }
+    }
+
+    /// Makes frames of what arrived, and gives the memory back.
+    fn take_in(&mut self, arrived: &mut Vec<Carried>, out: &mut Vec<RxFrame>) {
+        for carried in arrived.drain(..) {
+            match carried {
+                Carried::Whole(frame) => out.push(frame),
+                Carried::Packets(mut packets) => {
+                    self.join(&packets, out);
+                    packets.ends.clear();
+                    self.incoming().lock().keep(packets);
+                }
+            }
+        }
+        self.merger.flush(&mut self.buffers, out);
+    }
+
+    /// Joins packets to frames.
+    fn join(&mut self, packets: &Packets, out: &mut Vec<RxFrame>) {
+        let mut at = 0;
+        for end in &packets.ends {
+            let packet = packets.bytes.get(at..*end).unwrap_or_default();
+            self.merger.push(&mut self.buffers, packet, out);
+            at = *end;
+        }
+    }
+
     /// The frame as the other end receives it.
-    fn carry(&mut self, frame: &TxFrame) -> RxFrame {
+    fn copy(&mut self, frame: &TxFrame) -> RxFrame {
         let (head, body) = (frame.headers.as_slice(), &frame.payload);
         let buffer = self.buffers.current();
         if let Some((start, rest)) = buffer.split_at_mut_checked(head.len()) {
@@ -147,45 +279,58 @@ impl Device for MemoryDevice {
     }
 
     fn recv(&mut self, out: &mut Vec<RxFrame>, max: usize) -> io::Result<usize> {
-        let mut queue = self.incoming().lock();
-        let count = queue.frames.len().min(max);
-        if count == 0 && max > 0 {
-            return Err(if queue.closed {
-                gone()
-            } else {
-                io::ErrorKind::WouldBlock.into()
-            });
-        }
         let start = out.len();
-        out.extend(queue.frames.drain(..count));
-        let bytes: usize = out.iter().skip(start).map(|frame| frame.data.len()).sum();
-        queue.bytes -= bytes;
-        let writer = if queue.blocked {
-            queue.writer.take()
-        } else {
-            None
+        let ready = self.merged.len().min(max);
+        out.extend(self.merged.drain(..ready));
+        let mut arrived = std::mem::take(&mut self.arrived);
+        let writer = {
+            let mut queue = self.incoming().lock();
+            let count = queue.frames.len().min(max - ready);
+            if count + ready == 0 && max > 0 {
+                return Err(if queue.closed {
+                    gone()
+                } else {
+                    io::ErrorKind::WouldBlock.into()
+                });
+            }
+            arrived.extend(queue.frames.drain(..count));
+            queue.bytes -= arrived.iter().map(Carried::len).sum::<usize>();
+            let writer = if queue.blocked {
+                queue.writer.take()
+            } else {
+                None
+            };
+            queue.blocked &= writer.is_none();
+            writer
         };
-        queue.blocked &= writer.is_none();
-        drop(queue);
         if let Some(writer) = writer {
             writer.wake();
         }
-        self.counters.received += count as u64;
-        Ok(count)
+        self.take_in(&mut arrived, out);
+        self.arrived = arrived;
+        let count = out.len() - start;
+        if count > max {
+            // One frame that was cut, and whose pieces could not be joined.
+            self.merged.extend(out.drain(start + max..));
+        }
+        self.counters.received += count.min(max) as u64;
+        Ok(count.min(max))
     }
 
     fn send(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<usize> {
         let offered = frames.len();
         // The copies are made outside the lock. Only this end adds to the queue, so the room found
         // here can only grow meanwhile.
-        let (mut room_frames, mut room_bytes) = {
-            let queue = self.outgoing().lock();
+        let (mut room_frames, mut room_bytes, mut spare) = {
+            let mut queue = self.outgoing().lock();
             if queue.closed {
                 return Err(gone());
             }
-            queue.room()
+            let (frames, bytes) = queue.room();
+            (frames, bytes, std::mem::take(&mut queue.spare))
         };
-        let mut carried = Vec::new();
+        self.spare.append(&mut spare);
+        let mut carried = std::mem::take(&mut self.carried);
         while let Some(frame) = frames.front() {
             if !self.accepts(frame) {
                 frames.pop_front();
@@ -195,11 +340,13 @@ impl Device for MemoryDevice {
             if room_frames == 0 || room_bytes == 0 {
                 break;
             }
-            let arrived = self.carry(frame);
-            frames.pop_front();
+            let Some(frame) = frames.pop_front() else {
+                break;
+            };
+            let frame = self.carry(frame);
             room_frames -= 1;
-            room_bytes = room_bytes.saturating_sub(arrived.data.len());
-            carried.push(arrived);
+            room_bytes = room_bytes.saturating_sub(frame.len());
+            carried.push(frame);
         }
         self.counters.sent += carried.len() as u64;
 
@@ -210,9 +357,14 @@ impl Device for MemoryDevice {
         } else {
             queue.reader.take()
         };
-        queue.bytes += carried.iter().map(|frame| frame.data.len()).sum::<usize>();
-        queue.frames.extend(carried);
+        queue.bytes += carried.iter().map(Carried::len).sum::<usize>();
+        queue.frames.extend(carried.drain(..));
+        // Lent for this call, and empty.
+        std::mem::swap(&mut queue.spare, &mut spare);
         drop(queue);
+        self.carried = carried;
+        self.spare.append(&mut spare);
+        self.spare.truncate(MAX_SPARE);
         if let Some(reader) = reader {
             reader.wake();
         }
@@ -236,7 +388,7 @@ impl Notify for MemoryDevice {
     fn register(&self, waker: &Waker) {
         let mut incoming = self.incoming().lock();
         incoming.reader = Some(waker.clone());
-        let ready = !incoming.frames.is_empty() || incoming.closed;
+        let ready = !incoming.frames.is_empty() || !self.merged.is_empty() || incoming.closed;
         drop(incoming);
         let mut outgoing = self.outgoing().lock();
         outgoing.writer = Some(waker.clone());

@@ -132,8 +132,13 @@ impl Tun {
         if vnet {
             sys::tun::enable_offload(&fd, &name, udp_segmentation)?;
         }
+        let channel = Channel::new(fd, name, vnet);
         Ok(Self {
-            channel: Channel::new(fd, name, vnet),
+            channel: if vnet {
+                channel
+            } else {
+                channel.in_software(mtu)
+            },
             mtu,
         })
     }
@@ -153,11 +158,11 @@ impl Tun {
 
 impl Device for Tun {
     fn capabilities(&self) -> Capabilities {
-        let vnet = self.channel.has_vnet();
+        // Without a vnet header both are done here, in software: once for each packet there is less than for a stack.
         Capabilities {
             medium: Medium::Ip,
-            tx_checksum: vnet,
-            max_gso: if vnet { MAX_GSO } else { 0 },
+            tx_checksum: true,
+            max_gso: MAX_GSO,
             ..Capabilities::ip(self.mtu)
         }
     }

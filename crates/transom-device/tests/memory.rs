@@ -11,9 +11,12 @@ use std::task::{Wake, Waker};
 use bytes::Bytes;
 use transom_device::memory::{MemoryDevice, pair};
 use transom_device::{Device, Readiness};
+use transom_wire::Protocol;
 use transom_wire::frame::{
     Capabilities, HeaderBuf, Payload, RxChecksum, RxFrame, TxFrame, TxOffload,
 };
+use transom_wire::ip::{Packet, ipv4};
+use transom_wire::tcp::{Flags, Header, TcpView};
 
 fn with_offload() -> Capabilities {
     Capabilities {
@@ -191,4 +194,66 @@ fn the_other_end_learns_that_one_is_gone() {
         .send(&mut VecDeque::from([big(100, TxOffload::None)]))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_cable_carries_complete_packets_and_joins_them_again() {
+    let (mut a, mut b) = transom_device::memory::cable(1500);
+    let data: Vec<u8> = (0..60_000_u32).map(|n| (n % 251) as u8).collect();
+    let tcp = Header {
+        src_port: 1,
+        dst_port: 2,
+        flags: Flags::ACK,
+        ..Header::default()
+    };
+    let ip = ipv4::Header::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), Protocol::TCP);
+    let mut headers = HeaderBuf::new();
+    ip.emit(headers.grow(20).unwrap(), 20 + data.len());
+    tcp.emit_partial(
+        headers.grow(20).unwrap(),
+        ip.src.into(),
+        ip.dst.into(),
+        data.len(),
+    );
+    let large = TxFrame {
+        headers,
+        payload: Payload::from(Bytes::from(data.clone())),
+        offload: SEGMENT,
+    };
+    for _ in 0..3 {
+        // One behind the other, so that memory is used again.
+        assert_eq!(
+            a.send(&mut VecDeque::from([large.clone(), large.clone()]))
+                .unwrap(),
+            2
+        );
+        let frames = recv_all(&mut b);
+        assert_eq!(frames.len(), 2);
+        for frame in &frames {
+            assert_eq!((frame.gso_size, frame.checksum), (1460, RxChecksum::Valid));
+            let packet = Packet::new(&frame.data).unwrap();
+            let view = TcpView::new(packet.payload()).unwrap();
+            assert_eq!(view.payload(), data);
+        }
+    }
+    let error = b.recv(&mut Vec::new(), 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_cable_never_gives_more_than_it_is_asked_for() {
+    let (mut a, mut b) = transom_device::memory::cable(1500);
+    // Its segments cannot be joined: their checksums do not cover what is no TCP header.
+    let mut odd = big(30_000, SEGMENT);
+    let head = odd.headers.as_mut_slice();
+    head[0] = 0x45;
+    head[32] = 0x50;
+    head[33] = 0x12;
+    assert_eq!(a.send(&mut VecDeque::from([odd])).unwrap(), 1);
+    let mut out = Vec::new();
+    while b.recv(&mut out, 4).is_ok_and(|count| {
+        assert!(count <= 4);
+        true
+    }) {}
+    assert_eq!(out.len(), 29_960_usize.div_ceil(1460));
 }

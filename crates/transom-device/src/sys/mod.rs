@@ -1,4 +1,4 @@
-//! Calls to the kernel that the standard library does not offer, and memory shared with it. The only
+//! Calls to the kernel that the standard library does not offer, memory shared with it, and vector instructions. The only
 //! unsafe code of the crate.
 
 use std::io;
@@ -11,6 +11,7 @@ pub(crate) mod interface;
 pub(crate) mod monitor;
 pub(crate) mod packet;
 pub(crate) mod ring;
+pub(crate) mod sum;
 pub(crate) mod tun;
 pub(crate) mod xdp;
 

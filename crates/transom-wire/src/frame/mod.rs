@@ -6,7 +6,7 @@ mod segment;
 
 pub use headers::HeaderBuf;
 pub use payload::Payload;
-pub use segment::{Segments, segment};
+pub use segment::{Pieces, Segments, segment};
 
 use crate::checksum::Sum;
 use alloc::vec::Vec;
@@ -164,13 +164,20 @@ impl TxFrame {
             TxOffload::Checksum { start, offset } => (usize::from(start), usize::from(offset)),
             TxOffload::Segment { .. } => return false,
         };
+        let mut sum = Sum::ZERO;
+        sum.add_payload(&self.payload);
+        self.fill_checksum_with(start, offset, sum)
+    }
+
+    /// The same for data that adds up to `data`. False, and nothing changed, if the field lies outside the headers.
+    fn fill_checksum_with(&mut self, start: usize, offset: usize, data: Sum) -> bool {
         let Some(covered) = self.headers.get(start..) else {
             return false;
         };
         // The field holds the pseudo-header's part, and is covered with it.
         let mut sum = Sum::ZERO;
         sum.add_bytes(covered);
-        sum.add_payload(&self.payload);
+        sum.combine(data);
         // 0 means "no checksum" in UDP and equals 0xffff in all others.
         let checksum = match sum.finish() {
             0 => 0xffff,

@@ -2,7 +2,9 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+
+use crate::checksum::Sum;
 
 /// Data of a frame: shared pieces in order, not copied. The first two are held inline.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +100,30 @@ impl Payload {
             head.push(chunk);
         }
         head
+    }
+
+    /// Cuts off as many bytes as `out` is long and has them copied there piece by piece, by a function that also adds
+    /// them up, such as [`checksum::copy`](crate::checksum::copy). Returns the sum.
+    pub fn move_to(
+        &mut self,
+        mut out: &mut [u8],
+        mut copy: impl FnMut(&mut [u8], &[u8]) -> Sum,
+    ) -> Sum {
+        let mut sum = Sum::ZERO;
+        while !out.is_empty() && !self.first.is_empty() {
+            let len = out.len().min(self.first.len());
+            let (now, later) = out.split_at_mut(len);
+            let (piece, _) = self.first.split_at(len);
+            sum.combine(copy(now, piece));
+            out = later;
+            self.len -= len;
+            self.first.advance(len);
+            if self.first.is_empty() {
+                let next = self.more.pop_front().unwrap_or_default();
+                self.first = core::mem::replace(&mut self.second, next);
+            }
+        }
+        sum
     }
 
     /// Copies as much as fits into `out` and returns the number of bytes copied.

@@ -376,6 +376,9 @@ impl Options {
     /// Number of SACK blocks that are written: those that fit the 40 bytes.
     #[must_use]
     pub fn emitted_sack_blocks(&self) -> usize {
+        if self.sack.is_empty() {
+            return 0;
+        }
         // RFC 2018 §3 SACK-3: 8n + 2 bytes, padded by two NOPs; so at most 4, 3 beside timestamps.
         let others = self.len_without_sack() + self.accecn_len(self.shares_nops(true));
         let room = MAX_OPTIONS_LEN.saturating_sub(others + 4) / 8;

@@ -1,7 +1,8 @@
 use crate::{A4, A6, B4, B6, plain_checksum};
 use bytes::Bytes;
 use proptest::prelude::*;
-use transom_wire::frame::{HeaderBuf, Payload, TxFrame, TxOffload, segment};
+use transom_wire::checksum;
+use transom_wire::frame::{HeaderBuf, Payload, Pieces, TxFrame, TxOffload, segment};
 use transom_wire::ip::{Packet, ipv4, ipv6};
 use transom_wire::tcp::{Flags, Header, Options, TcpView, Timestamps};
 use transom_wire::udp;
@@ -118,6 +119,61 @@ fn req_lnk_8_segments_have_their_own_seq_id_length_flags_and_checksum() {
     }
 }
 
+/// The packets that are written of a frame, and what is left of it after `count` of them.
+fn written(frame: TxFrame, count: usize) -> (Vec<Vec<u8>>, Option<TxFrame>) {
+    let mut pieces = Pieces::new(frame);
+    let mut packets = Vec::new();
+    while packets.len() < count
+        && let Some(len) = pieces.next_len()
+    {
+        let mut packet = vec![0xaa; len];
+        assert_eq!(
+            pieces.write_next(&mut packet[..len - 1], checksum::copy),
+            None
+        );
+        assert_eq!(pieces.write_next(&mut packet, checksum::copy), Some(len));
+        packets.push(packet);
+    }
+    (packets, pieces.into_rest())
+}
+
+#[test]
+fn what_is_written_at_once_is_what_segments_are() {
+    for v6 in [false, true] {
+        for link in [0, 14] {
+            for (len, size) in [(0, 1000), (1, 1000), (1001, 1000), (9999, 1448), (300, 7)] {
+                let large = frame(v6, link, header(FLAGS), &data(len), size);
+                let expected: Vec<_> = segment(large.clone()).map(|part| part.to_vec()).collect();
+                for count in 0..=expected.len() {
+                    let (mut packets, rest) = written(large.clone(), count);
+                    assert_eq!(rest.is_none(), count == expected.len());
+                    packets.extend(
+                        rest.into_iter()
+                            .flat_map(|rest| written(rest, usize::MAX).0),
+                    );
+                    assert_eq!(packets, expected, "{len} by {size}, stopped after {count}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_is_not_cut_is_written_with_its_checksum() {
+    let large = frame(false, 0, header(Flags::ACK), &data(1001), 2000);
+    let whole = TxFrame {
+        offload: TxOffload::Checksum {
+            start: 20,
+            offset: 16,
+        },
+        ..large
+    };
+    let mut filled = whole.clone();
+    assert!(filled.fill_checksum());
+    assert_eq!(written(whole, 1).0, [filled.to_vec()]);
+    assert_eq!(written(filled.clone(), 1).0, [filled.to_vec()]);
+}
+
 #[test]
 fn the_accurate_ecn_counter_is_repeated_on_every_segment() {
     let flags = Flags::ACK | Flags::AE | Flags::CWR | Flags::ECE;
@@ -210,7 +266,7 @@ fn a_completed_udp_checksum_is_never_zero() {
             dst_port: 2,
         }
         .emit(&mut headers, 2);
-        let partial = transom_wire::checksum::pseudo_header(A4.into(), B4.into(), 17, 10).partial();
+        let partial = checksum::pseudo_header(A4.into(), B4.into(), 17, 10).partial();
         headers[6..8].copy_from_slice(&partial.to_be_bytes());
         let mut frame = TxFrame {
             headers,

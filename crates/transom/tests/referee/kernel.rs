@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
-use transom::device::{Device, Readiness, Tun, TunOptions};
+use transom::device::{Device, Readiness, Tun, TunOptions, complete};
 use transom::stack_engine::wire::frame::{HeaderBuf, TxOffload};
-use transom::stack_engine::wire::{Payload, TxFrame};
+use transom::stack_engine::wire::{Medium, Payload, TxFrame};
 
 use crate::dialogue::{Answer, Call, Dialogue, Seen, Setup, Step};
 use crate::namespace::run;
@@ -123,8 +123,12 @@ impl Kernel {
                 Err(error) => panic!("{error}"),
             }
             let mut answered = false;
-            for frame in frames {
-                match read(numbers, &frame.data) {
+            // The device joins segments; what counts is how the kernel cut them.
+            let packets = frames
+                .into_iter()
+                .flat_map(|frame| complete(frame, Medium::Ip));
+            for packet in packets {
+                match read(numbers, &packet.to_vec()) {
                     Read::Segment(out) => sent.push(out),
                     Read::Pong(seq) => answered |= seq == self.pings,
                     Read::Other => {}

@@ -17,8 +17,10 @@ use crate::handle::{ConnId, IncomingId, ListenerId};
 use crate::memory;
 use crate::observer::Dropped;
 use crate::recorder::Metrics;
+use crate::rest::Whole;
 use crate::slab::SlabKey;
 use crate::stack::Stack;
+use crate::timers::Armed;
 use crate::tuple::Tuple;
 
 /// A segment on its way in.
@@ -81,12 +83,13 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
             return Ok(());
         };
+        let connection = &mut slot.body.wake().connection;
         let neighbours = &self.link.neighbours;
         let acked = neighbours
             .is_in_doubt(now)
-            .then(|| slot.connection.bytes_acked());
-        let outcome = slot.connection.handle_segment(now, &arrival.segment);
-        if acked.is_some_and(|acked| slot.connection.bytes_acked() > acked)
+            .then(|| connection.bytes_acked());
+        let outcome = connection.handle_segment(now, &arrival.segment);
+        if acked.is_some_and(|acked| connection.bytes_acked() > acked)
             && let Some(hop) = self.host.next_hop(arrival.tuple.remote)
         {
             // ND-6: forward progress.
@@ -244,7 +247,7 @@ impl Stack {
             quote: Bytes::copy_from_slice(&arrival.quote),
             min_iss,
             deadline: now + self.config.incoming_timeout,
-            armed: None,
+            armed: Armed::no(),
             taken: false,
         };
         let Some(key) = self.endpoints.add_incoming(slot) else {
@@ -324,9 +327,12 @@ impl Stack {
             tenants, memory, ..
         } = &mut self.endpoints;
         let deadline = tenants.connections.get_mut(key).and_then(|slot| {
-            memory.look(key, &slot.connection, &mut slot.shares);
-            slot.connection.set_memory_pressure(memory.is_tight());
-            slot.connection.poll_timeout()
+            let Whole {
+                connection, shares, ..
+            } = slot.body.wake();
+            memory.look(key, connection, shares);
+            connection.set_memory_pressure(memory.is_tight());
+            connection.poll_timeout()
         });
         // What is due now is due because something is owed, and sending comes first.
         if let Some(deadline) = deadline
@@ -344,13 +350,13 @@ impl Stack {
                 tenants, memory, ..
             } = &mut self.endpoints;
             let slots = &mut tenants.connections;
-            let current = memory::is_current(slots, |slot: &Slot| slot.shares.out_of_order);
+            let current = memory::is_current(slots, |slot: &Slot| slot.body.shares().out_of_order);
             let Some(key) = memory.out_of_order.pop(current) else {
                 break;
             };
-            if let Some(slot) = slots.get_mut(key) {
-                slot.connection.forget_out_of_order();
-                memory.look(key, &slot.connection, &mut slot.shares);
+            if let Some(whole) = slots.get_mut(key).and_then(|slot| slot.body.whole_mut()) {
+                whole.connection.forget_out_of_order();
+                memory.look(key, &whole.connection, &mut whole.shares);
                 self.observer.counters.out_of_order_overflows += 1;
             }
         }
@@ -360,12 +366,12 @@ impl Stack {
                 tenants, memory, ..
             } = &mut self.endpoints;
             let slots = &mut tenants.connections;
-            let current = memory::is_current(slots, |slot: &Slot| slot.shares.unsent);
+            let current = memory::is_current(slots, |slot: &Slot| slot.body.shares().unsent);
             let Some(key) = memory.unsent.pop(current) else {
                 break;
             };
             if let Some(slot) = slots.get_mut(key) {
-                slot.connection.abort(now);
+                slot.body.wake().connection.abort(now);
                 self.observer.counters.send_overflows += 1;
                 self.settle_one(now, key);
             }
@@ -378,7 +384,8 @@ impl Stack {
             let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
                 return;
             };
-            let Some(event) = slot.connection.poll_event() else {
+            let whole = slot.body.whole_mut();
+            let Some(event) = whole.and_then(|whole| whole.connection.poll_event()) else {
                 return;
             };
             let tuple = slot.tuple;
@@ -423,16 +430,19 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
             return;
         };
-        let info = slot.connection.info();
+        let Some(whole) = slot.body.whole_mut() else {
+            return;
+        };
+        let info = whole.connection.info();
         let metrics = Metrics {
             cwnd: info.cwnd,
             ssthresh: info.ssthresh,
             srtt: info.srtt,
             rto: info.rto,
         };
-        if slot.told.as_deref() != Some(&metrics) {
+        if whole.told.as_deref() != Some(&metrics) {
             recorder.metrics(now, slot.tuple.local(), slot.tuple.remote(), metrics);
-            slot.told = Some(Box::new(metrics));
+            whole.told = Some(Box::new(metrics));
         }
     }
 }

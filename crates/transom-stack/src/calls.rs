@@ -12,6 +12,7 @@ use crate::endpoint::{Entry, Holder};
 use crate::error::{ConnectError, ListenError, RecvError, SendError, ShutdownError, StaleHandle};
 use crate::handle::{ConnId, ListenerId};
 use crate::listener::{ListenOn, ListenOptions};
+use crate::rest::ConnectionRef;
 use crate::stack::Stack;
 use crate::tuple::Tuple;
 
@@ -241,12 +242,10 @@ impl Stack {
         let Some(listener) = self.endpoints.listeners.remove(id.0) else {
             return;
         };
-        let children = self.endpoints.tenants.connections.keys_where(
-            |slot| matches!(slot.holder, Holder::Listener(listener) if listener == id.0),
-        );
-        for key in children {
+        // All connections of a listener wait at it to be taken.
+        for key in listener.ready {
             if let Some(slot) = self.endpoints.tenants.connections.get_mut(key) {
-                slot.connection.abort(now);
+                slot.body.wake().connection.abort(now);
                 slot.holder = Holder::Orphan;
                 self.endpoints.orphans += 1;
             }
@@ -381,7 +380,7 @@ impl Stack {
             .connections
             .get(id.0)
             .ok_or(RecvError::StaleHandle)?;
-        Ok(slot.connection.peek(out)?)
+        Ok(slot.body.look().peek(out)?)
     }
 
     /// CLOSE of the sending side: FIN after the data that is queued.
@@ -432,9 +431,10 @@ impl Stack {
         }
         slot.holder = Holder::Orphan;
         self.endpoints.orphans += 1;
-        slot.connection.close(now);
-        if crowded && slot.connection.closed().is_none() {
-            slot.connection.abort(now);
+        let connection = &mut slot.body.wake().connection;
+        connection.close(now);
+        if crowded && connection.closed().is_none() {
+            connection.abort(now);
             self.observer.counters.orphan_overflows += 1;
         }
         self.settle(now, id.0);
@@ -464,7 +464,7 @@ impl Stack {
     /// The handle is stale.
     pub fn tcp_info(&self, id: ConnId) -> Result<ConnectionInfo, StaleHandle> {
         let slot = self.endpoints.tenants.connections.get(id.0);
-        slot.map(|slot| slot.connection.info())
+        slot.map(|slot| slot.body.look().info())
             .ok_or(StaleHandle::Gone)
     }
 
@@ -472,7 +472,7 @@ impl Stack {
     #[must_use]
     pub fn tcp_state(&self, id: ConnId) -> Option<State> {
         let slot = self.endpoints.tenants.connections.get(id.0)?;
-        Some(slot.connection.state())
+        Some(slot.body.state())
     }
 
     /// Local and remote socket of a connection; `None` when the handle is stale.
@@ -484,9 +484,9 @@ impl Stack {
 
     /// A connection to look at; `None` when the handle is stale.
     #[must_use]
-    pub fn tcp_connection(&self, id: ConnId) -> Option<&Connection> {
+    pub fn tcp_connection(&self, id: ConnId) -> Option<ConnectionRef<'_>> {
         let slot = self.endpoints.tenants.connections.get(id.0)?;
-        Some(&slot.connection)
+        Some(slot.body.look())
     }
 
     /// Calls a method of the connection itself, for options and for what has no call of its own here.
@@ -511,6 +511,6 @@ impl Stack {
 
     fn connection(&mut self, id: ConnId) -> Option<&mut Connection> {
         let slot = self.endpoints.tenants.connections.get_mut(id.0)?;
-        Some(&mut *slot.connection)
+        Some(&mut *slot.body.wake().connection)
     }
 }

@@ -6,18 +6,18 @@ use crate::discard::Discard;
 use crate::observer::Dropped;
 use crate::slab::SlabKey;
 use crate::stack::Stack;
-use crate::timers::Owner;
+use crate::timers::{Armed, Owner};
 
 impl Stack {
     pub(crate) fn connection_timeout(&mut self, now: Instant, at: Instant, key: SlabKey) {
         let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
             return;
         };
-        if slot.armed != Some(at) {
+        if !slot.armed.is(at) {
             return;
         }
-        slot.armed = None;
-        let Some(deadline) = slot.connection.poll_timeout() else {
+        slot.armed = Armed::no();
+        let Some(deadline) = slot.body.poll_timeout() else {
             return;
         };
         if deadline > now {
@@ -26,7 +26,7 @@ impl Stack {
             return;
         }
         let (local, peer) = (slot.tuple.local(), slot.tuple.remote());
-        slot.connection.handle_timeout(now);
+        slot.body.wake().connection.handle_timeout(now);
         if let Some(recorder) = &mut self.observer.recorder {
             recorder.timer(now, local, peer);
         }
@@ -37,10 +37,10 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.time_waits.get_mut(key) else {
             return;
         };
-        if slot.armed != Some(at) {
+        if !slot.armed.is(at) {
             return;
         }
-        slot.armed = None;
+        slot.armed = Armed::no();
         let deadline = slot.time_wait.deadline();
         if deadline > now {
             self.endpoints
@@ -66,7 +66,7 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.incomings.get_mut(key) else {
             return;
         };
-        if slot.armed != Some(at) {
+        if !slot.armed.is(at) {
             return;
         }
         let (local, peer) = (slot.tuple.local(), slot.tuple.remote());

@@ -17,6 +17,7 @@ use crate::handle::ListenerId;
 use crate::observer::Dropped;
 use crate::slab::SlabKey;
 use crate::stack::Stack;
+use crate::timers::Armed;
 use crate::tuple::Tuple;
 
 /// What a listener does with another SYN.
@@ -93,7 +94,7 @@ impl Stack {
             tuple,
             listener,
             embryo,
-            armed: None,
+            armed: Armed::no(),
         };
         if self.endpoints.add_embryo(slot).is_none() {
             return Err(arrival.dropped(Discard::BacklogFull));
@@ -218,7 +219,7 @@ impl Stack {
             tuple,
             listener,
             embryo,
-            armed: None,
+            armed: Armed::no(),
         };
         if is_room && self.endpoints.add_embryo(slot).is_some() {
             self.observer.counters.passive_opens += 1;
@@ -307,10 +308,10 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.embryos.get_mut(key) else {
             return;
         };
-        if slot.armed != Some(at) {
+        if !slot.armed.is(at) {
             return;
         }
-        slot.armed = None;
+        slot.armed = Armed::no();
         let tuple = slot.tuple;
         let Some(found) = self.endpoints.listeners.get(slot.listener) else {
             self.end_embryo(now, key);

@@ -14,11 +14,11 @@ use crate::egress::Marks;
 use crate::fastopen::FastOpens;
 use crate::isn::Identities;
 use crate::listener::Listeners;
-use crate::memory::{self, Memory, Shares};
-use crate::recorder::Metrics;
+use crate::memory::{self, Memory};
+use crate::rest::{Body, Resting, Rests, Whole};
 use crate::secret::{Key, Purpose};
-use crate::slab::{Slab, SlabKey};
-use crate::timers::{Owner, Timers};
+use crate::slab::{MAX_SLOTS, Slab, SlabKey};
+use crate::timers::{Armed, Owner, Timers};
 use crate::tuple::Tuple;
 
 /// The tenant of a 4-tuple: an index into one of the slabs.
@@ -28,6 +28,45 @@ pub(crate) enum Entry {
     TimeWait(u32),
     Incoming(u32),
     Embryo(u32),
+}
+
+/// A tenant in the demultiplexing table, with half of its tuple's hash: a table that grows, and a look-up that meets
+/// strangers, need not go to the tenants themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    hash: u32,
+    /// Which slab, in the upper two bits, and the index in it.
+    tenant: u32,
+}
+
+impl Place {
+    fn new(hash: u32, entry: Entry) -> Self {
+        let (slab, index) = match entry {
+            Entry::Connection(index) => (0, index),
+            Entry::TimeWait(index) => (1, index),
+            Entry::Incoming(index) => (2, index),
+            Entry::Embryo(index) => (3, index),
+        };
+        Self {
+            hash,
+            tenant: slab << 30 | index,
+        }
+    }
+
+    const fn entry(self) -> Entry {
+        let index = self.tenant % MAX_SLOTS;
+        match self.tenant >> 30 {
+            0 => Entry::Connection(index),
+            1 => Entry::TimeWait(index),
+            2 => Entry::Incoming(index),
+            _ => Entry::Embryo(index),
+        }
+    }
+
+    /// The hash as the table wants it, which takes its bits from both ends.
+    fn spread(&self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.hash)
+    }
 }
 
 /// Who holds a connection.
@@ -45,24 +84,22 @@ pub(crate) enum Holder {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) tuple: Tuple,
-    pub(crate) connection: Box<Connection>,
+    pub(crate) body: Body,
     pub(crate) holder: Holder,
     /// In the demultiplexing table.
     pub(crate) linked: bool,
     /// In the queue of those that may owe something.
     pub(crate) owes: bool,
+    /// In the queue of those that may be folded up.
+    pub(crate) rests: Rests,
     /// Recurring events that wait in the stack's queue.
     pub(crate) queued: Queued,
-    pub(crate) armed: Option<Instant>,
+    pub(crate) armed: Armed,
     /// The host's epoch when the path was looked at.
     pub(crate) epoch: u32,
     /// The path MTU that the connection was told then; it may have learnt of a smaller one since.
-    pub(crate) told_mtu: usize,
+    pub(crate) told_mtu: u32,
     pub(crate) marks: Marks,
-    /// What the stack knows that it holds.
-    pub(crate) shares: Shares,
-    /// What a recorder that wants metrics was told last.
-    pub(crate) told: Option<Box<Metrics>>,
 }
 
 /// A set of events that can recur.
@@ -99,7 +136,7 @@ impl Queued {
 pub(crate) struct TimeWaitSlot {
     pub(crate) tuple: Tuple,
     pub(crate) time_wait: TimeWait,
-    pub(crate) armed: Option<Instant>,
+    pub(crate) armed: Armed,
 }
 
 /// A SYN that was answered (SYNF-1: small, and apart from connections).
@@ -108,7 +145,7 @@ pub(crate) struct EmbryoSlot {
     pub(crate) tuple: Tuple,
     pub(crate) listener: SlabKey,
     pub(crate) embryo: Embryo,
-    pub(crate) armed: Option<Instant>,
+    pub(crate) armed: Armed,
 }
 
 /// A SYN that waits for the application.
@@ -122,7 +159,7 @@ pub(crate) struct IncomingSlot {
     /// Our initial sequence number must lie beyond this (the tuple was in TIME-WAIT).
     pub(crate) min_iss: Option<Seq>,
     pub(crate) deadline: Instant,
-    pub(crate) armed: Option<Instant>,
+    pub(crate) armed: Armed,
     /// The application has seen it.
     pub(crate) taken: bool,
 }
@@ -153,20 +190,21 @@ impl Tenants {
             Owner::Incoming(key) => self.incomings.get(key).map(|slot| slot.armed),
             Owner::Embryo(key) => self.embryos.get(key).map(|slot| slot.armed),
         };
-        armed.flatten() == Some(at)
+        armed.is_some_and(|armed| armed.is(at))
     }
 }
 
 /// Everything about TCP that is more than one connection.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    demux: HashTable<Entry>,
+    demux: HashTable<Place>,
     key: Key,
     pub(crate) tenants: Tenants,
     pub(crate) listeners: Listeners,
     pub(crate) timers: Timers,
     /// Connections that may owe a segment; each at most once (`Slot::owes`).
     pub(crate) owing: VecDeque<SlabKey>,
+    pub(crate) resting: Resting,
     pub(crate) identities: Identities,
     pub(crate) cookies: Cookies,
     pub(crate) fast_opens: FastOpens,
@@ -192,6 +230,7 @@ impl Endpoints {
             listeners: Listeners::new(key),
             timers: Timers::default(),
             owing: VecDeque::new(),
+            resting: Resting::new(config.unfolded_idle),
             identities: Identities::new(secret),
             cookies: Cookies::new(secret),
             fast_opens: FastOpens::new(config, secret, key),
@@ -202,23 +241,33 @@ impl Endpoints {
         }
     }
 
+    /// Half of the hash of a tuple.
+    fn hash(&self, tuple: &Tuple) -> u32 {
+        let [_, _, _, _, a, b, c, d] = tuple.hash(&self.key).to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     pub(crate) fn lookup(&self, tuple: &Tuple) -> Option<Entry> {
-        let hash = tuple.hash(&self.key);
-        self.demux
-            .find(hash, |entry| self.tenants.tuple(*entry) == Some(tuple))
-            .copied()
+        let sought = Place::new(self.hash(tuple), Entry::Connection(0));
+        let is_it = |place: &Place| {
+            place.hash == sought.hash && self.tenants.tuple(place.entry()) == Some(tuple)
+        };
+        let found = self.demux.find(sought.spread(), is_it)?;
+        Some(found.entry())
     }
 
     fn link(&mut self, tuple: &Tuple, entry: Entry) {
-        let (tenants, key) = (&self.tenants, &self.key);
-        self.demux.insert_unique(tuple.hash(key), entry, |entry| {
-            tenants.tuple(*entry).map_or(0, |tuple| tuple.hash(key))
-        });
+        let place = Place::new(self.hash(tuple), entry);
+        self.demux
+            .insert_unique(place.spread(), place, Place::spread);
     }
 
     fn unlink(&mut self, tuple: &Tuple, entry: Entry) {
-        let hash = tuple.hash(&self.key);
-        if let Ok(found) = self.demux.find_entry(hash, |known| *known == entry) {
+        let place = Place::new(self.hash(tuple), entry);
+        if let Ok(found) = self
+            .demux
+            .find_entry(place.spread(), |known| *known == place)
+        {
             found.remove();
         }
     }
@@ -234,17 +283,16 @@ impl Endpoints {
     ) -> Option<SlabKey> {
         let key = self.tenants.connections.insert(Slot {
             tuple,
-            told_mtu: connection.path_mtu(),
-            connection,
+            told_mtu: octets(connection.path_mtu()),
+            body: Body::Whole(Whole::new(connection)),
             holder,
             linked: true,
             owes: false,
+            rests: Rests::No,
             queued: Queued::default(),
-            armed: None,
+            armed: Armed::no(),
             epoch,
             marks,
-            shares: Shares::default(),
-            told: None,
         })?;
         self.link(&tuple, Entry::Connection(key.index));
         Some(key)
@@ -264,7 +312,7 @@ impl Endpoints {
     pub(crate) fn remove_connection(&mut self, key: SlabKey) -> Option<Slot> {
         self.unlink_connection(key);
         let slot = self.tenants.connections.remove(key)?;
-        self.memory.release(slot.shares);
+        self.memory.release(slot.body.shares());
         Some(slot)
     }
 
@@ -302,7 +350,7 @@ impl Endpoints {
         let slot = TimeWaitSlot {
             tuple,
             time_wait,
-            armed: None,
+            armed: Armed::no(),
         };
         let Some(key) = self.tenants.time_waits.insert(slot) else {
             return overflows;
@@ -426,9 +474,9 @@ impl Endpoints {
         timers.compact(owners, |at, owner| tenants.is_armed(at, owner));
         let slots = &tenants.connections;
         let count = slots.len();
-        let gaps = memory::is_current(slots, |slot: &Slot| slot.shares.out_of_order);
+        let gaps = memory::is_current(slots, |slot: &Slot| slot.body.shares().out_of_order);
         memory.out_of_order.compact(count, gaps);
-        let stalls = memory::is_current(slots, |slot: &Slot| slot.shares.unsent);
+        let stalls = memory::is_current(slots, |slot: &Slot| slot.body.shares().unsent);
         memory.unsent.compact(count, stalls);
     }
 
@@ -439,6 +487,11 @@ impl Endpoints {
         } = self;
         timers.trim(|at, owner| tenants.is_armed(at, owner));
     }
+}
+
+/// A packet size; none is larger than 2^32.
+pub(crate) fn octets(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// Shared by connections that use the stack's choices.
@@ -456,6 +509,26 @@ mod tests {
             "{}",
             size_of::<EmbryoSlot>()
         );
-        assert!(size_of::<Entry>() == 8);
+        assert!(size_of::<Place>() == 8);
+    }
+
+    #[test]
+    fn a_place_tells_its_tenant() {
+        for index in [0, 1, MAX_SLOTS - 1] {
+            let entries = [
+                Entry::Connection(index),
+                Entry::TimeWait(index),
+                Entry::Incoming(index),
+                Entry::Embryo(index),
+            ];
+            for entry in entries {
+                assert_eq!(Place::new(u32::MAX, entry).entry(), entry);
+            }
+        }
+    }
+
+    #[test]
+    fn the_slot_of_a_connection_is_two_cache_lines() {
+        assert!(size_of::<Option<Slot>>() <= 120, "{}", size_of::<Slot>());
     }
 }

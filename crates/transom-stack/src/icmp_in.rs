@@ -195,17 +195,18 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
             return Err(dropped(Discard::IcmpErrorUnmatched));
         };
+        let connection = &mut slot.body.wake().connection;
         let outcome = match report {
             // ICMPA-1..3: the connection checks that `seq` is in flight, and knows what ends it and what does not.
-            Report::Error(error) => slot.connection.handle_path_error(now, error, seq),
+            Report::Error(error) => connection.handle_path_error(now, error, seq),
             Report::TooBig(claimed) => {
                 let ipv4 = tuple.remote.is_ipv4();
                 let mtu = pmtu::believed(claimed, quoted.total_len(), ipv4)
                     .ok_or_else(|| dropped(Discard::IcmpMtuImplausible))?;
-                let outcome = slot.connection.handle_packet_too_big(now, mtu, seq);
+                let outcome = connection.handle_packet_too_big(now, mtu, seq);
                 // PMTU-6: what one connection believes holds for the others to the same host. It may also keep the
                 // report for when something is lost (ICMPA-4).
-                let believed = outcome.is_ok() && slot.connection.path_mtu() <= mtu;
+                let believed = outcome.is_ok() && connection.path_mtu() <= mtu;
                 if believed && self.host.path_mtus.lower(tuple.remote, mtu, now) {
                     self.host.path_changed();
                 }

@@ -110,6 +110,17 @@ pub(crate) struct Shares {
     pub(crate) unsent: Share,
 }
 
+impl Shares {
+    /// Holds nothing, and is not in the way.
+    pub(crate) const fn are_empty(self) -> bool {
+        let Self {
+            out_of_order,
+            unsent,
+        } = self;
+        out_of_order.held == 0 && out_of_order.ticket == 0 && unsent.held == 0 && unsent.ticket == 0
+    }
+}
+
 /// Both kinds.
 #[derive(Debug)]
 pub(crate) struct Memory {

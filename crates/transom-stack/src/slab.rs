@@ -13,40 +13,69 @@ struct Slot<T> {
     value: Option<T>,
 }
 
+/// Slots of a page. A slab grows by one page: nothing is moved, and no more than this is left over.
+const PAGE: usize = 64;
+/// Most slots: what tables beside the slab have bits for.
+pub(crate) const MAX_SLOTS: u32 = 1 << 30;
+
 /// Values under stable small indices; insert, look-up and removal are O(1).
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
-    slots: Vec<Slot<T>>,
+    /// All but the last have [`PAGE`] slots.
+    pages: Vec<Vec<Slot<T>>>,
+    /// Slots of all pages.
+    slots: u32,
     free: Vec<u32>,
 }
 
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Self {
         Self {
-            slots: Vec::new(),
+            pages: Vec::new(),
+            slots: 0,
             free: Vec::new(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots as usize - self.free.len()
     }
 
-    /// Stores what `make` returns for its own key. `None` when the index space is used up.
+    fn slot(&self, index: u32) -> Option<&Slot<T>> {
+        let index = index as usize;
+        self.pages.get(index / PAGE)?.get(index % PAGE)
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
+        let index = index as usize;
+        self.pages.get_mut(index / PAGE)?.get_mut(index % PAGE)
+    }
+
+    /// Stores a value. `None` when the index space is used up.
     pub(crate) fn insert(&mut self, value: T) -> Option<SlabKey> {
         if let Some(index) = self.free.pop() {
-            let slot = self.slots.get_mut(index as usize)?;
+            let slot = self.slot_mut(index)?;
             slot.value = Some(value);
-            return Some(SlabKey {
-                index,
-                generation: slot.generation,
-            });
+            let generation = slot.generation;
+            return Some(SlabKey { index, generation });
         }
-        let index = u32::try_from(self.slots.len()).ok()?;
-        self.slots.push(Slot {
+        if self.slots >= MAX_SLOTS {
+            return None;
+        }
+        let slot = Slot {
             generation: 0,
             value: Some(value),
-        });
+        };
+        match self.pages.last_mut() {
+            Some(page) if page.len() < PAGE => page.push(slot),
+            _ => {
+                let mut page = Vec::with_capacity(PAGE);
+                page.push(slot);
+                self.pages.push(page);
+            }
+        }
+        let index = self.slots;
+        self.slots += 1;
         Some(SlabKey {
             index,
             generation: 0,
@@ -54,7 +83,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get(&self, key: SlabKey) -> Option<&T> {
-        let slot = self.slots.get(key.index as usize)?;
+        let slot = self.slot(key.index)?;
         if slot.generation != key.generation {
             return None;
         }
@@ -62,7 +91,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get_mut(&mut self, key: SlabKey) -> Option<&mut T> {
-        let slot = self.slots.get_mut(key.index as usize)?;
+        let slot = self.slot_mut(key.index)?;
         if slot.generation != key.generation {
             return None;
         }
@@ -71,12 +100,12 @@ impl<T> Slab<T> {
 
     /// The tenant of a slot whatever its generation: for tables that are kept in step with the slab.
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
-        self.slots.get(index as usize)?.value.as_ref()
+        self.slot(index)?.value.as_ref()
     }
 
     /// The full key of the tenant at `index`.
     pub(crate) fn key_at(&self, index: u32) -> Option<SlabKey> {
-        let slot = self.slots.get(index as usize)?;
+        let slot = self.slot(index)?;
         slot.value.as_ref()?;
         Some(SlabKey {
             index,
@@ -85,7 +114,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn remove(&mut self, key: SlabKey) -> Option<T> {
-        let slot = self.slots.get_mut(key.index as usize)?;
+        let slot = self.slot_mut(key.index)?;
         if slot.generation != key.generation {
             return None;
         }
@@ -96,7 +125,8 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SlabKey, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+        let slots = self.pages.iter().flatten().enumerate();
+        slots.filter_map(|(index, slot)| {
             let key = SlabKey {
                 index: u32::try_from(index).ok()?,
                 generation: slot.generation,
@@ -129,5 +159,20 @@ mod tests {
         assert_eq!(slab.remove(old), None);
         assert_eq!(slab.get(new), Some(&"new"));
         assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn a_slab_of_many_pages_finds_every_tenant() {
+        let mut slab = Slab::new();
+        let count = 3 * PAGE + 1;
+        let keys: Vec<_> = (0..count).map(|n| slab.insert(n).unwrap()).collect();
+        for (n, key) in keys.iter().enumerate() {
+            assert_eq!(slab.get(*key), Some(&n));
+            assert_eq!(slab.key_at(key.index), Some(*key));
+        }
+        assert_eq!(slab.remove(keys[PAGE]), Some(PAGE));
+        assert_eq!(slab.iter().count(), count - 1);
+        assert_eq!(slab.insert(7).map(|key| key.index as usize), Some(PAGE));
+        assert_eq!(slab.len(), count);
     }
 }

@@ -272,7 +272,7 @@ impl Stack {
     ) -> impl Iterator<Item = (Option<ConnId>, SocketAddr, SocketAddr, State)> {
         let tenants = &self.endpoints.tenants;
         let full = tenants.connections.iter().map(|(key, slot)| {
-            let state = slot.connection.state();
+            let state = slot.body.state();
             (
                 Some(ConnId(key)),
                 slot.tuple.local(),

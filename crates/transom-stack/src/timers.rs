@@ -6,11 +6,15 @@
 //! idle connection never does.
 
 use core::cmp::Reverse;
+use core::time::Duration;
 use std::collections::BinaryHeap;
 
 use transom_tcp::Instant;
 
 use crate::slab::SlabKey;
+
+/// Room for so many entries is kept in any case.
+const LEAST_ROOM: usize = 256;
 
 /// Whose deadline it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +25,22 @@ pub(crate) enum Owner {
     Embryo(SlabKey),
 }
 
+/// The earliest deadline that an owner has in the heap, if it has one. Half the size of an option of an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Armed(Instant);
+
+impl Armed {
+    /// The far end of time stands for none.
+    pub(crate) fn no() -> Self {
+        Self(Instant::from_origin(Duration::MAX))
+    }
+
+    /// Whether the entry at `at` is the owner's.
+    pub(crate) fn is(self, at: Instant) -> bool {
+        self.0 == at
+    }
+}
+
 /// The heap.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
@@ -29,11 +49,11 @@ pub(crate) struct Timers {
 
 impl Timers {
     /// Makes sure that `owner` comes up at `deadline` or earlier.
-    pub(crate) fn arm(&mut self, armed: &mut Option<Instant>, deadline: Instant, owner: Owner) {
-        if armed.is_some_and(|at| at <= deadline) {
+    pub(crate) fn arm(&mut self, armed: &mut Armed, deadline: Instant, owner: Owner) {
+        if armed.0 <= deadline {
             return;
         }
-        *armed = Some(deadline);
+        *armed = Armed(deadline);
         self.heap.push(Reverse((deadline, owner)));
     }
 
@@ -60,6 +80,10 @@ impl Timers {
         {
             self.heap.pop();
         }
+        // What many of them needed is given back.
+        if self.heap.capacity() > LEAST_ROOM.max(4 * self.heap.len()) {
+            self.heap.shrink_to(LEAST_ROOM.max(2 * self.heap.len()));
+        }
     }
 
     /// Throws stale entries away once they outnumber the live ones, so that memory follows the number
@@ -78,8 +102,6 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
 
     fn at(ms: u64) -> Instant {
@@ -96,7 +118,7 @@ mod tests {
     #[test]
     fn a_deadline_that_moves_later_leaves_the_heap_alone() {
         let mut timers = Timers::default();
-        let mut armed = None;
+        let mut armed = Armed::no();
         for ms in 200..300 {
             timers.arm(&mut armed, at(ms), owner(1));
         }
@@ -112,7 +134,7 @@ mod tests {
     fn stale_entries_are_thrown_away() {
         let mut timers = Timers::default();
         for ms in (0..100).rev() {
-            let mut armed = None;
+            let mut armed = Armed::no();
             timers.arm(&mut armed, at(ms), owner(1));
         }
         timers.compact(1, |when, _| when == at(0));

@@ -4,7 +4,7 @@ use transom_tcp::{Instant, State};
 use transom_wire::TxFrame;
 
 use crate::egress;
-use crate::endpoint::{Endpoints, Holder, Slot};
+use crate::endpoint::{Endpoints, Holder, Slot, octets};
 use crate::host::Host;
 use crate::link::Waiting;
 use crate::slab::SlabKey;
@@ -24,7 +24,10 @@ impl Stack {
                 refresh_path(&mut self.host, slot, now);
             }
             let limit = max_payload(&self.host.capabilities, slot.tuple.local.is_ipv4());
-            let Some(transmit) = slot.connection.poll_transmit(now, limit) else {
+            // One that is folded up owes nothing.
+            let whole = slot.body.whole_mut();
+            let transmit = whole.and_then(|whole| whole.connection.poll_transmit(now, limit));
+            let Some(transmit) = transmit else {
                 slot.owes = false;
                 self.drained(now, key);
                 continue;
@@ -66,21 +69,26 @@ impl Stack {
         let Some(slot) = tenants.connections.get_mut(key) else {
             return;
         };
+        let Some(whole) = slot.body.whole_mut() else {
+            return;
+        };
+        let connection = &whole.connection;
         // Whether the peer's window holds it up is known only now.
-        memory.look(key, &slot.connection, &mut slot.shares);
-        let closed = slot.connection.closed().is_some();
+        memory.look(key, connection, &mut whole.shares);
+        let closed = connection.closed().is_some();
         let held = slot.holder == Holder::Application || matches!(slot.holder, Holder::Listener(_));
         if closed && !held {
             self.forget_connection(key);
             return;
         }
-        if slot.connection.state() == State::TimeWait && !held {
+        if connection.state() == State::TimeWait && !held {
             self.shrink_to_time_wait(now, key);
             return;
         }
-        if let Some(deadline) = slot.connection.poll_timeout() {
+        if let Some(deadline) = connection.poll_timeout() {
             self.endpoints.arm_connection(key, deadline.max(now));
         }
+        self.endpoints.rest(key);
     }
 
     /// Removes a connection that nobody holds.
@@ -101,10 +109,10 @@ impl Stack {
 
     /// Puts the small form of TIME-WAIT in place of a connection that nobody holds.
     fn shrink_to_time_wait(&mut self, now: Instant, key: SlabKey) {
-        let Some(mut slot) = self.endpoints.remove_connection(key) else {
+        let Some(slot) = self.endpoints.remove_connection(key) else {
             return;
         };
-        match slot.connection.into_time_wait() {
+        match slot.body.into_connection().into_time_wait() {
             Ok(time_wait) => {
                 if slot.holder == Holder::Orphan {
                     self.endpoints.orphans = self.endpoints.orphans.saturating_sub(1);
@@ -114,7 +122,6 @@ impl Stack {
             }
             Err(connection) => {
                 // It still owes something: it stays as it is, and is looked at again when its timer comes up.
-                slot.armed = None;
                 let deadline = connection.poll_timeout();
                 let again = self.endpoints.add_connection(
                     slot.tuple,
@@ -133,16 +140,16 @@ impl Stack {
 
 /// Brings a connection and the memory of paths to agree.
 fn refresh_path(host: &mut Host, slot: &mut Slot, now: Instant) {
-    let learnt = slot.connection.path_mtu();
-    if learnt < slot.told_mtu {
+    let connection = &mut slot.body.wake().connection;
+    let (learnt, told) = (connection.path_mtu(), slot.told_mtu as usize);
+    if learnt < told {
         host.path_mtus.lower(slot.tuple.remote, learnt, now);
-    } else if learnt > slot.told_mtu {
+    } else if learnt > told {
         host.path_mtus.raise(slot.tuple.remote, learnt);
     }
-    slot.connection
-        .set_path_mtu(now, host.path_mtu(slot.tuple.remote));
+    connection.set_path_mtu(now, host.path_mtu(slot.tuple.remote));
     // Less, where it searches upwards itself.
-    slot.told_mtu = slot.connection.path_mtu();
+    slot.told_mtu = octets(connection.path_mtu());
     slot.epoch = host.epoch;
 }
 

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// The throttle for challenge ACKs of one connection.
@@ -14,6 +15,8 @@ pub(crate) struct Challenge {
     next: Instant,
     owed: bool,
 }
+
+packed!(Challenge { next, owed });
 
 impl Challenge {
     /// Asks for a challenge ACK; gives false when the last one is too recent.

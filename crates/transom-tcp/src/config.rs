@@ -5,6 +5,7 @@ use core::time::Duration;
 use transom_wire::Seq;
 
 use crate::congestion::Algorithm;
+use crate::pack::packed;
 
 /// The choices for one connection. `Default` behaves as Linux does where the RFCs leave freedom.
 ///
@@ -375,6 +376,12 @@ pub struct Path {
     /// Octets of IP header without options: 20 for IPv4, 40 for IPv6.
     pub ip_header_len: usize,
 }
+
+packed!(Path {
+    mtu,
+    link_mtu,
+    ip_header_len
+});
 
 impl Path {
     /// A path of one link.

@@ -12,6 +12,7 @@ use core::time::Duration;
 
 use crate::congestion::{DeliveryInfo, LostInfo, RateSample};
 use crate::env::Env;
+use crate::pack::packed;
 use crate::rate::per_second;
 use crate::recovery::AckOutcome;
 use crate::tcb::Tcb;
@@ -47,6 +48,16 @@ pub(crate) struct Delivery {
     rate: Option<(u64, bool)>,
 }
 
+packed!(Delivery {
+    delivered,
+    lost,
+    delivered_time,
+    first_send_time,
+    app_limited,
+    rate;
+    sent,
+});
+
 impl Delivery {
     /// Octets delivered since the connection began.
     #[cfg(test)]
@@ -57,6 +68,11 @@ impl Delivery {
     /// The last sample in octets per second, and whether the application limited it.
     pub(crate) const fn rate(&self) -> Option<(u64, bool)> {
         self.rate
+    }
+
+    /// Nothing is outstanding.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.sent.is_empty()
     }
 
     /// The application limits what is being delivered.

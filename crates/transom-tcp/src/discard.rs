@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::pack::{Pack, Packer, Unpacker};
+
 macro_rules! discards {
     ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal,)+) => {
         /// The reason for which a segment, or an ICMP error, was discarded in whole or in part.
@@ -92,6 +94,17 @@ discards! {
     PathMtuNotLower => "path_mtu_not_lower",
     /// The connection has ended; what comes is for no connection.
     ConnectionClosed => "connection_closed",
+}
+
+impl Pack for Discard {
+    fn pack(&self, to: &mut Packer) {
+        (*self as u8).pack(to);
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        let number = usize::unpack(from);
+        Self::ALL.get(number).copied().unwrap_or(Self::OldDuplicate)
+    }
 }
 
 impl fmt::Display for Discard {

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::fmt;
 
+use crate::pack::packed_choice;
 use crate::state::State;
 
 /// Something that the application may want to know.
@@ -96,6 +97,17 @@ pub enum PathError {
     NoRoute,
 }
 
+packed_choice!(PathError {
+    NetworkUnreachable,
+    HostUnreachable,
+    ProtocolUnreachable,
+    PortUnreachable,
+    Prohibited,
+    TimeExceeded,
+    ParameterProblem,
+    NoRoute,
+});
+
 impl PathError {
     /// Whether RFC 1122 §4.2.3.9 calls the error hard. Even a hard one ends a connection only
     /// before the handshake is complete (RFC 5927 §5.2).
@@ -141,6 +153,19 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    pub(crate) const fn is_empty(&self) -> bool {
+        let Self {
+            rare,
+            soft_error,
+            readable,
+            writable,
+            urgent,
+            retransmitting,
+        } = self;
+        let recurring = *readable || *writable || *urgent || *retransmitting;
+        rare.is_none() && soft_error.is_none() && !recurring
+    }
+
     pub(crate) fn push(&mut self, event: Event) {
         match event {
             Event::Readable => self.readable = true,

@@ -8,6 +8,7 @@ use crate::connection::{Block, Connection};
 use crate::discard::Discard;
 use crate::ecn::AccurateInfo;
 use crate::env::Env;
+use crate::pack::packed;
 use crate::recovery::AckOutcome;
 use crate::recv::Receiver;
 use crate::send::Sender;
@@ -161,6 +162,20 @@ pub struct Counters {
     /// Segments received that were discarded.
     pub discards: u32,
 }
+
+packed!(Counters {
+    bytes_sent,
+    bytes_acked,
+    bytes_received,
+    bytes_retransmitted,
+    segments_sent,
+    segments_received,
+    retransmissions,
+    timeouts,
+    duplicates_reported,
+    undone,
+    discards,
+});
 
 impl Counters {
     pub(crate) fn count_outcome(&mut self, outcome: &AckOutcome) {

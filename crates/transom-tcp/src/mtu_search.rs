@@ -12,6 +12,7 @@ use transom_wire::tcp::Flags;
 
 use crate::config::{MtuProbing, Path};
 use crate::env::Env;
+use crate::pack::packed;
 use crate::recovery::{DUP_THRESH, MtuProbe};
 use crate::segment::{Transmit, TransmitKind};
 use crate::tcb::Tcb;
@@ -37,6 +38,13 @@ pub(crate) struct MtuSearch {
     trying: usize,
     not_before: Instant,
 }
+
+packed!(MtuSearch {
+    high,
+    narrowed,
+    trying,
+    not_before,
+});
 
 impl MtuSearch {
     /// Between the MTU in force and `high`.

@@ -4,6 +4,7 @@
 use transom_wire::tcp::{Options, Timestamps};
 
 use crate::config::{Config, Path};
+use crate::pack::packed;
 
 /// RFC 7323 §2.3: the largest shift.
 const MAX_WINDOW_SHIFT: u8 = 14;
@@ -24,6 +25,14 @@ pub(crate) struct Negotiated {
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
 }
+
+packed!(Negotiated {
+    peer_mss,
+    advertised_mss,
+    shifts,
+    timestamps,
+    sack,
+});
 
 impl Negotiated {
     /// What follows from our offer and the peer's SYN or SYN-ACK.

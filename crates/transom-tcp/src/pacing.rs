@@ -16,6 +16,7 @@ use core::time::Duration;
 
 use crate::congestion::initial_window;
 use crate::env::Env;
+use crate::pack::packed;
 use crate::rate::per_second;
 use crate::tcb::Tcb;
 use crate::time::Instant;
@@ -44,6 +45,15 @@ pub(crate) struct Pacer {
     /// Something waits for `next_send`.
     held: bool,
 }
+
+packed!(Pacer {
+    rate,
+    since,
+    octets,
+    due,
+    budget,
+    held,
+});
 
 impl Pacer {
     pub(crate) fn new(rate: u64) -> Self {

@@ -6,6 +6,7 @@ use core::time::Duration;
 use transom_wire::SeqRange;
 
 use crate::env::Env;
+use crate::pack::packed_choice;
 use crate::segment::Segment;
 use crate::tcb::Tcb;
 use crate::time::Instant;
@@ -25,6 +26,12 @@ pub(crate) enum Awaited {
     /// The end of the reordering window (RFC 8985 §6.3).
     Reordering,
 }
+
+packed_choice!(Awaited {
+    Rto,
+    Probe,
+    Reordering,
+});
 
 impl Tcb {
     /// Sets the retransmission timeout.

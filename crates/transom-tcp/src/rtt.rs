@@ -17,6 +17,7 @@
 
 use core::time::Duration;
 
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// How long a minimum stays valid. Linux `tcp_min_rtt_wlen`: 300 s.
@@ -83,6 +84,13 @@ struct Smoothed {
     peak: u32,
 }
 
+packed!(Smoothed {
+    srtt,
+    rttvar,
+    held,
+    peak,
+});
+
 impl Smoothed {
     /// Keeps the greatest variation of a round trip that had several measurements.
     fn hold(&mut self, round_end: bool) {
@@ -109,6 +117,8 @@ struct Minimum {
     at: Instant,
 }
 
+packed!(Minimum { rtt, at });
+
 /// [`RttConfig`] in nanoseconds: half the size, of which every connection has one.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
@@ -116,6 +126,12 @@ struct Bounds {
     max_rto: u64,
     variance_floor: u64,
 }
+
+packed!(Bounds {
+    min_rto,
+    max_rto,
+    variance_floor,
+});
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -133,6 +149,14 @@ pub struct RttEstimator {
     /// Timeout before the first measurement; raised by [`Self::on_syn_timeout`].
     unmeasured_rto: u64,
 }
+
+packed!(RttEstimator {
+    bounds,
+    smoothed,
+    min,
+    backoff,
+    unmeasured_rto,
+});
 
 impl RttEstimator {
     /// Nothing measured yet.

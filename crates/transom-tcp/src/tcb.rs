@@ -21,6 +21,7 @@ use crate::event::{CloseReason, Event};
 use crate::mtu_search::{self, MtuSearch};
 use crate::options::Negotiated;
 use crate::pacing::Pacer;
+use crate::pack::packed_choice;
 use crate::recovery::{DUP_THRESH, Recovery};
 use crate::recv::Receiver;
 use crate::retransmit_timer::Awaited;
@@ -47,6 +48,17 @@ pub(crate) enum Phase {
     LastAck,
     TimeWait,
 }
+
+packed_choice!(Phase {
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    TimeWait,
+});
 
 impl Phase {
     pub(crate) const fn state(self) -> State {

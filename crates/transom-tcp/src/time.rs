@@ -7,12 +7,24 @@ use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
+use crate::pack::{Pack, Packer, Unpacker};
+
 /// Nanoseconds since an origin of the caller's choosing; spans 584 years.
 ///
 /// Arithmetic saturates: an instant before the origin is the origin, and an overflow is the far
 /// end. Nothing that a peer sends can make it panic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
+
+impl Pack for Instant {
+    fn pack(&self, to: &mut Packer) {
+        to.time(self.0);
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        Self(from.time())
+    }
+}
 
 impl Instant {
     /// The origin itself.

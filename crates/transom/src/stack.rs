@@ -88,6 +88,7 @@ impl Stack {
                 .connections()
                 .map(|(id, local, peer, state)| {
                     let connection = id.and_then(|id| stack.tcp_connection(id));
+                    let connection = connection.as_deref();
                     ConnectionEntry {
                         id,
                         local,

@@ -36,6 +36,7 @@ impl Sockets {
         let connection = tcp
             .connection()
             .and_then(|id| self.stack.tcp_connection(id));
+        let connection = connection.as_deref();
         let number = match request {
             SIOCINQ => connection.map_or(0, Connection::recv_queue),
             SIOCOUTQ => connection.map_or(0, Connection::send_queue),

@@ -51,6 +51,7 @@ impl Sockets {
         let connection = tcp
             .connection()
             .and_then(|id| self.stack.tcp_connection(id));
+        let connection = connection.as_deref();
         let state = self.state(tcp);
         let was_open = tcp.connection().is_some();
         let closed = state == State::Closed;

@@ -162,6 +162,7 @@ impl Sockets {
         let connection = tcp
             .connection()
             .and_then(|id| self.stack.tcp_connection(id));
+        let connection = connection.as_deref();
         let is_early =
             state == State::SynReceived && connection.is_some_and(Connection::is_fast_opened);
         let tcp = self.tcp_mut(fd)?;

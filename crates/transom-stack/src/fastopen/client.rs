@@ -63,7 +63,8 @@ impl Stack {
             let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
                 return;
             };
-            let Some(news) = slot.connection.take_fast_open_news() else {
+            let whole = slot.body.whole_mut();
+            let Some(news) = whole.and_then(|whole| whole.connection.take_fast_open_news()) else {
                 return;
             };
             let pair = (slot.tuple.local, slot.tuple.remote);

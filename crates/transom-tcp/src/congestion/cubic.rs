@@ -12,7 +12,8 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::{AckInfo, Controller, LossInfo, LossKind, Phase, SentInfo, Setup, Window};
+use super::{AckInfo, Algorithm, Controller, LossInfo, LossKind, Phase, SentInfo, Setup, Window};
+use crate::pack::{Pack, Packer, packed};
 use crate::time::Instant;
 
 /// β_cubic = 0.7 (RFC 9438 §4.6).
@@ -43,6 +44,14 @@ struct Epoch {
     w_est_rest: u64,
 }
 
+packed!(Epoch {
+    start,
+    k,
+    origin,
+    w_est,
+    w_est_rest,
+});
+
 /// All that a congestion event changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Saved {
@@ -52,6 +61,14 @@ struct Saved {
     w_max: u64,
     epoch: Option<Epoch>,
 }
+
+packed!(Saved {
+    cwnd,
+    ssthresh,
+    cwnd_prior,
+    w_max,
+    epoch,
+});
 
 /// RFC 9438.
 #[derive(Clone, Debug)]
@@ -70,6 +87,17 @@ pub struct Cubic {
     last_used: Instant,
     before_loss: Option<Box<Saved>>,
 }
+
+packed!(Cubic {
+    window,
+    w_max,
+    cwnd_prior,
+    epoch,
+    plateau_next,
+    growth_rest,
+    last_used,
+    before_loss,
+});
 
 impl Cubic {
     /// A new connection's controller.
@@ -322,6 +350,12 @@ impl Controller for Cubic {
 
     fn set_recovery_cwnd(&mut self, cwnd: u64) {
         self.window.set_cwnd(cwnd);
+    }
+
+    fn write_down(&self, to: &mut Packer) -> bool {
+        Algorithm::Cubic.pack(to);
+        self.pack(to);
+        true
     }
 }
 

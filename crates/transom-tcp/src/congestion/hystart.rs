@@ -7,6 +7,8 @@
 
 use core::time::Duration;
 
+use crate::pack::packed;
+
 /// RFC 9406 §4.3 HS-1: the tuning constants that it recommends.
 const MIN_RTT_THRESH: Duration = Duration::from_millis(4);
 const MAX_RTT_THRESH: Duration = Duration::from_millis(16);
@@ -24,6 +26,8 @@ struct Css {
     rounds: u8,
 }
 
+packed!(Css { baseline, rounds });
+
 /// The round that is under way, and what is known of the one before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct HyStart {
@@ -35,6 +39,13 @@ pub(super) struct HyStart {
     samples: u8,
     css: Option<Css>,
 }
+
+packed!(HyStart {
+    last_round_min,
+    current_round_min,
+    samples,
+    css,
+});
 
 impl HyStart {
     /// By what the growth of slow start is divided now: 1, or more in conservative slow start (HS-5).

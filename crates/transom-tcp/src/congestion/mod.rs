@@ -24,6 +24,7 @@ pub use cubic::Cubic;
 use hystart::HyStart;
 pub use reno::Reno;
 
+use crate::pack::{Pack, Packer, Unpacker, packed, packed_choice};
 use crate::time::Instant;
 
 /// No window ever exceeds this: the largest that window scaling can express.
@@ -221,6 +222,21 @@ pub trait Controller: Debug + Send {
     }
     /// Sets the window during fast recovery (proportional rate reduction, inflation).
     fn set_recovery_cwnd(&mut self, cwnd: u64);
+    /// Writes down which controller it is and all that it knows, to be made again from that; false when it cannot, and its
+    /// connection is never folded up.
+    #[doc(hidden)]
+    fn write_down(&self, _to: &mut Packer) -> bool {
+        false
+    }
+}
+
+/// The controller that was written down.
+pub(crate) fn read_back(from: &mut Unpacker<'_>) -> Box<dyn Controller> {
+    match Algorithm::unpack(from) {
+        Algorithm::Reno => Box::new(Reno::unpack(from)),
+        Algorithm::Cubic => Box::new(Cubic::unpack(from)),
+        Algorithm::Bbr => Box::new(Bbr::unpack(from)),
+    }
 }
 
 /// What a new controller is made from.
@@ -273,6 +289,8 @@ pub enum Algorithm {
     Bbr,
 }
 
+packed_choice!(Algorithm { Reno, Cubic, Bbr });
+
 impl Algorithm {
     /// All of them, the simplest first.
     pub const ALL: &[Self] = &[Self::Reno, Self::Cubic, Self::Bbr];
@@ -312,6 +330,12 @@ enum Phase {
     Loss,
 }
 
+packed_choice!(Phase {
+    Open,
+    FastRecovery,
+    Loss,
+});
+
 /// What slow start and restart have in common in every loss-based controller.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Window {
@@ -327,6 +351,17 @@ struct Window {
     hystart: Option<Box<HyStart>>,
     abe: bool,
 }
+
+packed!(Window {
+    mss,
+    cwnd,
+    ssthresh,
+    initial,
+    phase,
+    abc_limit_segs,
+    hystart,
+    abe,
+});
 
 impl Window {
     fn new(setup: &Setup) -> Self {

@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use super::{AckInfo, Controller, LossInfo, LossKind, Phase, Setup, Window};
+use super::{AckInfo, Algorithm, Controller, LossInfo, LossKind, Phase, Setup, Window};
+use crate::pack::{Pack, Packer, packed};
 use crate::time::Instant;
 
 /// RFC 5681 §3.1: half is left after loss.
@@ -19,6 +20,12 @@ pub struct Reno {
     /// `(cwnd, ssthresh)` before the last episode.
     before_loss: Option<(u64, u64)>,
 }
+
+packed!(Reno {
+    window,
+    acked,
+    before_loss,
+});
 
 impl Reno {
     /// A new connection's controller.
@@ -146,6 +153,12 @@ impl Controller for Reno {
 
     fn set_recovery_cwnd(&mut self, cwnd: u64) {
         self.window.set_cwnd(cwnd);
+    }
+
+    fn write_down(&self, to: &mut Packer) -> bool {
+        Algorithm::Reno.pack(to);
+        self.pack(to);
+        true
     }
 }
 

@@ -21,6 +21,7 @@ pub use negotiation::EcnOffer;
 pub(crate) use negotiation::{Again, Feedback, shows_accurate, syn_ack_code, syn_flags};
 
 use crate::config::Config;
+use crate::pack::{packed, packed_choice};
 use crate::segment::Segment;
 use crate::tcb::Handshake;
 
@@ -35,6 +36,8 @@ pub(crate) enum Agreed {
     /// Both directions.
     Both,
 }
+
+packed_choice!(Agreed { No, EchoOnly, Both });
 
 /// ECN on one connection.
 #[derive(Debug)]
@@ -58,6 +61,18 @@ pub(crate) struct EcnState {
     /// Accurate feedback.
     pub(crate) accurate: Option<Box<Accurate>>,
 }
+
+packed!(EcnState {
+    agreed,
+    echo,
+    cwr_owed,
+    reduced,
+    reduced_at,
+    episode,
+    hold,
+    holds;
+    accurate,
+});
 
 /// Most doublings of the wait at a window of one segment.
 const MAX_DOUBLINGS: u8 = 16;

@@ -7,6 +7,8 @@
 use super::run::Covered;
 use super::{AckInput, Episode, Recovery};
 
+use crate::pack::packed_choice;
+
 /// Where F-RTO stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Frto {
@@ -20,6 +22,13 @@ pub(super) enum Frto {
     /// Step 3: waits for the second.
     AwaitsSecond,
 }
+
+packed_choice!(Frto {
+    Off,
+    AwaitsAck,
+    SendsNew,
+    AwaitsSecond,
+});
 
 impl Recovery {
     /// A timeout begins an episode; FRTO-1: not when the last timeout's is still under way.

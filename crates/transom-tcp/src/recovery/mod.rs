@@ -40,6 +40,7 @@ use scoreboard::Scoreboard;
 use transom_wire::{Seq, SeqRange};
 use undo::Undo;
 
+use crate::pack::{packed, packed_choice};
 use crate::time::Instant;
 
 /// RFC 5681 §3.2, RFC 6675 §2: three duplicates are taken for loss.
@@ -54,6 +55,12 @@ enum Episode {
     /// Slow start after a timeout.
     Loss,
 }
+
+packed_choice!(Episode {
+    None,
+    Recovery,
+    Loss,
+});
 
 /// Loss detection and resending for one connection.
 #[derive(Debug)]
@@ -93,6 +100,30 @@ pub struct Recovery {
     /// Tails are probed.
     probes: bool,
 }
+
+packed!(Recovery {
+    board,
+    sack,
+    dup_thresh,
+    episode,
+    recover,
+    dup_acks,
+    limited_sent,
+    inflation,
+    inflation_limit,
+    forced,
+    had_partial_ack,
+    high_rxt,
+    rescued,
+    timeout_una,
+    frto,
+    undo,
+    rack,
+    probe,
+    probes;
+    prr,
+    mtu_probe,
+});
 
 impl Recovery {
     /// Nothing outstanding; the next octet to be sent has the number `iss`.
@@ -217,6 +248,11 @@ impl Recovery {
     /// Whether something waits to be sent again.
     pub const fn has_lost(&self) -> bool {
         self.board.counters().due > 0
+    }
+
+    /// Nothing is outstanding, and nothing is kept that is not written down.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.board.is_at_rest() && self.prr.is_none() && self.mtu_probe.is_none()
     }
 
     /// Whether nothing is outstanding.

@@ -8,6 +8,8 @@ use transom_wire::{Seq, SeqRange};
 
 use super::{AckInput, AckOutcome, Episode, Recovery, is_duplicate_report};
 
+use crate::pack::packed;
+
 /// RFC 8985 §7.1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
@@ -18,6 +20,12 @@ pub(super) struct Probe {
     /// A round trip was measured since the last probe.
     measured: bool,
 }
+
+packed!(Probe {
+    end,
+    is_retransmission,
+    measured,
+});
 
 impl Probe {
     pub(super) const NONE: Self = Self {

@@ -10,6 +10,7 @@ use transom_wire::Seq;
 
 use super::run::Covered;
 use super::{AckInput, AckOutcome, Episode, Recovery};
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// Recoveries without a D-SACK after which the window is small again (RFC 8985 §6.2 step 4).
@@ -21,6 +22,8 @@ pub(super) struct Mark {
     pub(super) sent: Instant,
     pub(super) end: Seq,
 }
+
+packed!(Mark { sent, end });
 
 impl Mark {
     /// RACK-4 `RACK_sent_after`.
@@ -65,6 +68,17 @@ pub(super) struct Rack {
     /// SND.NXT when a D-SACK last widened the window.
     dsack_round: Option<Seq>,
 }
+
+packed!(Rack {
+    newest,
+    rtt,
+    is_known,
+    fack,
+    degree,
+    reo_wnd_mult,
+    reo_wnd_persist,
+    dsack_round,
+});
 
 impl Rack {
     pub(super) const fn new(una: Seq) -> Self {

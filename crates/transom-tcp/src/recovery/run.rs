@@ -52,7 +52,7 @@ impl Run {
 }
 
 /// What was found lost.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Found {
     /// When the newest of it had been sent; the origin stands for nothing found.
     pub(super) newest: Instant,

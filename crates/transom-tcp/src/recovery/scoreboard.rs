@@ -25,6 +25,7 @@ use transom_wire::{Seq, SeqRange};
 use super::rack::Mark;
 use super::run::{Counters, Covered, Found, Run};
 use super::undo::sum_up;
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// Beyond this many runs a SACK block that would split another one is ignored (CVE-2018-5390 and
@@ -49,6 +50,8 @@ pub(super) struct Scoreboard {
     /// What was found lost since this was last asked for.
     found: Found,
 }
+
+packed!(Scoreboard { una, end, highest_sacked, lost_edge, due_from; runs, counters, found });
 
 impl Scoreboard {
     pub(super) const fn new(una: Seq) -> Self {
@@ -96,6 +99,11 @@ impl Scoreboard {
 
     pub(super) fn is_empty(&self) -> bool {
         self.runs.is_empty()
+    }
+
+    /// Nothing is outstanding, and nothing is to be told.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.runs.is_empty() && self.counters == Counters::default() && self.found == Found::NOTHING
     }
 
     pub(super) fn front(&self) -> Option<&Run> {

@@ -10,6 +10,7 @@ use alloc::boxed::Box;
 use transom_wire::SeqRange;
 
 use super::{AckInput, AckOutcome, Episode, Recovery};
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// How an episode was found to be a mistake.
@@ -33,6 +34,12 @@ pub(super) struct Undo {
     /// The timer had expired: no sign of reordering then.
     timed_out: bool,
 }
+
+packed!(Undo {
+    resent,
+    unreported,
+    timed_out,
+});
 
 impl Undo {
     /// RFC 8985 §7: the first thing sent again may have been a probe, before the episode.

@@ -15,9 +15,10 @@ pub(crate) const INITIAL_RMSS: u16 = 536;
 const MAX_DUPLICATES: u8 = 3;
 
 /// The acknowledgement owed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum AckOwed {
     /// None.
+    #[default]
     No,
     /// One, when the timer expires or more data comes.
     Delayed,

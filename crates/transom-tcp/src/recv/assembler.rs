@@ -25,6 +25,8 @@ use transom_wire::{Seq, SeqRange};
 
 use super::out_of_order::{MAX_RANGES, OutOfOrder, PIECE_OVERHEAD, RECENT};
 
+use crate::pack::packed;
+
 /// Payloads shorter than this are copied out of their frame when they have to wait in a queue of
 /// others. A frame is at least 1.5 KiB of memory in practice, so at most a third is wasted.
 const COPY_BELOW: usize = 512;
@@ -67,6 +69,18 @@ pub struct RecvQueue {
     /// A duplicate that no acknowledgement has reported yet.
     duplicate: Option<SeqRange>,
 }
+
+packed!(RecvQueue {
+    rcv_nxt,
+    nxt_offset,
+    out_of_order_limit,
+    duplicate;
+    front,
+    rest,
+    gathered,
+    readable,
+    out_of_order,
+});
 
 impl RecvQueue {
     /// An empty queue that waits for `rcv_nxt`.
@@ -224,6 +238,15 @@ impl RecvQueue {
         self.gathered = BytesMut::new();
         self.readable = 0;
         cleared
+    }
+
+    /// Holds neither octets nor memory for them.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.readable == 0
+            && self.front.is_empty()
+            && self.rest.capacity() == 0
+            && self.gathered.capacity() == 0
+            && self.out_of_order.is_none()
     }
 
     /// Throws away what waits for a gap to close.

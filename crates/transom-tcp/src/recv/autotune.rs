@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use transom_wire::Seq;
 
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// Round trip assumed as long as nothing was measured.
@@ -30,6 +31,16 @@ pub(crate) struct RightSizing {
     /// The most that was read in a round.
     most_copied: u32,
 }
+
+packed!(RightSizing {
+    rtt,
+    last_echo,
+    window_end,
+    window_since,
+    round_since,
+    copied,
+    most_copied,
+});
 
 impl RightSizing {
     /// Nothing measured. `edge`: RCV.NXT + RCV.WND.

@@ -24,6 +24,7 @@ use transom_wire::tcp::{Options, SackBlocks};
 use transom_wire::{Seq, SeqRange};
 
 use crate::config::Config;
+use crate::pack::{packed, packed_choice};
 use crate::time::Instant;
 
 /// RFC 7323 §5.5: TS.Recent may be older than the timestamp clock's half turn.
@@ -39,6 +40,8 @@ pub(crate) enum Reader {
     /// Nobody: the application has closed, and data is answered with a reset.
     Gone,
 }
+
+packed_choice!(Reader { Open, Shut, Gone });
 
 /// RCV.* and what goes with them.
 #[derive(Debug)]
@@ -69,6 +72,25 @@ pub(crate) struct Receiver {
     pub(crate) sizing: RightSizing,
     pub(crate) reader: Reader,
 }
+
+packed!(Receiver {
+    irs,
+    queue,
+    edge,
+    last_ack_sent,
+    sizing,
+    fin,
+    fin_received,
+    up,
+    ts_recent,
+    ts_recent_at,
+    capacity,
+    rmss,
+    quick_acks,
+    last_data_at,
+    reader;
+    ack,
+});
 
 impl Receiver {
     /// The receiver of a connection whose peer's SYN is `irs`.

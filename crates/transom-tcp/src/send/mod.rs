@@ -16,6 +16,7 @@ pub(crate) mod when;
 pub use queue::SendQueue;
 use transom_wire::Seq;
 
+use crate::pack::{packed, packed_choice};
 use crate::time::Instant;
 
 /// Where our FIN stands.
@@ -28,6 +29,8 @@ pub(crate) enum Fin {
     /// Sent; its number is the end of the queue.
     Sent,
 }
+
+packed_choice!(Fin { Open, Queued, Sent });
 
 /// SND.* and what goes with them.
 #[derive(Debug)]
@@ -87,6 +90,37 @@ pub(crate) struct Sender {
     /// Where SND.NXT stood when the segment size last changed.
     pub(crate) mss_since: Seq,
 }
+
+packed!(Sender {
+    wl1,
+    iss,
+    una,
+    nxt,
+    wl2,
+    small_end,
+    usage_start,
+    round_end,
+    mss_since,
+    queue,
+    wnd,
+    max_wnd,
+    up,
+    fin,
+    probe_outstanding,
+    probes,
+    persist_backoff,
+    retries,
+    last_sent,
+    override_due,
+    cork,
+    more,
+    waits_for_more,
+    buffer,
+    wants_writable,
+    cwnd_limited,
+    cwnd_limited_before,
+    max_in_flight,
+});
 
 impl Sender {
     /// The sender of a connection whose SYN is `iss`, with what was written before the handshake.

@@ -19,6 +19,8 @@ use alloc::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
 use transom_wire::{Payload, Seq};
 
+use crate::pack::packed;
+
 /// Writes of up to this many octets are copied together, even when they are given as [`Bytes`]:
 /// a chunk of its own would cost more than the copy.
 const COPY_UP_TO: usize = 256;
@@ -58,6 +60,8 @@ pub struct SendQueue {
     /// Where the last write ended.
     push_end: Seq,
 }
+
+packed!(SendQueue { una, una_offset, push_end; chunks, tail, len, cursor });
 
 impl SendQueue {
     /// An empty queue whose first octet will have the number `una`.
@@ -199,6 +203,11 @@ impl SendQueue {
         }
         self.cursor = index;
         payload
+    }
+
+    /// Holds neither octets nor memory for them.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.len == 0 && self.chunks.is_empty() && self.tail.capacity() == 0 && self.cursor == 0
     }
 
     /// Throws everything away; the numbers stay.

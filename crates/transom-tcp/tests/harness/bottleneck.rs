@@ -8,7 +8,7 @@ use transom_wire::tcp::Flags;
 use transom_wire::{Ecn, Seq};
 
 use super::pair::arriving;
-use super::{start, stream};
+use super::{fold, start, stream};
 
 /// A path in one direction.
 pub struct Link {
@@ -156,6 +156,7 @@ pub fn transfer(config: &Config, octets: u64, max_payload: usize, mut links: [Li
             while let Some(transmit) = conn.poll_transmit(now, max_payload) {
                 links[from].push(now, &transmit);
             }
+            fold(conn);
             finished |= read == octets;
         }
         if finished {

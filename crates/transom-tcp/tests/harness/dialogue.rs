@@ -11,7 +11,7 @@ use transom_tcp::{
 use transom_wire::Seq;
 
 use super::notation::{Line, matches, relative, show};
-use super::{start, stream};
+use super::{fold, start, stream};
 
 /// Our SYN's number: the first data octets cross 2^32.
 const ISS: Seq = Seq::new(u32::MAX - 5);
@@ -261,7 +261,7 @@ impl E {
         for _ in 0..10_000 {
             match self.conn.poll_transmit(self.now, self.max_payload) {
                 Some(transmit) => self.out.push_back(transmit),
-                None => return,
+                None => return fold(&mut self.conn),
             }
         }
         panic!("the connection does not stop sending");

@@ -1,5 +1,8 @@
 //! What the tests of this crate share.
 //!
+//! Whenever a connection rests, the harness folds it up and unfolds it ([`fold`]), so that every test here is also one of
+//! that.
+//!
 //! - [`notation`]: a segment as one line of text, such as `P. 1:11 ack 1 win 1000 <mss 1460>`.
 //! - [`bottleneck`]: two connections and a path with a rate, a queue, loss and reordering.
 //! - [`bulk`]: bulk data in a dialogue, by segments.
@@ -30,10 +33,11 @@ pub mod dialogue;
 pub mod notation;
 pub mod pair;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
-use transom_tcp::Instant;
+use transom_tcp::{Connection, Instant};
 
 pub fn us(micros: u64) -> Duration {
     Duration::from_micros(micros)
@@ -63,4 +67,24 @@ pub fn stream(from: u64, len: usize) -> Bytes {
 /// The octet at a position of that stream. 251 is prime, so no power of two hides a shift.
 pub fn octet(position: u64) -> u8 {
     (position % 251) as u8
+}
+
+/// Folds a connection that rests, and unfolds it: it must be what it was, which is looked at the first thousand times.
+pub fn fold(connection: &mut Connection) {
+    thread_local! {
+        static FOLDED: Cell<u32> = const { Cell::new(0) };
+    }
+    let Some(dormant) = connection.to_dormant() else {
+        assert!(!connection.is_at_rest());
+        return;
+    };
+    let before = std::mem::replace(connection, dormant.wake());
+    assert_eq!(dormant.state(), before.state());
+    assert_eq!(dormant.poll_timeout(), before.poll_timeout());
+    assert!(connection.is_at_rest());
+    let folded = FOLDED.get();
+    if folded < 1000 {
+        FOLDED.set(folded + 1);
+        assert_eq!(format!("{connection:?}"), format!("{before:?}"));
+    }
 }

@@ -9,7 +9,7 @@ use transom_tcp::{Config, Connection, Identity, Instant, Path, Segment, Transmit
 use transom_wire::tcp::Flags;
 use transom_wire::{Ecn, Seq};
 
-use super::{octet, start, stream};
+use super::{fold, octet, start, stream};
 
 /// What the path does with the n-th segment of one direction.
 pub type Fate = Box<dyn FnMut(u64, &Transmit) -> Passage>;
@@ -273,6 +273,7 @@ impl Pair {
                 let side = &mut self.sides[from];
                 let Some(conn) = &mut side.conn else { break };
                 let Some(transmit) = conn.poll_transmit(self.now, side.max_payload) else {
+                    fold(conn);
                     break;
                 };
                 let number = side.sent;

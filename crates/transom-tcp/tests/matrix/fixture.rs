@@ -12,7 +12,7 @@ use transom_wire::tcp::{Flags, Options, Timestamps};
 use transom_wire::{Ecn, Seq};
 
 use crate::harness::notation::{at, relative};
-use crate::harness::{ms, secs, start, stream};
+use crate::harness::{fold, ms, secs, start, stream};
 use crate::oracle::{Model, Out, Outcome, Seg, Signal};
 pub use crate::variants::{Fixture, Variant};
 
@@ -348,7 +348,13 @@ impl Stage {
 
     fn poll(&mut self) -> Option<Transmit> {
         match &mut self.subject {
-            Subject::Connection(connection) => connection.poll_transmit(self.now, 0),
+            Subject::Connection(connection) => {
+                let transmit = connection.poll_transmit(self.now, 0);
+                if transmit.is_none() {
+                    fold(connection);
+                }
+                transmit
+            }
             _ => None,
         }
     }

@@ -33,9 +33,10 @@ use model::{Extra, Filter, Saved};
 use states::{AckPhase, State};
 
 use super::{
-    Controller, DeliveryInfo, INFINITE_SSTHRESH, LossInfo, LossKind, LostInfo, MAX_CWND,
+    Algorithm, Controller, DeliveryInfo, INFINITE_SSTHRESH, LossInfo, LossKind, LostInfo, MAX_CWND,
     RateSample, SentInfo, Setup,
 };
+use crate::pack::{Pack, Packer, packed};
 use crate::time::Instant;
 
 /// No bound.
@@ -53,6 +54,17 @@ struct Rs {
     newly_acked: u64,
     rtt: Option<Duration>,
 }
+
+packed!(Rs {
+    delivery_rate,
+    delivered,
+    prior_delivered,
+    is_app_limited,
+    tx_in_flight,
+    lost,
+    newly_acked,
+    rtt,
+});
 
 impl Rs {
     fn new(sample: &RateSample, newly_acked: u64, rtt: Option<Duration>) -> Self {
@@ -141,6 +153,61 @@ pub struct Bbr {
     prior_cwnd: u64,
     undo: Saved,
 }
+
+packed!(Bbr {
+    mss,
+    initial_window,
+    cwnd,
+    pacing_rate,
+    has_selective_acks,
+    in_flight,
+    delivered,
+    is_cwnd_limited,
+    in_recovery,
+    random,
+    rs,
+    state,
+    round_count,
+    round_start,
+    next_round_delivered,
+    idle_restart,
+    drain_start_round,
+    max_bw_filter,
+    bw_shortterm,
+    bw,
+    bw_latest,
+    inflight_longterm,
+    inflight_shortterm,
+    inflight_latest,
+    extra_acked,
+    loss_round_delivered,
+    loss_round_start,
+    is_loss_in_round,
+    lost_ranges_in_round,
+    full_bw_reached,
+    full_bw_now,
+    full_bw,
+    full_bw_count,
+    ack_phase,
+    is_bw_probe_sample,
+    bw_probe_up_acked,
+    probe_up_acked_per_inc,
+    bw_probe_up_rounds,
+    rounds_since_probe_up,
+    bw_probe_wait,
+    cycle_stamp,
+    prev_probe_too_high,
+    prev_probe_precautionary,
+    min_rtt,
+    min_rtt_stamp,
+    probe_rtt_min_delay,
+    probe_rtt_min_stamp,
+    probe_rtt_expired,
+    probe_rtt_done_stamp,
+    probe_rtt_round_done,
+    prior_cwnd,
+    undo,
+});
 
 impl Bbr {
     /// A new connection's controller.
@@ -334,6 +401,12 @@ impl Controller for Bbr {
 
     /// §5.6.4.4: recovery is governed by the model; proportional rate reduction has no part in it.
     fn set_recovery_cwnd(&mut self, _cwnd: u64) {}
+
+    fn write_down(&self, to: &mut Packer) -> bool {
+        Algorithm::Bbr.pack(to);
+        self.pack(to);
+        true
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::states::State;
 use super::{Bbr, INFINITY, LossInfo, LostInfo, Rs};
+use crate::pack::packed;
 use crate::rate::volume;
 use crate::time::Instant;
 
@@ -18,6 +19,8 @@ pub(super) struct Filter {
     before: u64,
     now: u64,
 }
+
+packed!(Filter { before, now });
 
 impl Filter {
     pub(super) fn max(self) -> u64 {
@@ -46,6 +49,13 @@ pub(super) struct Extra {
     rounds: [u64; EXTRA_ACKED_FILTER_LEN],
     round: u64,
 }
+
+packed!(Extra {
+    interval_start,
+    delivered,
+    rounds,
+    round,
+});
 
 impl Extra {
     pub(super) const fn new(now: Instant) -> Self {
@@ -117,6 +127,13 @@ pub(super) struct Saved {
     inflight_shortterm: u64,
     inflight_longterm: u64,
 }
+
+packed!(Saved {
+    state,
+    bw_shortterm,
+    inflight_shortterm,
+    inflight_longterm,
+});
 
 impl Bbr {
     /// `BBR.max_bw`.

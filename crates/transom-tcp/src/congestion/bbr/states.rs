@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Bbr, INFINITY};
+use crate::pack::packed_choice;
 use crate::time::Instant;
 
 /// `BBRStartupFullLossCnt`.
@@ -25,6 +26,16 @@ pub(super) enum State {
     ProbeBwUp,
     ProbeRtt,
 }
+
+packed_choice!(State {
+    Startup,
+    Drain,
+    ProbeBwDown,
+    ProbeBwCruise,
+    ProbeBwRefill,
+    ProbeBwUp,
+    ProbeRtt,
+});
 
 impl State {
     /// BBR-1: pacing gain in hundredths.
@@ -65,6 +76,14 @@ pub(super) enum AckPhase {
     ProbeFeedback,
     ProbeStopping,
 }
+
+packed_choice!(AckPhase {
+    Init,
+    Refilling,
+    ProbeStarting,
+    ProbeFeedback,
+    ProbeStopping,
+});
 
 impl Bbr {
     /// `IsProbingBW`.

@@ -1,0 +1,209 @@
+//! Connections that rest are folded up, so that a host can have a million of them.
+//!
+//! Folding and unfolding take a microsecond together, so those that rested last stay whole. They stand in a queue; who is
+//! first when it is too long is folded up, or goes to its end once more if something has happened to it since. So what is
+//! in use stays whole, however much that is, each step of the queue is paid for by a connection that comes to rest, and no
+//! clock is needed.
+
+use core::ops::Deref;
+use std::collections::VecDeque;
+
+use transom_tcp::{Connection, Dormant, Instant, State};
+
+use crate::endpoint::{Endpoints, Slot};
+use crate::memory::Shares;
+use crate::recorder::Metrics;
+use crate::slab::SlabKey;
+
+/// A connection in its place.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Whole(Whole),
+    Dormant(Dormant),
+}
+
+/// A connection that is not folded up, and what is known of it meanwhile.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) connection: Box<Connection>,
+    /// What the stack knows that it holds.
+    pub(crate) shares: Shares,
+    /// What a recorder that wants metrics was told last.
+    pub(crate) told: Option<Box<Metrics>>,
+}
+
+impl Whole {
+    pub(crate) fn new(connection: Box<Connection>) -> Self {
+        Self {
+            connection,
+            shares: Shares::default(),
+            told: None,
+        }
+    }
+}
+
+impl Body {
+    /// The connection, if it is not folded up. One that is has no events, owes nothing and waits for nothing but its
+    /// keep-alive time.
+    pub(crate) const fn whole(&self) -> Option<&Whole> {
+        match self {
+            Self::Whole(whole) => Some(whole),
+            Self::Dormant(_) => None,
+        }
+    }
+
+    /// As [`whole`](Self::whole).
+    pub(crate) const fn whole_mut(&mut self) -> Option<&mut Whole> {
+        match self {
+            Self::Whole(whole) => Some(whole),
+            Self::Dormant(_) => None,
+        }
+    }
+
+    /// The connection, unfolded.
+    #[inline]
+    pub(crate) fn wake(&mut self) -> &mut Whole {
+        if let Self::Dormant(dormant) = self {
+            *self = Self::Whole(Whole::new(Box::new(dormant.wake())));
+        }
+        match self {
+            Self::Whole(whole) => whole,
+            Self::Dormant(_) => unreachable!("it was unfolded"),
+        }
+    }
+
+    /// The connection, unfolded, out of its place.
+    pub(crate) fn into_connection(self) -> Connection {
+        match self {
+            Self::Whole(whole) => *whole.connection,
+            Self::Dormant(dormant) => dormant.wake(),
+        }
+    }
+
+    /// The connection, to look at.
+    pub(crate) fn look(&self) -> ConnectionRef<'_> {
+        match self {
+            Self::Whole(whole) => ConnectionRef(Look::Whole(&whole.connection)),
+            Self::Dormant(dormant) => ConnectionRef(Look::Unfolded(Box::new(dormant.wake()))),
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self {
+            Self::Whole(whole) => whole.connection.state(),
+            Self::Dormant(dormant) => dormant.state(),
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Whole(whole) => whole.connection.poll_timeout(),
+            Self::Dormant(dormant) => dormant.poll_timeout(),
+        }
+    }
+
+    /// What the stack knows that the connection holds.
+    pub(crate) fn shares(&self) -> Shares {
+        self.whole().map(|whole| whole.shares).unwrap_or_default()
+    }
+
+    /// Folds the connection up if it rests.
+    fn fold(&mut self) {
+        if let Self::Whole(whole) = self
+            && whole.shares.are_empty()
+            && let Some(dormant) = whole.connection.to_dormant()
+        {
+            *self = Self::Dormant(dormant);
+        }
+    }
+}
+
+/// A connection to look at.
+///
+/// One that has been idle for long is folded up, and what is seen here is made for the purpose.
+#[derive(Debug)]
+pub struct ConnectionRef<'a>(Look<'a>);
+
+#[derive(Debug)]
+enum Look<'a> {
+    Whole(&'a Connection),
+    Unfolded(Box<Connection>),
+}
+
+impl Deref for ConnectionRef<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        match &self.0 {
+            Look::Whole(connection) => connection,
+            Look::Unfolded(connection) => connection,
+        }
+    }
+}
+
+/// Whether a connection stands in the queue of those that rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rests {
+    #[default]
+    No,
+    Queued,
+    /// Something has happened to it since.
+    Stirred,
+}
+
+/// Connections that came to rest and are still whole, the longest at rest first; may hold stale keys.
+#[derive(Debug)]
+pub(crate) struct Resting {
+    queue: VecDeque<SlabKey>,
+    most: usize,
+}
+
+impl Resting {
+    pub(crate) const fn new(most: usize) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            most,
+        }
+    }
+}
+
+impl Endpoints {
+    /// A connection owes nothing more; if it rests, it may be folded up.
+    pub(crate) fn rest(&mut self, key: SlabKey) {
+        let slots = &mut self.tenants.connections;
+        let Some(slot) = slots.get_mut(key) else {
+            return;
+        };
+        match (slot.rests, slot.body.whole()) {
+            (Rests::No, Some(whole)) if whole.connection.is_at_rest() => {}
+            (Rests::Queued, Some(_)) => {
+                slot.rests = Rests::Stirred;
+                return;
+            }
+            _ => return,
+        }
+        slot.rests = Rests::Queued;
+        let Resting { queue, most } = &mut self.resting;
+        queue.push_back(key);
+        // One has come, and up to two may go: the queue shrinks when it was too long.
+        for _ in 0..2 {
+            if queue.len() <= *most {
+                break;
+            }
+            let Some(first) = queue.pop_front() else {
+                break;
+            };
+            match slots.get_mut(first) {
+                Some(Slot { rests, .. }) if *rests == Rests::Stirred => {
+                    *rests = Rests::Queued;
+                    queue.push_back(first);
+                }
+                Some(slot) => {
+                    slot.rests = Rests::No;
+                    slot.body.fold();
+                }
+                None => {}
+            }
+        }
+    }
+}

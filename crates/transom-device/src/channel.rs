@@ -13,7 +13,7 @@ use crate::DeviceCounters;
 use crate::buffer::{BUFFER_SIZE, Buffers};
 use crate::complete::separate;
 use crate::error::failed;
-use crate::merge::{MAX_HEADERS, Merger, copy};
+use crate::merge::{Merger, copy};
 use crate::sys::ring::{Ring, Slot};
 use crate::{sys, vnet};
 
@@ -249,25 +249,22 @@ impl Channel {
         let Some(software) = &mut self.software else {
             return Err(Failure::Frame);
         };
-        let (header_len, at) = software.merger.place();
-        let mut headers = [0; MAX_HEADERS];
-        let (headers, _) = headers.split_at_mut(header_len.min(MAX_HEADERS));
-        let place = self.buffers.current().get_mut(at..).unwrap_or_default();
-        let read = retry(|| {
-            if headers.is_empty() {
-                return (&self.file).read(place);
-            }
-            let mut pieces = [IoSliceMut::new(headers), IoSliceMut::new(place)];
-            (&self.file).read_vectored(&mut pieces)
-        });
-        match read.map_err(receive_failure)? {
-            // A read of nothing would otherwise look like an endless row of empty frames.
-            0 => Err(Failure::Frame),
-            len => {
-                software.merger.placed(&mut self.buffers, headers, len, out);
-                Ok(len)
-            }
+        let file = &self.file;
+        let read = |place: &mut [u8]| {
+            retry(|| {
+                let mut file = file;
+                file.read(place)
+            })
+        };
+        let len = software
+            .merger
+            .read(&mut self.buffers, out, read)
+            .map_err(receive_failure)?;
+        // A read of nothing would otherwise look like an endless row of empty frames.
+        if len == 0 {
+            return Err(Failure::Frame);
         }
+        Ok(len)
     }
 
     fn read_frame(&mut self) -> Result<RxFrame, Failure> {

@@ -15,8 +15,6 @@ use crate::{Device, DeviceCounters, Notify, Readiness};
 const QUEUE_FRAMES: usize = 512;
 /// Bytes that wait in one direction before `send` would block.
 const QUEUE_BYTES: usize = 8 << 20;
-/// Pieces of memory for packets that are kept.
-const MAX_SPARE: usize = 32;
 /// The largest packet that a stack may hand over to be cut.
 const LARGEST_PACKET: usize = 65_535;
 /// Bytes of an Ethernet header, which the MTU does not count.
@@ -35,7 +33,7 @@ pub fn pair(capabilities: Capabilities) -> (MemoryDevice, MemoryDevice) {
 ///
 /// The devices do in software what such a wire asks for, as a driver would for a card without offload: what a stack
 /// sends in one piece is cut and its checksums filled while it is copied out, and segments of one flow that arrive
-/// together are verified and joined while they are copied in.
+/// together are verified and joined while they are copied in. Data on its way is the sender's until it is received.
 #[must_use]
 pub fn cable(mtu: usize) -> (MemoryDevice, MemoryDevice) {
     let capabilities = Capabilities {
@@ -58,35 +56,31 @@ fn ends(capabilities: Capabilities, is_cable: bool) -> (MemoryDevice, MemoryDevi
         merged: VecDeque::new(),
         carried: Vec::new(),
         arrived: Vec::new(),
-        spare: Vec::new(),
+        packet: vec![0; if is_cable { BUFFER_SIZE } else { 0 }].into_boxed_slice(),
         counters: DeviceCounters::default(),
     };
     (end(0), end(1))
 }
 
-/// What passes the wire at once.
+/// A frame on its way.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are of the large kind where there are many"
+)]
 enum Carried {
-    /// A frame as it was sent.
+    /// As the other end receives it.
     Whole(RxFrame),
-    /// The packets that a frame became.
-    Packets(Packets),
+    /// To be written as packets when the other end receives it: so each is still in the first-level cache when it is read.
+    Packets { pieces: Pieces, len: usize },
 }
 
 impl Carried {
     fn len(&self) -> usize {
         match self {
             Self::Whole(frame) => frame.data.len(),
-            Self::Packets(packets) => packets.ends.last().copied().unwrap_or_default(),
+            Self::Packets { len, .. } => *len,
         }
     }
-}
-
-/// Packets one behind the other.
-#[derive(Default)]
-struct Packets {
-    bytes: Vec<u8>,
-    /// Where each ends.
-    ends: Vec<usize>,
 }
 
 /// One end of a memory link; see [`pair`] and [`cable`].
@@ -105,8 +99,8 @@ pub struct MemoryDevice {
     carried: Vec<Carried>,
     /// What a call receives; empty between two.
     arrived: Vec<Carried>,
-    /// Memory for packets.
-    spare: Vec<Packets>,
+    /// The packet that is on the wire.
+    packet: Box<[u8]>,
     counters: DeviceCounters,
 }
 
@@ -120,8 +114,6 @@ struct Direction {
 struct Queue {
     frames: VecDeque<Carried>,
     bytes: usize,
-    /// Memory that the end that reads has done with.
-    spare: Vec<Packets>,
     /// The end that reads waits for frames.
     reader: Option<Waker>,
     /// The end that writes waits for room.
@@ -137,13 +129,6 @@ impl Queue {
     fn room(&self) -> (usize, usize) {
         let frames = QUEUE_FRAMES.saturating_sub(self.frames.len());
         (frames, QUEUE_BYTES.saturating_sub(self.bytes))
-    }
-
-    /// Keeps memory for the packets to come.
-    fn keep(&mut self, packets: Packets) {
-        if self.spare.len() < MAX_SPARE {
-            self.spare.push(packets);
-        }
     }
 
     fn has_room(&self) -> bool {
@@ -190,58 +175,29 @@ impl MemoryDevice {
     /// The frame as it passes the wire.
     fn carry(&mut self, frame: TxFrame) -> Carried {
         if self.is_cable {
-            Carried::Packets(self.cut(frame))
+            Carried::Packets {
+                len: frame.len(),
+                pieces: Pieces::new(frame),
+            }
         } else {
             Carried::Whole(self.copy(&frame))
         }
     }
 
-    /// The packets that a frame becomes.
-    fn cut(&mut self, frame: TxFrame) -> Packets {
-        let Packets {
-            mut bytes,
-            mut ends,
-        } = self.spare.pop().unwrap_or_default();
-        let mut pieces = Pieces::new(frame);
-        let mut at = 0;
-        while let Some(len) = pieces.next_len() {
-            let end = at + len;
-            if bytes.len() < end {
-                bytes.resize(end.max(BUFFER_SIZE + BUFFER_SIZE / 8), 0);
-            }
-            let place = bytes.get_mut(at..).unwrap_or_default();
-            if pieces.write_next(place, copy).is_none() {
-                break;
-            }
-            ends.push(end);
-            at = end;
-        }
-        Packets { bytes, ends }
-    }
-
-    /// Makes frames of what arrived, and gives the memory back.
+    /// Makes frames of what arrived.
     fn take_in(&mut self, arrived: &mut Vec<Carried>, out: &mut Vec<RxFrame>) {
         for carried in arrived.drain(..) {
             match carried {
                 Carried::Whole(frame) => out.push(frame),
-                Carried::Packets(mut packets) => {
-                    self.join(&packets, out);
-                    packets.ends.clear();
-                    self.incoming().lock().keep(packets);
+                Carried::Packets { mut pieces, .. } => {
+                    while let Some(len) = pieces.write_next(&mut self.packet, copy) {
+                        let packet = self.packet.get(..len).unwrap_or_default();
+                        self.merger.push(&mut self.buffers, packet, out);
+                    }
                 }
             }
         }
         self.merger.flush(&mut self.buffers, out);
-    }
-
-    /// Joins packets to frames.
-    fn join(&mut self, packets: &Packets, out: &mut Vec<RxFrame>) {
-        let mut at = 0;
-        for end in &packets.ends {
-            let packet = packets.bytes.get(at..*end).unwrap_or_default();
-            self.merger.push(&mut self.buffers, packet, out);
-            at = *end;
-        }
     }
 
     /// The frame as the other end receives it.
@@ -321,15 +277,13 @@ impl Device for MemoryDevice {
         let offered = frames.len();
         // The copies are made outside the lock. Only this end adds to the queue, so the room found
         // here can only grow meanwhile.
-        let (mut room_frames, mut room_bytes, mut spare) = {
-            let mut queue = self.outgoing().lock();
+        let (mut room_frames, mut room_bytes) = {
+            let queue = self.outgoing().lock();
             if queue.closed {
                 return Err(gone());
             }
-            let (frames, bytes) = queue.room();
-            (frames, bytes, std::mem::take(&mut queue.spare))
+            queue.room()
         };
-        self.spare.append(&mut spare);
         let mut carried = std::mem::take(&mut self.carried);
         while let Some(frame) = frames.front() {
             if !self.accepts(frame) {
@@ -359,12 +313,8 @@ impl Device for MemoryDevice {
         };
         queue.bytes += carried.iter().map(Carried::len).sum::<usize>();
         queue.frames.extend(carried.drain(..));
-        // Lent for this call, and empty.
-        std::mem::swap(&mut queue.spare, &mut spare);
         drop(queue);
         self.carried = carried;
-        self.spare.append(&mut spare);
-        self.spare.truncate(MAX_SPARE);
         if let Some(reader) = reader {
             reader.wake();
         }

@@ -38,6 +38,17 @@ struct Open {
     /// Octets of data of each segment.
     size: usize,
     pieces: usize,
+    /// The sums of what the headers of all segments share.
+    shared: Shared,
+}
+
+/// Sums of headers without what is each segment's own.
+#[derive(Clone, Copy, Debug)]
+struct Shared {
+    /// The IPv4 header, without length, identification and checksum.
+    ip: Sum,
+    /// Pseudo-header and TCP header, without length, sequence number, control bits and checksum.
+    tcp: Sum,
 }
 
 /// Where the layers of a segment begin.
@@ -72,7 +83,7 @@ impl Merger {
             let (before, place) = buffer.split_at_mut(open.len.min(buffer.len()));
             if open.continues(before, headers, data.len()) {
                 let sum = copy(place, data);
-                if is_valid(headers, open.headers, data.len(), sum) {
+                if open.is_valid(headers, data.len(), sum) {
                     let size = data.len();
                     return self.extend(buffers, headers, size, out);
                 }
@@ -83,24 +94,49 @@ impl Merger {
             let (header, data) = packet.split_at(headers.len);
             let (place, rest) = buffers.current().split_at_mut(headers.len);
             let sum = copy(rest, data);
-            if is_valid(header, headers, data.len(), sum) {
-                place.copy_from_slice(header);
-                return self.begin(buffers, headers, packet.len(), out);
+            place.copy_from_slice(header);
+            if let Some(open) = Open::first(header, headers, data.len(), sum) {
+                return self.begin(buffers, open, out);
             }
         }
         out.push(buffers.copy(packet).into());
     }
 
-    /// How much of the next packet should be read apart, its headers, and where in the current buffer the rest should
-    /// go, so that what follows need not be copied.
-    pub(crate) fn place(&self) -> (usize, usize) {
-        self.open
-            .map_or((0, 0), |open| (open.headers.len, open.len))
+    /// Has a packet read to where its data need not be copied if it goes on with what was read before, and takes it.
+    /// `read` gives its length, and leaves its place alone when it fails.
+    pub(crate) fn read<E>(
+        &mut self,
+        buffers: &mut Buffers,
+        out: &mut Vec<RxFrame>,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let (header_len, at) = self
+            .open
+            .map_or((0, 0), |open| (open.headers.len, open.len));
+        let place = buffers
+            .current()
+            .get_mut(at.saturating_sub(header_len)..)
+            .unwrap_or_default();
+        // Its headers come to lie on the last of the data before it, which is put back.
+        let mut data = [0; MAX_HEADERS];
+        let mut headers = [0; MAX_HEADERS];
+        let (data, headers) = match (data.get_mut(..header_len), headers.get_mut(..header_len)) {
+            (Some(data), Some(headers)) if header_len <= place.len() => (data, headers),
+            _ => (&mut [][..], &mut [][..]),
+        };
+        data.copy_from_slice(place.split_at(data.len()).0);
+        let len = read(place)?;
+        let (overlap, _) = place.split_at_mut(data.len());
+        headers.copy_from_slice(overlap);
+        overlap.copy_from_slice(data);
+        if len > 0 {
+            self.placed(buffers, headers, len, out);
+        }
+        Ok(len)
     }
 
-    /// Takes a packet that was read to where [`place`](Self::place) said: `len` octets, of which `headers` has the
-    /// first.
-    pub(crate) fn placed(
+    /// Takes a packet of `len` octets, of which `headers` has the first; the rest lies behind what was joined.
+    fn placed(
         &mut self,
         buffers: &mut Buffers,
         headers: &[u8],
@@ -115,7 +151,7 @@ impl Merger {
         let (before, rest) = buffer.split_at_mut(open.len.min(buffer.len()));
         let data = rest.get(..len - headers.len()).unwrap_or_default();
         if open.continues(before, headers, data.len())
-            && is_valid(headers, open.headers, data.len(), sum(data))
+            && open.is_valid(headers, data.len(), sum(data))
         {
             let size = data.len();
             return self.extend(buffers, headers, size, out);
@@ -136,8 +172,8 @@ impl Merger {
         let packet = buffers.current().get(..len).unwrap_or_default();
         if let Some(headers) = mergeable(packet) {
             let (header, data) = packet.split_at(headers.len);
-            if is_valid(header, headers, data.len(), sum(data)) {
-                return self.begin(buffers, headers, len, out);
+            if let Some(open) = Open::first(header, headers, data.len(), sum(data)) {
+                return self.begin(buffers, open, out);
             }
         }
         out.push(buffers.take(len).into());
@@ -163,26 +199,9 @@ impl Merger {
     }
 
     /// The packet at the beginning of the buffer is one that others may be joined to.
-    fn begin(
-        &mut self,
-        buffers: &mut Buffers,
-        headers: Headers,
-        len: usize,
-        out: &mut Vec<RxFrame>,
-    ) {
-        let size = len - headers.len;
-        let tcp = buffers.current().get(headers.tcp_at..);
-        let seq = tcp.and_then(|tcp| tcp.get(4..8)?.first_chunk());
-        self.open = Some(Open {
-            headers,
-            len,
-            next: seq
-                .map_or(0, |seq| u32::from_be_bytes(*seq))
-                .wrapping_add(octets(size)),
-            size,
-            pieces: 1,
-        });
-        if len + self.largest > MAX_PACKET {
+    fn begin(&mut self, buffers: &mut Buffers, open: Open, out: &mut Vec<RxFrame>) {
+        self.open = Some(open);
+        if open.len + self.largest > MAX_PACKET {
             self.flush(buffers, out);
         }
     }
@@ -212,6 +231,49 @@ impl Merger {
 }
 
 impl Open {
+    /// A frame of one segment so far, if it is valid. `data` is the sum of its data.
+    fn first(header: &[u8], headers: Headers, size: usize, data: Sum) -> Option<Self> {
+        let (ip, tcp) = header.split_at_checked(headers.tcp_at)?;
+        let (own, options) = tcp.split_first_chunk::<MIN_HEADER_LEN>()?;
+        let mut blank = *own;
+        blank[4..8].fill(0);
+        blank[12..14].fill(0);
+        blank[16..18].fill(0);
+        let mut shared = Shared::of_ip(ip)?;
+        shared.tcp.add_bytes(&blank);
+        shared.tcp.add_bytes(options);
+        let seq = u32::from_be_bytes([own[4], own[5], own[6], own[7]]);
+        let open = Self {
+            headers,
+            len: headers.len + size,
+            next: seq,
+            size,
+            pieces: 1,
+            shared,
+        };
+        let next = seq.wrapping_add(octets(size));
+        open.is_valid(header, size, data)
+            .then_some(Self { next, ..open })
+    }
+
+    /// Whether the checksums are right of a segment at `next` that differs in nothing that is not its own. `data` is the
+    /// sum of its data.
+    fn is_valid(&self, headers: &[u8], size: usize, data: Sum) -> bool {
+        let Some((ip, tcp)) = headers.split_at_checked(self.headers.tcp_at) else {
+            return false;
+        };
+        let Some(tcp) = tcp.first_chunk::<MIN_HEADER_LEN>() else {
+            return false;
+        };
+        let mut sum = self.shared.tcp;
+        sum.add_u32(octets(self.headers.len - self.headers.tcp_at + size));
+        sum.add_u32(self.next);
+        sum.add_u16(u16::from_be_bytes([tcp[12], tcp[13]]));
+        sum.add_u16(u16::from_be_bytes([tcp[16], tcp[17]]));
+        sum.combine(data);
+        sum.is_valid() && self.shared.is_valid_ip(ip)
+    }
+
     /// Whether a segment is the next of the flow, and differs in nothing that is not its own.
     fn continues(&self, first: &[u8], headers: &[u8], size: usize) -> bool {
         let Headers { tcp_at, len } = self.headers;
@@ -267,7 +329,47 @@ fn same_ip(first: &[u8], own: &[u8], len: usize) -> bool {
         && first[6..10] == own[6..10]
         && first[12..] == own[12..]
         && length == len
-        && checksum(own) == 0
+}
+
+impl Shared {
+    /// What the segments of this IP header share, with nothing of TCP's header yet.
+    fn of_ip(ip: &[u8]) -> Option<Self> {
+        let protocol = Protocol::TCP.raw();
+        if let Some(ip) = ip.first_chunk::<{ ipv6::HEADER_LEN }>() {
+            let mut tcp = Sum::ZERO;
+            tcp.add_bytes(&ip[8..]);
+            tcp.add_u16(u16::from(protocol));
+            return Some(Self { ip: Sum::ZERO, tcp });
+        }
+        let mut ip = *ip.first_chunk::<{ ipv4::MIN_HEADER_LEN }>()?;
+        let [.., s0, s1, s2, s3, d0, d1, d2, d3] = ip;
+        let tcp = pseudo_header(
+            [s0, s1, s2, s3].into(),
+            [d0, d1, d2, d3].into(),
+            protocol,
+            0,
+        );
+        ip[2..6].fill(0);
+        ip[10..12].fill(0);
+        let mut sum = Sum::ZERO;
+        sum.add_bytes(&ip);
+        Some(Self { ip: sum, tcp })
+    }
+
+    /// Whether the checksum is right of an IP header that differs in nothing that is not its own.
+    fn is_valid_ip(&self, ip: &[u8]) -> bool {
+        if ip.len() == ipv6::HEADER_LEN {
+            return true;
+        }
+        let Some(ip) = ip.first_chunk::<{ ipv4::MIN_HEADER_LEN }>() else {
+            return false;
+        };
+        let mut sum = self.ip;
+        sum.add_u16(u16::from_be_bytes([ip[2], ip[3]]));
+        sum.add_u16(u16::from_be_bytes([ip[4], ip[5]]));
+        sum.add_u16(u16::from_be_bytes([ip[10], ip[11]]));
+        sum.is_valid()
+    }
 }
 
 /// The headers of a plain data segment in a whole packet: what others may be joined to. One that asks to be handed on at
@@ -280,7 +382,7 @@ fn mergeable(packet: &[u8]) -> Option<Headers> {
             // Neither more fragments nor an offset.
             let is_fragment = ip[6] & 0x3f != 0 || ip[7] != 0;
             let plain = is_whole && !is_fragment && ip[9] == Protocol::TCP.raw();
-            (plain && checksum(ip) == 0).then_some(ip.len())
+            plain.then_some(ip.len())
         }
         first if first >> 4 == 6 => {
             let ip = packet.first_chunk::<{ ipv6::HEADER_LEN }>()?;
@@ -292,33 +394,9 @@ fn mergeable(packet: &[u8]) -> Option<Headers> {
     let tcp = packet.get(tcp_at..)?.first_chunk::<MIN_HEADER_LEN>()?;
     let len = tcp_at + usize::from(tcp[12] >> 4) * 4;
     let plain = tcp[13] == ACK && tcp[12] & 0x0f == 0 && tcp[12] >> 4 >= 5;
-    let fits = len < packet.len() && len <= MAX_HEADERS && packet.len() < BUFFER_SIZE / 2;
+    // What comes next is read to the end of the data, with its headers on the last of it.
+    let fits = len * 2 <= packet.len() && len <= MAX_HEADERS && packet.len() < BUFFER_SIZE / 2;
     (plain && fits).then_some(Headers { tcp_at, len })
-}
-
-/// Whether a segment's checksum is right, whose data adds up to `data`.
-fn is_valid(headers: &[u8], at: Headers, size: usize, data: Sum) -> bool {
-    let Some((ip, tcp)) = headers.split_at_checked(at.tcp_at) else {
-        return false;
-    };
-    let len = octets(at.len - at.tcp_at + size);
-    let mut sum = if let Some(ip) = ip.first_chunk::<{ ipv6::HEADER_LEN }>() {
-        let mut sum = Sum::ZERO;
-        sum.add_bytes(&ip[8..]);
-        sum.add_u32(len);
-        sum.add_u16(u16::from(Protocol::TCP.raw()));
-        sum
-    } else if let Some(&[.., s0, s1, s2, s3, d0, d1, d2, d3]) =
-        ip.first_chunk::<{ ipv4::MIN_HEADER_LEN }>()
-    {
-        let (src, dst) = ([s0, s1, s2, s3].into(), [d0, d1, d2, d3].into());
-        pseudo_header(src, dst, Protocol::TCP.raw(), len)
-    } else {
-        return false;
-    };
-    sum.add_bytes(tcp);
-    sum.combine(data);
-    sum.is_valid()
 }
 
 /// Writes the length of a packet into its IP header.

@@ -73,10 +73,16 @@ impl TunOptions {
     }
 }
 
+/// Frames that are received at a time, where each may be a super-segment.
+const FRAMES: usize = 64;
+/// The same where they are packets of the MTU, to be joined to a few frames.
+const PACKETS: usize = 192;
+
 /// One queue of a TUN device.
 pub struct Tun {
     channel: Channel,
     mtu: usize,
+    vnet: bool,
 }
 
 impl Tun {
@@ -140,6 +146,7 @@ impl Tun {
                 channel.in_software(mtu)
             },
             mtu,
+            vnet,
         })
     }
 
@@ -163,6 +170,7 @@ impl Device for Tun {
             medium: Medium::Ip,
             tx_checksum: true,
             max_gso: MAX_GSO,
+            rx_batch: if self.vnet { FRAMES } else { PACKETS },
             ..Capabilities::ip(self.mtu)
         }
     }

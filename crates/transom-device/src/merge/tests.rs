@@ -88,10 +88,13 @@ fn merged(packets: &[Vec<u8>]) -> Vec<RxFrame> {
     merger.flush(&mut buffers, &mut pushed);
     let (mut merger, mut buffers) = (Merger::new(1500), Buffers::new());
     for packet in packets {
-        let (apart, at) = merger.place();
-        let (headers, rest) = packet.split_at(apart.min(packet.len()));
-        buffers.current()[at..at + rest.len()].copy_from_slice(rest);
-        merger.placed(&mut buffers, headers, packet.len(), &mut placed);
+        let read = merger.read(&mut buffers, &mut placed, |place| {
+            place[..packet.len()].copy_from_slice(packet);
+            Ok::<_, ()>(packet.len())
+        });
+        assert_eq!(read, Ok(packet.len()));
+        // Nothing more for now.
+        assert_eq!(merger.read(&mut buffers, &mut placed, |_| Err(())), Err(()));
     }
     merger.flush(&mut buffers, &mut placed);
     let all = |frames: &[RxFrame]| -> Vec<(Bytes, u16, RxChecksum)> {

@@ -90,7 +90,8 @@ mod avx2 {
             lanes.add(copy_block(place, block));
         }
         out_rest.copy_from_slice(rest);
-        Sum::of_native(lanes.finish().wrapping_add(few(rest)), len)
+        lanes.add(padded(rest));
+        Sum::of_native(lanes.finish(), len)
     }
 
     #[target_feature(enable = "avx2")]
@@ -114,24 +115,17 @@ mod avx2 {
         for block in blocks {
             lanes.add(load(block));
         }
-        Sum::of_native(lanes.finish().wrapping_add(few(rest)), data.len())
+        lanes.add(padded(rest));
+        Sum::of_native(lanes.finish(), data.len())
     }
 
-    /// What is shorter than a register.
-    fn few(rest: &[u8]) -> u64 {
-        let mut sum = 0_u64;
-        let (words, rest) = rest.as_chunks::<4>();
-        for word in words {
-            sum += u64::from(u32::from_ne_bytes(*word));
-        }
-        let (pairs, last) = rest.as_chunks::<2>();
-        for pair in pairs {
-            sum += u64::from(u16::from_ne_bytes(*pair));
-        }
-        for last in last {
-            sum += u64::from(u16::from_ne_bytes([*last, 0]));
-        }
-        sum
+    /// What is shorter than a register, filled up with zeros.
+    #[target_feature(enable = "avx2")]
+    fn padded(rest: &[u8]) -> __m256i {
+        let mut block = [0; WIDTH];
+        let (start, _) = block.split_at_mut(rest.len());
+        start.copy_from_slice(rest);
+        load(&block)
     }
 }
 

@@ -13,9 +13,12 @@ use crate::DeviceCounters;
 use crate::buffer::{BUFFER_SIZE, Buffers};
 use crate::complete::separate;
 use crate::error::failed;
-use crate::merge::{Merger, copy};
+use crate::merge::{Merger, copy, sum};
 use crate::sys::ring::{Ring, Slot};
 use crate::{sys, vnet};
+
+/// A packet with more data is not copied to be written, only summed.
+const COPY_UP_TO: usize = 16 * 1024;
 
 /// Pieces of a frame given to the kernel at once; a frame of more pieces is joined first.
 const MAX_PIECES: usize = 16;
@@ -318,6 +321,12 @@ impl Channel {
 
     /// Sends the pieces of the first frame, and leaves in its place what did not fit.
     fn write_pieces(&mut self, frames: &mut VecDeque<TxFrame>) -> Result<(), Failure> {
+        if let Some(frame) = frames.front_mut()
+            && frame.payload.len() > COPY_UP_TO
+            && frame.fill_checksum_by(sum)
+        {
+            return self.write_frame(frame);
+        }
         let (Some(software), Some(frame)) = (&mut self.software, frames.pop_front()) else {
             return Err(Failure::Frame);
         };

@@ -20,6 +20,13 @@ impl Tcb {
     /// Takes an acknowledgement with `SEG.ACK ≤ SND.NXT` that is not too old.
     pub(crate) fn on_ack(&mut self, env: &mut Env, now: Instant, segment: &Segment) {
         let was_window = self.snd.wnd;
+        if self.tells_nothing(segment) {
+            self.update_window(segment);
+            if self.snd.wnd > 0 {
+                self.window_is_open(env, now, was_window == 0);
+            }
+            return;
+        }
         let in_handshake = self.syn_outstanding();
         let is_duplicate = self.is_duplicate(segment);
         let was_one = self.congestion.cwnd() <= u64::from(self.mss(env));
@@ -59,6 +66,21 @@ impl Tcb {
                 self.set_retransmit_timer(env, now + wait.min(env.config.rto_max));
             }
         }
+    }
+
+    /// It comes with data, nothing is outstanding and nothing is reported: all that the acknowledgement can bring is a
+    /// window. So it is for whoever only receives, with each segment.
+    fn tells_nothing(&self, segment: &Segment) -> bool {
+        !segment.payload.is_empty()
+            && segment.ack == self.snd.una
+            && self.snd.una == self.snd.nxt
+            && self.handshake.is_none()
+            && segment.options.sack.is_empty()
+            && !segment.has(Flags::ECE)
+            && self.ecn.accurate.is_none()
+            && !self.ecn.in_episode()
+            && !self.recovery.is_recovering()
+            && !self.congestion.wants_samples()
     }
 
     /// RFC 5681 §2: CC-9.

@@ -159,14 +159,25 @@ impl TxFrame {
     /// False, and nothing changed, if the request is to cut segments (that is for [`segment()`]) or names a field
     /// outside the headers.
     pub fn fill_checksum(&mut self) -> bool {
+        self.fill_checksum_by(|data| {
+            let mut sum = Sum::ZERO;
+            sum.add_bytes(data);
+            sum
+        })
+    }
+
+    /// The same by a function that adds up a piece of data.
+    pub fn fill_checksum_by(&mut self, sum: impl Fn(&[u8]) -> Sum) -> bool {
         let (start, offset) = match self.offload {
             TxOffload::None => return true,
             TxOffload::Checksum { start, offset } => (usize::from(start), usize::from(offset)),
             TxOffload::Segment { .. } => return false,
         };
-        let mut sum = Sum::ZERO;
-        sum.add_payload(&self.payload);
-        self.fill_checksum_with(start, offset, sum)
+        let mut data = Sum::ZERO;
+        for chunk in self.payload.chunks() {
+            data.combine(sum(chunk));
+        }
+        self.fill_checksum_with(start, offset, data)
     }
 
     /// The same for data that adds up to `data`. False, and nothing changed, if the field lies outside the headers.

@@ -1,11 +1,14 @@
 //! Random worlds: `cargo run --release -p transom-sim --example worlds -- --count 100000 --seed 1`.
 //!
 //! Plays so many worlds from a seed on, prints the failing ones with their description, and ends with 1 when there
-//! were any. `--show` describes the world of the seed and plays nothing else.
+//! were any. `--show` describes the world of the seed and plays nothing else; `--capture FILE` too, and writes what its
+//! hosts sent, lost packets included, for `transom explain`.
 
 #![expect(clippy::print_stdout, reason = "it is what an example is for")]
 
 use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -13,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use transom_drill::worlds::Scenario;
+use transom_sim::Trace;
 
 #[derive(Default)]
 struct Sums {
@@ -23,8 +27,11 @@ struct Sums {
     simulated: Mutex<Duration>,
 }
 
+const USAGE: &str = "worlds [--count N] [--seed S] [--jobs N] [--show | --capture FILE]";
+
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let (mut count, mut seed, mut jobs, mut show) = (1000_u64, 1_u64, 1_u64, false);
+    let mut capture = None;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || -> Result<u64, Box<dyn Error>> {
@@ -36,8 +43,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             "--seed" => seed = number()?,
             "--jobs" => jobs = number()?.max(1),
             "--show" => show = true,
-            _ => return Err("worlds [--count N] [--seed S] [--jobs N] [--show]".into()),
+            "--capture" => capture = Some(words.next().ok_or("a file is missing")?),
+            _ => return Err(USAGE.into()),
         }
+    }
+    if let Some(file) = capture {
+        write_capture(&Scenario::new(seed), &file)?;
+        show = true;
     }
     if show {
         println!("{}", Scenario::new(seed));
@@ -90,4 +102,24 @@ fn play(seed: u64, sums: &Sums) {
     };
     sums.failing.fetch_add(1, Ordering::Relaxed);
     println!("FAILED {}  {problem}\n", Scenario::new(seed));
+}
+
+/// A pcap file of raw IP packets (link type 101), with nanoseconds.
+fn write_capture(scenario: &Scenario, file: &str) -> Result<(), Box<dyn Error>> {
+    let (_, trace) = scenario.play_and_keep(Trace::with_limits(1 << 20, 1 << 30));
+    let mut out = BufWriter::new(File::create(file)?);
+    for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 1 << 18, 101] {
+        out.write_all(&word.to_le_bytes())?;
+    }
+    for entry in trace.entries() {
+        if scenario.is_of_a_host(entry) {
+            let length = u32::try_from(entry.packet.len())?;
+            let seconds = u32::try_from(entry.sent.as_secs())?;
+            for word in [seconds, entry.sent.subsec_nanos(), length, length] {
+                out.write_all(&word.to_le_bytes())?;
+            }
+            out.write_all(&entry.packet)?;
+        }
+    }
+    Ok(out.flush()?)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use transom_sim::{Host, HostId, Outcome, Random, Router, Trace, World};
+use transom_sim::{Host, HostId, Outcome, Random, Router, Trace, TraceEntry, World};
 use transom_stack::wire::Cidr;
 use transom_stack::{ListenOn, ListenOptions, StackConfig};
 
@@ -88,9 +88,25 @@ impl Scenario {
     /// # Errors
     /// The first thing that must never be.
     pub fn play(&self) -> Result<Played, Violation> {
-        let mut play = Play::new(self)?;
-        play.run()?;
-        play.verdict()
+        self.play_and_keep(Trace::with_limits(0, 0)).0
+    }
+
+    /// Runs the world to its end, and hands back the trace with what it kept of it: packets of hosts and routers, IP
+    /// without a link's header.
+    #[must_use]
+    pub fn play_and_keep(&self, trace: Trace) -> (Result<Played, Violation>, Trace) {
+        let mut play = match Play::new(self, trace) {
+            Ok(play) => play,
+            Err(violation) => return (Err(violation), Trace::with_limits(0, 0)),
+        };
+        let outcome = play.run().and_then(|()| play.verdict());
+        (outcome, play.world.trace().clone())
+    }
+
+    /// Whether who sent this is a host, and no router that passes it on.
+    #[must_use]
+    pub fn is_of_a_host(&self, entry: &TraceEntry) -> bool {
+        entry.from.index() < self.hosts.len()
     }
 
     fn address(&self, host: usize) -> IpAddr {
@@ -112,10 +128,10 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    fn new(scenario: &'a Scenario) -> Result<Self, Violation> {
+    fn new(scenario: &'a Scenario, trace: Trace) -> Result<Self, Violation> {
         let mut play = Self {
             scenario,
-            world: World::new().with_trace(Trace::with_limits(0, 0)),
+            world: World::new().with_trace(trace),
             stations: Vec::new(),
             routers: Vec::new(),
         };

@@ -312,6 +312,10 @@ impl Stack {
             return;
         }
         slot.armed = Armed::no();
+        if slot.embryo.deadline() > now {
+            self.endpoints.arm_embryo(key);
+            return;
+        }
         let tuple = slot.tuple;
         let Some(found) = self.endpoints.listeners.get(slot.listener) else {
             self.end_embryo(now, key);

@@ -235,7 +235,7 @@ impl Embryo {
         self.iss
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// When to call [`handle_timeout`](Self::handle_timeout); a segment may move it later.
     pub const fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -294,6 +294,12 @@ impl Embryo {
             return false;
         }
         self.timeouts += 1;
+        self.rearm(config, now);
+        true
+    }
+
+    /// Waits for an answer to the SYN-ACK of this moment.
+    fn rearm(&mut self, config: &Config, now: Instant) {
         // RFC 6298 §5.5.
         let doublings = u32::from(self.timeouts.min(MAX_DOUBLINGS));
         let wait = config
@@ -301,7 +307,6 @@ impl Embryo {
             .saturating_mul(1 << doublings)
             .min(config.rto_max);
         self.deadline = now + wait;
-        true
     }
 
     /// SEGMENT ARRIVES in SYN-RECEIVED.
@@ -321,6 +326,9 @@ impl Embryo {
                 Again::Mixed => return self.mixed(config, path, now),
             }
             let syn_ack = self.syn_ack(config, &path, now);
+            // EV-O-9, as Linux: this one has its time, too. Otherwise it goes twice, as both ends back off alike, and after
+            // the last one the embryo would end while the peer's acknowledgement is on its way.
+            self.rearm(config, now);
             return EmbryoReply::Send(Discard::SynRetransmitted, Box::new(syn_ack));
         }
         let mut connection = Box::new(self.unfold(config.clone(), path, now));

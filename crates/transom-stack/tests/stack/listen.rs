@@ -325,6 +325,29 @@ fn req_synf_9_an_embryo_leaves_no_trace_when_it_is_reset_or_never_answered() {
 }
 
 #[test]
+fn req_ev_o_9_a_syn_ack_that_a_repeated_syn_drew_has_its_time_to_be_answered() {
+    let (mut stack, listener) = listening();
+    let first = one_tcp(&exchange(&mut stack, at(0), to_us(SYN).bytes()));
+    // Both back off alike: each time the SYN comes just before the SYN-ACK would go again by itself.
+    let mut now = at(0);
+    for seconds in [1, 3, 7, 15, 31, 63] {
+        let again = at(seconds * 1000 - 1);
+        run_until(&mut stack, now, again);
+        let answer = one_tcp(&exchange(&mut stack, again, to_us(SYN).bytes()));
+        assert_eq!((answer.seq, answer.flags), (first.seq, SYN | ACK));
+        // Not twice in one moment.
+        now = at(seconds * 1000 + 400);
+        assert_eq!(run_until(&mut stack, again, now), []);
+    }
+    exchange(
+        &mut stack,
+        now,
+        to_us(ACK).seq(1001).ack(first.seq + 1).bytes(),
+    );
+    assert!(stack.tcp_accept(listener).is_some());
+}
+
+#[test]
 fn incoming_attempts_are_bounded_expire_and_can_be_called_off() {
     let mut stack = stack_with(StackConfig::default().any_address(true).max_incoming(3));
     let on = ListenOptions::new(ListenOn::Everything).manual(true);

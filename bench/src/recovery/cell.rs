@@ -101,8 +101,12 @@ pub(super) fn run(cell: &Cell) -> io::Result<Measured> {
         .stderr(Stdio::inherit())
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(text.trim())
-        .map_err(|error| io::Error::other(format!("the measurement failed (see above): {error}")))
+    serde_json::from_str(text.trim()).map_err(|error| {
+        io::Error::other(format!(
+            "the measurement failed (see above; {}): {error}",
+            output.status
+        ))
+    })
 }
 
 /// In that process.
@@ -290,7 +294,10 @@ impl Node {
 
     fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        self.output.read_line(&mut line)?;
+        if self.output.read_line(&mut line)? == 0 {
+            let status = self.child.wait()?;
+            return Err(io::Error::other(format!("a sender ended: {status}")));
+        }
         Ok(line.trim().to_owned())
     }
 

@@ -8,6 +8,7 @@ mod grid;
 mod report;
 mod sender;
 
+use std::fs::File;
 use std::io;
 use std::time::Instant;
 
@@ -31,6 +32,7 @@ without axes: one axis at a time, a quarter of an hour
   --rounds N  --ms N        how often, and how long each flow
   --flows N   --seed N      short flows of each size; what the wires and the sample are drawn from
   --capture PREFIX          the packets of the near end
+  --lock FILE               is held during each flow, so that others who measure can take turns
   --write                   the tables into bench/RESULTS.md
 ";
 
@@ -52,22 +54,26 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             .map(str::to_owned)
             .collect(),
         capture: option(arguments, "--capture"),
+        lock: option(arguments, "--lock").map(File::create).transpose()?,
     };
     sys::go_first();
     let start = Instant::now();
-    let mut text = String::new();
+    let (mut text, mut failures) = (String::new(), Vec::new());
     for (mode, points) in grid.points {
         if option(arguments, "--mode").is_some_and(|only| only != mode_name(mode)) {
             continue;
         }
         let mut lines = Vec::new();
         for point in points {
-            let line = plan.measure(mode, point)?;
+            let Some(line) = plan.measure(mode, point, &mut failures)? else {
+                continue;
+            };
             complain(&line.progress());
             lines.push(line);
         }
         text.push_str(&report::table(mode, &lines));
     }
+    text.push_str(&report::failed(&failures));
     let text = report::whole(&text, arguments, &plan.stacks, plan.rounds, start.elapsed())?;
     report::print(&text);
     if has(arguments, "--write") {
@@ -102,28 +108,66 @@ struct Plan {
     seed: u64,
     stacks: Vec<String>,
     capture: Option<String>,
+    lock: Option<File>,
 }
 
 impl Plan {
-    /// All stacks in turn, several rounds; each round has its own seed, the same for all.
-    fn measure(&self, mode: Mode, point: Point) -> io::Result<Line> {
+    /// All stacks in turn, several rounds; each round has its own seed, the same for all. A round in which one of them could
+    /// not be measured is left out and told; nothing comes back when all were.
+    fn measure(
+        &self,
+        mode: Mode,
+        point: Point,
+        failures: &mut Vec<String>,
+    ) -> io::Result<Option<Line>> {
         let mut samples: Vec<Vec<Measured>> = vec![Vec::new(); self.stacks.len()];
         for round in 0..self.rounds {
-            for (stack, samples) in self.stacks.iter().zip(&mut samples) {
-                let cell = self.cell(mode, &point, stack, round);
-                let measured = cell::run(&cell)
-                    .map_err(|error| io::Error::other(format!("{stack}, {point}: {error}")))?;
-                complain(&format!(
-                    "{} {point}: {stack} {:.2} Mbit/s, {:.2}% again, {}",
-                    mode_name(mode),
-                    measured.goodput * 8e-6,
-                    measured.retransmitted * 100.0,
-                    measured.words
-                ));
-                samples.push(measured);
+            match self.round(mode, &point, round)? {
+                Ok(measured) => {
+                    for (samples, measured) in samples.iter_mut().zip(measured) {
+                        samples.push(measured);
+                    }
+                }
+                Err(failure) => {
+                    complain(&failure);
+                    failures.push(failure);
+                }
             }
         }
-        Ok(Line::new(mode, point, samples))
+        let is_measured = samples.iter().all(|samples| !samples.is_empty());
+        Ok(is_measured.then(|| Line::new(mode, point, samples)))
+    }
+
+    /// Each stack once, or which of them could not be measured and why.
+    fn round(
+        &self,
+        mode: Mode,
+        point: &Point,
+        round: u64,
+    ) -> io::Result<Result<Vec<Measured>, String>> {
+        let mut all = Vec::new();
+        for stack in &self.stacks {
+            if let Some(lock) = &self.lock {
+                lock.lock()?;
+            }
+            let measured = cell::run(&self.cell(mode, point, stack, round));
+            if let Some(lock) = &self.lock {
+                lock.unlock()?;
+            }
+            let name = format!("{} {point}: {stack}", mode_name(mode));
+            let measured = match measured {
+                Ok(measured) => measured,
+                Err(error) => return Ok(Err(format!("{name}, round {}: {error}", round + 1))),
+            };
+            complain(&format!(
+                "{name} {:.2} Mbit/s, {:.2}% again, {}",
+                measured.goodput * 8e-6,
+                measured.retransmitted * 100.0,
+                measured.words
+            ));
+            all.push(measured);
+        }
+        Ok(Ok(all))
     }
 
     fn cell(&self, mode: Mode, point: &Point, stack: &str, round: u64) -> Cell {

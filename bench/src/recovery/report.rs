@@ -159,6 +159,18 @@ pub(super) fn table(mode: Mode, lines: &[Line]) -> String {
     text
 }
 
+/// The rounds that are missing, and why.
+pub(super) fn failed(failures: &[String]) -> String {
+    if failures.is_empty() {
+        return String::new();
+    }
+    let lines = failures.iter().map(|failure| format!("- {failure}\n"));
+    format!(
+        "\n## Rounds that could not be measured\n\n{}",
+        lines.collect::<String>()
+    )
+}
+
 /// The heading, what it was measured on, and the tables.
 pub(super) fn whole(
     tables: &str,

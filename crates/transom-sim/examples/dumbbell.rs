@@ -7,13 +7,15 @@
 #![expect(clippy::print_stdout, reason = "it is what an example is for")]
 
 use std::error::Error;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use transom_draw::svg::{self, Curve, Unit};
 use transom_drill::bed::{Dumbbell, Flow, FlowReport, Report, Sample};
-use transom_sim::{Bandwidth, Impairment};
+use transom_sim::{Bandwidth, Impairment, TraceEntry};
 use transom_stack::tcp::EcnUse;
 use transom_stack::tcp::congestion::Algorithm;
 
@@ -31,12 +33,14 @@ dumbbell [OPTIONS]        flows between our own stacks across a bottleneck, in v
   --ecn                   the senders ask for marks
   --accecn                the senders ask for marks and have them counted
   --time TIME             how long (30s)     --seed N (1)     --every TIME between samples (rtt / 2)
+  --capture FILE          what the ends sent, lost packets included, for `transom explain`
   --csv FILE              the samples           --svg DIR    windows, round trips, data and queue over time
 ";
 
 struct Arguments {
     bed: Dumbbell,
     time: Duration,
+    capture: Option<PathBuf>,
     csv: Option<PathBuf>,
     svg: Option<PathBuf>,
 }
@@ -49,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let arguments = read(&words)?;
     let began = Instant::now();
-    let report = arguments.bed.run(arguments.time);
+    let (report, world) = arguments.bed.run_world(arguments.time);
     let took = began.elapsed();
     print(&report);
     println!(
@@ -57,6 +61,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         report.ended.as_secs_f64(),
         took.as_secs_f64()
     );
+    if let Some(path) = arguments.capture {
+        let out = BufWriter::new(File::create(path)?);
+        let is_end = |entry: &TraceEntry| world.host(entry.from).host().is_some();
+        world.trace().write_pcap(out, is_end)?;
+    }
     if let Some(path) = arguments.csv {
         std::fs::write(path, csv(&report))?;
     }
@@ -86,8 +95,20 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
         }
     }
     let known = [
-        "--rate", "--rtt", "--loss", "--queue", "--link", "--back", "--trace", "--flows", "--time",
-        "--seed", "--every", "--csv", "--svg",
+        "--rate",
+        "--rtt",
+        "--loss",
+        "--queue",
+        "--link",
+        "--back",
+        "--trace",
+        "--flows",
+        "--time",
+        "--seed",
+        "--every",
+        "--csv",
+        "--svg",
+        "--capture",
     ];
     if let Some((name, _)) = settings.iter().find(|(name, _)| !known.contains(name)) {
         return Err(format!("{name} is not an option; see --help").into());
@@ -121,6 +142,10 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
         .back(back)
         .seed(value("--seed").unwrap_or("1").parse()?)
         .sample(every);
+    let capture = value("--capture").map(PathBuf::from);
+    if capture.is_some() {
+        bed = bed.frames(1 << 20);
+    }
     for name in value("--flows").unwrap_or("cubic").split(',') {
         let mut flow = flow(name)?;
         if let Some(ecn) = ecn {
@@ -132,6 +157,7 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
     Ok(Arguments {
         bed,
         time: time(value("--time").unwrap_or("30s"))?,
+        capture,
         csv: value("--csv").map(PathBuf::from),
         svg: value("--svg").map(PathBuf::from),
     })

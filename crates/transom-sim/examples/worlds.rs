@@ -8,7 +8,7 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -48,7 +48,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     if let Some(file) = capture {
-        write_capture(&Scenario::new(seed), &file)?;
+        let scenario = Scenario::new(seed);
+        let (_, trace) = scenario.play_and_keep(Trace::with_limits(1 << 20, 1 << 30));
+        let out = BufWriter::new(File::create(file)?);
+        trace.write_pcap(out, |entry| scenario.is_of_a_host(entry))?;
         show = true;
     }
     if show {
@@ -102,24 +105,4 @@ fn play(seed: u64, sums: &Sums) {
     };
     sums.failing.fetch_add(1, Ordering::Relaxed);
     println!("FAILED {}  {problem}\n", Scenario::new(seed));
-}
-
-/// A pcap file of raw IP packets (link type 101), with nanoseconds.
-fn write_capture(scenario: &Scenario, file: &str) -> Result<(), Box<dyn Error>> {
-    let (_, trace) = scenario.play_and_keep(Trace::with_limits(1 << 20, 1 << 30));
-    let mut out = BufWriter::new(File::create(file)?);
-    for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 1 << 18, 101] {
-        out.write_all(&word.to_le_bytes())?;
-    }
-    for entry in trace.entries() {
-        if scenario.is_of_a_host(entry) {
-            let length = u32::try_from(entry.packet.len())?;
-            let seconds = u32::try_from(entry.sent.as_secs())?;
-            for word in [seconds, entry.sent.subsec_nanos(), length, length] {
-                out.write_all(&word.to_le_bytes())?;
-            }
-            out.write_all(&entry.packet)?;
-        }
-    }
-    Ok(out.flush()?)
 }

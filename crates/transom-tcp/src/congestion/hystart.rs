@@ -3,7 +3,9 @@
 //!
 //! The least round trip of each round is compared with that of the round before. When it has grown by
 //! an eighth, growth goes on four times more slowly for five rounds (conservative slow start, CSS);
-//! if the round trip falls again meanwhile, it was only jitter, and slow start is resumed.
+//! if the round trip falls again meanwhile, it was only jitter, and slow start is resumed. If it grows by as much once
+//! more, it was no jitter, and slow start ends at once, which the RFC does not ask for: five rounds are a growth by three,
+//! and the queue that makes the round trip longer is filled by less.
 
 use core::time::Duration;
 
@@ -71,6 +73,9 @@ impl HyStart {
         if !round_end {
             return false;
         }
+        let measured = self
+            .current_round_min
+            .filter(|_| self.samples >= N_RTT_SAMPLE);
         if self.samples > 0 {
             self.last_round_min = self.current_round_min.take();
             self.samples = 0;
@@ -79,7 +84,8 @@ impl HyStart {
         match &mut self.css {
             Some(css) if is_used => {
                 css.rounds = css.rounds.saturating_add(1);
-                css.rounds >= CSS_ROUNDS
+                let grows = css.baseline.saturating_add(threshold(css.baseline));
+                css.rounds >= CSS_ROUNDS || measured.is_some_and(|least| least >= grows)
             }
             _ => false,
         }
@@ -187,6 +193,18 @@ mod tests {
         assert!(!round(&mut hystart, ms(20), 10));
         for n in 1..=5 {
             assert_eq!(round(&mut hystart, ms(30), 10), n == 5, "round {n}");
+        }
+    }
+
+    #[test]
+    fn a_round_trip_that_goes_on_growing_ends_slow_start_at_once() {
+        for (rtt, ends) in [(34, true), (33, false)] {
+            let mut hystart = HyStart::default();
+            round(&mut hystart, ms(20), 10);
+            assert!(!round(&mut hystart, ms(30), 10));
+            // Seven samples prove nothing here either.
+            assert!(!round(&mut hystart, ms(60), 7));
+            assert_eq!(round(&mut hystart, ms(rtt), 10), ends, "{rtt} ms");
         }
     }
 

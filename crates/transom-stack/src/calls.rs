@@ -338,12 +338,11 @@ impl Stack {
         id: ConnId,
         max: usize,
     ) -> Result<Option<Bytes>, RecvError> {
-        let data = self
-            .connection(id)
-            .ok_or(RecvError::StaleHandle)?
-            .recv(now, max)?;
+        let connection = self.connection(id).ok_or(RecvError::StaleHandle)?;
+        let data = connection.recv(now, max)?;
         // Neither "nothing there" nor the end of the stream makes anything due.
-        if data.as_ref().is_some_and(|data| !data.is_empty()) {
+        let any = data.as_ref().is_some_and(|data| !data.is_empty());
+        if any && is_read_up(now, connection) {
             self.settle(now, id.0);
         }
         Ok(data)
@@ -359,11 +358,9 @@ impl Stack {
         id: ConnId,
         out: &mut [u8],
     ) -> Result<Option<usize>, RecvError> {
-        let taken = self
-            .connection(id)
-            .ok_or(RecvError::StaleHandle)?
-            .recv_into(now, out)?;
-        if taken.is_some_and(|taken| taken > 0) {
+        let connection = self.connection(id).ok_or(RecvError::StaleHandle)?;
+        let taken = connection.recv_into(now, out)?;
+        if taken.is_some_and(|taken| taken > 0) && is_read_up(now, connection) {
             self.settle(now, id.0);
         }
         Ok(taken)
@@ -513,4 +510,9 @@ impl Stack {
         let slot = self.endpoints.tenants.connections.get_mut(id.0)?;
         Some(&mut *slot.body.wake().connection)
     }
+}
+
+/// After a read: the connection has something to send, or may rest. A part of what is there changes nothing else.
+fn is_read_up(now: Instant, connection: &Connection) -> bool {
+    connection.recv_queue() == 0 || connection.poll_timeout().is_some_and(|at| at <= now)
 }

@@ -185,10 +185,16 @@ impl Stack {
         Some(frame)
     }
 
+    /// Whether [`poll_transmit`](Self::poll_transmit) may have a frame; if not, it has none.
+    #[must_use]
+    pub fn may_owe(&self) -> bool {
+        !self.endpoints.owing.is_empty() || !self.link.is_empty()
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout), or drain, at the latest: `now` while anything is owed.
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        if !self.endpoints.owing.is_empty() || !self.link.is_empty() {
+        if self.may_owe() {
             return Some(now);
         }
         [

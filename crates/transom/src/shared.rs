@@ -341,6 +341,10 @@ impl Shared {
         let mut blocked = false;
         for _ in 0..ROUNDS {
             inner.dispatch_events();
+            if caller == Caller::Socket && !inner.stack.may_owe() {
+                // Most reads: the device need not be asked for.
+                return self.leave(inner, now, caller, false);
+            }
             let Some(mut port) = self.port_for_output() else {
                 // Its holder sees the note and sends what is owed.
                 return self.leave(inner, now, caller, false);

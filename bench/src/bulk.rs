@@ -15,12 +15,14 @@ const PART: Part = Part {
 };
 
 const CEILING: &str = "null TCP (the ceiling)";
+/// What user-mode networks for containers use.
+const LARGE_MTU: usize = 65_520;
 const SMOLTCP: &str = "smoltcp, its own device, 1 MiB";
 
 /// The comparison.
 pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
     let options = Options::of(arguments)?;
-    let programs = Peers::find(&options);
+    let programs = std::cell::LazyCell::new(|| Peers::find(&options));
     let mut sections = Vec::new();
     for (word, work) in [("receives", Work::Receive), ("sends", Work::Send)] {
         for (device, wire) in [
@@ -53,6 +55,23 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             });
         }
     }
+    for (word, work) in [("receives", Work::Receive), ("sends", Work::Send)] {
+        let title = format!("TUN with offload, MTU {LARGE_MTU}, the stack {word}");
+        if !options.wants(&title) {
+            continue;
+        }
+        let stacks = vec![
+            (CEILING.to_owned(), Ok(Stack::Null), Wire::TunOffload),
+            ("transom".to_owned(), Ok(Stack::Transom), Wire::TunOffload),
+        ];
+        sections.push(Section {
+            title,
+            figures: vec![Figure("GB/s", 2)],
+            rows: rows_at(&options, stacks, work, LARGE_MTU),
+            ceiling: Some(CEILING),
+            peers: Vec::new(),
+        });
+    }
     options.finish(&PART, &sections)
 }
 
@@ -61,6 +80,10 @@ pub(crate) type Configuration = (String, Result<Stack, String>, Wire);
 
 /// Measures the configurations in turn.
 pub(crate) fn rows(options: &Options, stacks: Vec<Configuration>, work: Work) -> Vec<Row> {
+    rows_at(options, stacks, work, 1500)
+}
+
+fn rows_at(options: &Options, stacks: Vec<Configuration>, work: Work, mtu: usize) -> Vec<Row> {
     let configurations: Vec<(Row, Result<Trial, String>)> = stacks
         .into_iter()
         .filter(|(name, ..)| options.wants_row(name))
@@ -69,7 +92,7 @@ pub(crate) fn rows(options: &Options, stacks: Vec<Configuration>, work: Work) ->
                 stack,
                 wire,
                 work,
-                mtu: 1500,
+                mtu,
             });
             (Row::new(&name), trial)
         })

@@ -98,38 +98,78 @@ async fn cancelled_reads_and_writes_lose_nothing() {
     .await;
 }
 
-/// Small messages back and forth on two threads: a lost wake-up stops them.
+/// Small messages back and forth: a lost wake-up stops them.
+async fn ping_pong(server: &Stack, client: &Stack) {
+    let mut players = Vec::new();
+    for _ in 0..8 {
+        let (mut near, mut far) = connection(server, client).await;
+        near.set_nodelay(true).unwrap();
+        far.set_nodelay(true).unwrap();
+        players.push(tokio::spawn(async move {
+            let mut ball = [0; 5];
+            while far.read_exact(&mut ball).await.is_ok() {
+                far.write_all(&ball).await.unwrap();
+            }
+        }));
+        players.push(tokio::spawn(async move {
+            let mut ball = [0; 5];
+            for round in 0..2000_u32 {
+                ball[..4].copy_from_slice(&round.to_be_bytes());
+                near.write_all(&ball).await.unwrap();
+                let mut back = [0; 5];
+                near.read_exact(&mut back).await.unwrap();
+                assert_eq!(back, ball);
+            }
+        }));
+    }
+    for player in players {
+        player.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ping_pong_on_two_threads_never_stops() {
     bounded(async {
         let (server, client) = hosts_over(offload());
-        let mut players = Vec::new();
-        for _ in 0..8 {
-            let (mut near, mut far) = connection(&server, &client).await;
-            near.set_nodelay(true).unwrap();
-            far.set_nodelay(true).unwrap();
-            players.push(tokio::spawn(async move {
-                let mut ball = [0; 5];
-                while far.read_exact(&mut ball).await.is_ok() {
-                    far.write_all(&ball).await.unwrap();
-                }
-            }));
-            players.push(tokio::spawn(async move {
-                let mut ball = [0; 5];
-                for round in 0..2000_u32 {
-                    ball[..4].copy_from_slice(&round.to_be_bytes());
-                    near.write_all(&ball).await.unwrap();
-                    let mut back = [0; 5];
-                    near.read_exact(&mut back).await.unwrap();
-                    assert_eq!(back, ball);
-                }
-            }));
-        }
-        for player in players {
-            player.await.unwrap();
-        }
+        ping_pong(&server, &client).await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ping_pong_with_busy_polling_never_stops() {
+    bounded(async {
+        let (server, client) = busy_hosts();
+        ping_pong(&server, &client).await;
+    })
+    .await;
+}
+
+/// A paused clock moves on only when everything sleeps.
+#[tokio::test(start_paused = true)]
+async fn busy_polling_ends_when_nothing_comes() {
+    let (server, client) = busy_hosts();
+    let (mut near, mut far) = connection(&server, &client).await;
+    for _ in 0..3 {
+        near.write_all(b"?").await.unwrap();
+        far.read_exact(&mut [0]).await.unwrap();
+        far.write_all(b"!").await.unwrap();
+        near.read_exact(&mut [0]).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    near.write_all(b"?").await.unwrap();
+    far.read_exact(&mut [0]).await.unwrap();
+}
+
+/// Hosts that look for a while before they sleep.
+fn busy_hosts() -> (Stack, Stack) {
+    let (left, right) = memory::pair(offload());
+    let host = |address: &str, device: memory::MemoryDevice| {
+        let builder = Stack::builder().address(address).device(device);
+        builder.busy_poll(Duration::from_micros(200)).spawn()
+    };
+    let server = host("10.0.0.1/24", left).unwrap();
+    (server, host("10.0.0.2/24", right).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,6 +48,8 @@ pub(crate) struct Channel {
     software: Option<Box<Software>>,
     /// Datagrams of one sending that came as one frame and are still to be handed out.
     separated: VecDeque<RxFrame>,
+    /// The last reading ended because there was nothing more.
+    drained: bool,
     counters: DeviceCounters,
 }
 
@@ -81,6 +83,7 @@ impl Channel {
             buffers: Buffers::new(),
             software: None,
             separated: VecDeque::new(),
+            drained: false,
             counters: DeviceCounters::default(),
         }
     }
@@ -142,7 +145,7 @@ impl Channel {
     /// See [`Device::recv`](crate::Device::recv).
     pub(crate) fn recv(&mut self, out: &mut Vec<RxFrame>, max: usize) -> io::Result<usize> {
         let mut count = 0;
-        let mut drained = false;
+        self.drained = false;
         let start = out.len();
         // A frame that is refused also takes its turn, so that the loop is bounded.
         let mut octets = 0;
@@ -157,7 +160,7 @@ impl Channel {
                     octets += len;
                 }
                 Err(Failure::Blocked) => {
-                    drained = true;
+                    self.drained = true;
                     break;
                 }
                 Err(Failure::Frame) => self.counters.recv_refused += 1,
@@ -176,10 +179,15 @@ impl Channel {
         }
         // Only an empty device may say so: after refused frames there may be more, and nobody would
         // be told of them.
-        if count == 0 && drained {
+        if count == 0 && self.drained {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(out.len() - start)
+    }
+
+    /// See [`Device::is_drained`](crate::Device::is_drained).
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drained
     }
 
     /// See [`Device::send`](crate::Device::send).
@@ -488,7 +496,9 @@ mod tests {
         let mut frames = Vec::new();
         // No call gives more than it is asked for, and none says "empty" before all are out.
         assert_eq!(channel.recv(&mut frames, 4).unwrap(), 4);
+        assert!(!channel.is_drained());
         assert_eq!(channel.recv(&mut frames, 4).unwrap(), 2);
+        assert!(channel.is_drained());
         let error = channel.recv(&mut frames, 4).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert_eq!(channel.counters().received, 6);

@@ -29,6 +29,12 @@ pub trait Device: Send {
     /// `WouldBlock` when there is none; anything else when the device is gone.
     fn recv(&mut self, out: &mut Vec<RxFrame>, max: usize) -> io::Result<usize>;
 
+    /// Whether the last [`recv`](Self::recv), which returned frames, came to the end of what there was. Who waits for
+    /// [`readiness`](Self::readiness) then need not call it once more to learn that it would block.
+    fn is_drained(&self) -> bool {
+        false
+    }
+
     /// Sends frames from the front of `frames`, taking them out, and returns how many it took. What
     /// is left did not fit and is to be offered again.
     ///
@@ -64,6 +70,10 @@ impl<D: Device + ?Sized> Device for Box<D> {
 
     fn recv(&mut self, out: &mut Vec<RxFrame>, max: usize) -> io::Result<usize> {
         (**self).recv(out, max)
+    }
+
+    fn is_drained(&self) -> bool {
+        (**self).is_drained()
     }
 
     fn send(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<usize> {

@@ -179,6 +179,10 @@ impl Device for Tun {
         self.channel.recv(out, max)
     }
 
+    fn is_drained(&self) -> bool {
+        self.channel.is_drained()
+    }
+
     fn send(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<usize> {
         self.channel.send(frames)
     }

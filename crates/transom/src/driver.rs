@@ -1,6 +1,6 @@
 //! The task that carries frames between the device and the stack.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -17,6 +17,13 @@ use crate::shared::{Caller, Shared};
 /// While the device is full the stack's deadlines that are due cannot be told from what it owes;
 /// they are looked at this often.
 const BLOCKED_TICK: Duration = Duration::from_millis(10);
+
+/// How often busy polling looks at the device in one turn: for some microseconds, most of which it spends looking.
+const LOOKS: usize = 16;
+
+/// What a turn may have received, in bytes, for what is owed to be left to those who were woken by it: more than that is no
+/// dialogue, and its sender should go on while it is read.
+const LITTLE: usize = 16 << 10;
 
 /// One per device. Sockets send for themselves; the driver receives, keeps time, and sends what a
 /// socket had to leave behind.
@@ -59,38 +66,60 @@ impl Driver {
         }
     }
 
+    /// Takes a batch of frames from the device. Says whether to come back at once, and which question is answered by the
+    /// device being empty.
+    fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        question: Option<u64>,
+    ) -> io::Result<(bool, Option<u64>)> {
+        let (port, frames) = (&self.shared.port, &mut self.frames);
+        // Who looks on is not told by the device, and comes back by itself.
+        let looking = self.busy_poll.goes_on();
+        if !looking {
+            let received = self.readable.poll_recv(cx, port, frames, self.batch);
+            if received?.is_ready() {
+                return Ok((true, None));
+            }
+            if question.is_none() {
+                return Ok((false, None));
+            }
+        }
+        let mut held = recv_now(port, frames, self.batch)?;
+        for _ in 1..LOOKS {
+            if !looking || held != Held::Nothing {
+                break;
+            }
+            held = recv_now(port, frames, self.batch)?;
+        }
+        match held {
+            Held::Frames => Ok((true, None)),
+            // The alarm will ring for them.
+            Held::Delayed => Ok((looking, None)),
+            Held::Nothing => Ok((looking, question)),
+        }
+    }
+
     /// Receives a batch, acts on it and on the time, and sends what is owed. Answers the question
     /// whether the device is empty.
     fn turn(&mut self, cx: &mut Context<'_>, question: Option<u64>) -> Turn {
-        let mut answered = None;
-        let looking = self.busy_poll.goes_on();
-        let received = if looking {
-            Poll::Pending
-        } else {
-            self.readable
-                .poll_recv(cx, &self.shared.port, &mut self.frames, self.batch)
+        let (mut again, answered) = match self.receive(cx, question) {
+            Ok(received) => received,
+            Err(error) => return Turn::Failed(error.kind()),
         };
-        // Who looks on is not told by the device, and comes back by itself.
-        let mut again = looking;
-        match received {
-            Poll::Ready(Ok(_)) => again = true,
-            Poll::Ready(Err(error)) => return Turn::Failed(error.kind()),
-            Poll::Pending if looking || question.is_some() => {
-                match recv_now(&self.shared.port, &mut self.frames, self.batch) {
-                    Ok(Held::Frames) => again = true,
-                    // The alarm will ring for them.
-                    Ok(Held::Delayed) => {}
-                    Ok(Held::Nothing) => answered = question,
-                    Err(error) => return Turn::Failed(error.kind()),
-                }
-            }
-            Poll::Pending => {}
-        }
         if !self.frames.is_empty() {
             self.busy_poll.note_frames();
         }
+        let size: usize = self.frames.iter().map(|frame| frame.data.len()).sum();
+        let mut blocked = false;
         let now = self.shared.clock.now();
         let mut inner = self.shared.lock("handle frames");
+        if inner.deferring {
+            // Those who were woken have had their turn.
+            inner.deferring = false;
+            blocked = self.shared.settle(inner, now, Caller::Driver).blocked;
+            inner = self.shared.lock("handle frames");
+        }
         for frame in self.frames.drain(..) {
             inner.stack.handle_frame(now, frame);
         }
@@ -99,6 +128,12 @@ impl Driver {
         }
         if let Some(question) = answered {
             inner.caught_up(question);
+        }
+        if size > 0 && size < LITTLE && !blocked {
+            match self.shared.settle_later(inner) {
+                None => return Turn::Again,
+                Some(lock) => inner = lock,
+            }
         }
         let settled = self.shared.settle(inner, now, Caller::Driver);
         again |= !settled.complete;

@@ -196,7 +196,15 @@ impl Readable {
                     Some(guard) => guard.clear_ready(),
                     None => return self.register(cx, &port),
                 },
-                result => return Poll::Ready(result),
+                result => {
+                    // That there is no more is known already, and need not be asked again.
+                    if let Some(guard) = &mut guard
+                        && port.device.is_drained()
+                    {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(result);
+                }
             }
         }
     }

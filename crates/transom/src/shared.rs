@@ -6,6 +6,13 @@
 //! who wait for them, and gives the device what the stack owes to the network. So a write is on the
 //! wire when it returns, without waiting for the driver to be scheduled.
 //!
+//! # Acknowledgements travel with answers
+//!
+//! When the driver has received little and somebody is woken by it, it leaves what the stack owes for its next turn, which is
+//! due at once, behind those that it woke ([`Shared::settle_later`]). Reading does not send meanwhile either. So an answer
+//! takes the acknowledgement of the question along, and a FIN that of the peer's FIN: of the five frames of a short
+//! connection two are never sent. Nothing waits for longer than one turn.
+//!
 //! # Two locks, one order
 //!
 //! The device has a lock of its own, so that its system calls do not hold up the stack. The order:
@@ -73,6 +80,8 @@ pub(crate) struct Inner {
     /// Tasks to wake once the lock is released.
     woken: Vec<Waker>,
     pub(crate) driver: Option<Waker>,
+    /// The driver is on its way to send what is owed; who only reads leaves it to the driver.
+    pub(crate) deferring: bool,
     /// The driver wakes by itself at this time.
     pub(crate) armed: Option<Instant>,
     /// Nobody holds a handle any more.
@@ -105,6 +114,7 @@ impl Inner {
             unacknowledged: Vec::new(),
             woken: Vec::new(),
             driver: None,
+            deferring: false,
             armed: None,
             abandoned: false,
             gone: None,
@@ -327,8 +337,30 @@ impl Shared {
                 }
             }
         }
-        self.settle(inner, now, Caller::Socket);
+        let caller = if wait.interest == Interest::READ {
+            Caller::Reader
+        } else {
+            Caller::Socket
+        };
+        self.settle(inner, now, caller);
         result
+    }
+
+    /// Wakes those who waited for what has happened, and leaves what is owed to the next turn of the driver, which has to
+    /// come at once. Gives the lock back if there is nobody to wait for.
+    pub(crate) fn settle_later<'a>(
+        &self,
+        mut inner: MutexGuard<'a, Inner>,
+    ) -> Option<MutexGuard<'a, Inner>> {
+        inner.dispatch_events();
+        if inner.woken.is_empty() {
+            return Some(inner);
+        }
+        inner.deferring = true;
+        let woken = std::mem::take(&mut inner.woken);
+        drop(inner);
+        woken.into_iter().for_each(Waker::wake);
+        None
     }
 
     /// Wakes those who waited for what has happened, and gives the device what is owed.
@@ -339,6 +371,9 @@ impl Shared {
         caller: Caller,
     ) -> Settled {
         let mut blocked = false;
+        if caller == Caller::Reader && inner.deferring {
+            return self.leave(inner, now, caller, false);
+        }
         for _ in 0..ROUNDS {
             inner.dispatch_events();
             if caller == Caller::Socket && !inner.stack.may_owe() {
@@ -360,7 +395,7 @@ impl Shared {
                 }
                 return self.leave(inner, now, caller, false);
             }
-            if !more && caller == Caller::Socket {
+            if !more && caller != Caller::Driver {
                 inner.rearm(now);
             }
             let woken = std::mem::take(&mut inner.woken);
@@ -386,7 +421,7 @@ impl Shared {
             }
         }
         // More is owed than one call should send, or the device is full: the driver goes on.
-        if caller == Caller::Socket {
+        if caller != Caller::Driver {
             inner.wake_driver();
         }
         let settled = self.leave(inner, now, caller, blocked);
@@ -403,7 +438,7 @@ impl Shared {
         caller: Caller,
         blocked: bool,
     ) -> Settled {
-        if caller == Caller::Socket && !blocked {
+        if caller != Caller::Driver && !blocked {
             inner.rearm(now);
         }
         let woken = std::mem::take(&mut inner.woken);
@@ -440,6 +475,8 @@ fn collect(inner: &mut Inner, now: Instant, port: &mut Port) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     Socket,
+    /// A socket that has nothing to send.
+    Reader,
     /// It sets its own alarm afterwards.
     Driver,
 }

@@ -17,10 +17,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 const SOURCE: u16 = 1000;
 /// Reads until the end.
 const SINK: u16 = 1001;
-/// Sends back what it gets.
-pub const ECHO: u16 = 1002;
+/// Send back what they get, the second for many short connections.
+const ECHOES: [u16; 2] = [1002, 1003];
 /// The ports of a server that has to name them.
-pub const PORTS: [u16; 3] = [SOURCE, SINK, ECHO];
+pub const PORTS: [u16; 4] = [SOURCE, SINK, ECHOES[0], ECHOES[1]];
 /// The stack's address.
 pub const ADDRESS: [u8; 4] = [10, 9, 0, 2];
 /// What the application reads and writes at a time.

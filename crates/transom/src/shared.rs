@@ -376,7 +376,7 @@ impl Shared {
         }
         for _ in 0..ROUNDS {
             inner.dispatch_events();
-            if caller == Caller::Socket && !inner.stack.may_owe() {
+            if caller != Caller::Driver && !inner.stack.may_owe() {
                 // Most reads: the device need not be asked for.
                 return self.leave(inner, now, caller, false);
             }

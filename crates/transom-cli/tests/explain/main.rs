@@ -12,6 +12,7 @@ mod capture;
 mod docs;
 mod files;
 mod filter;
+mod growing;
 mod report;
 mod streams;
 

@@ -93,7 +93,6 @@ impl Scenario {
 
     /// Runs the world to its end, and hands back the trace with what it kept of it: packets of hosts and routers, IP
     /// without a link's header.
-    #[must_use]
     pub fn play_and_keep(&self, trace: Trace) -> (Result<Played, Violation>, Trace) {
         let mut play = match Play::new(self, trace) {
             Ok(play) => play,

@@ -47,6 +47,20 @@ pub(crate) struct Break {
     pub(crate) what: String,
 }
 
+impl Break {
+    /// A break in the middle; a capture that turns out to be none is no break.
+    pub(crate) fn of(name: &str, error: &Error) -> Result<Self, Failure> {
+        match error.offset() {
+            Some(offset) => Ok(Self {
+                source: name.to_owned(),
+                offset,
+                what: error.to_string(),
+            }),
+            None => Err(Failure::new(format!("{name}: {error}"))),
+        }
+    }
+}
+
 /// One capture.
 #[derive(Debug)]
 struct Source {
@@ -221,7 +235,7 @@ impl Sources {
                 Ok(is_there)
             }
             Err(error) => {
-                let broken = broken(&source.name, &error)?;
+                let broken = Break::of(&source.name, &error)?;
                 self.breaks.push(broken);
                 Ok(false)
             }
@@ -257,7 +271,7 @@ impl Sources {
             Ok(None) => source.is_over = true,
             Err(error) => {
                 source.is_over = true;
-                self.breaks.push(broken(&source.name, &error)?);
+                self.breaks.push(Break::of(&source.name, &error)?);
             }
         }
         Ok(())
@@ -268,7 +282,7 @@ impl Sources {
         for source in &self.sources {
             let is_told = self.breaks.iter().any(|told| told.source == source.name);
             if let (false, Err(error)) = (is_told, source.reader.finish()) {
-                self.breaks.push(broken(&source.name, &error)?);
+                self.breaks.push(Break::of(&source.name, &error)?);
             }
         }
         Ok(())
@@ -295,16 +309,4 @@ fn open(path: &Path) -> Result<(Input, Option<u64>), Failure> {
 
 fn unreadable(path: &Path, error: &Error) -> Failure {
     Failure::new(format!("{}: {error}", named(path)))
-}
-
-/// A break in the middle; a capture that turns out to be none is no break.
-fn broken(name: &str, error: &Error) -> Result<Break, Failure> {
-    match error.offset() {
-        Some(offset) => Ok(Break {
-            source: name.to_owned(),
-            offset,
-            what: error.to_string(),
-        }),
-        None => Err(Failure::new(format!("{name}: {error}"))),
-    }
 }

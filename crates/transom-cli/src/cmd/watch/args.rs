@@ -15,6 +15,10 @@ pub(crate) struct WatchArgs {
     #[arg(short, long, value_name = "IFACE", default_value = "any")]
     pub(crate) interface: String,
 
+    /// A capture in place of an interface, which may grow meanwhile; "-" is standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["interface", "write", "ring", "snaplen"])]
+    pub(crate) read: Option<PathBuf>,
+
     /// Only connections that have a frame for which this holds, as in explain
     #[arg(short, long, value_name = "EXPRESSION")]
     pub(crate) filter: Option<String>,
@@ -76,10 +80,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 const WATCH_HELP: &str = "\
 A line is printed when a connection is opened, when it is over, and when something goes wrong on it;
-Ctrl-C ends the watch with a report like that of explain.
+Ctrl-C ends the watch with a report like that of explain; so does the end of a pipe. A file that is read may grow for ever.
 
   transom watch -i eth0 -f 'tcp.port == 443'
+  tcpdump -i eth0 -U -w - | transom watch -r -
   transom watch -i any --ring 64 -w last.pcapng --until 'finding == \"refused\"'
 
-Needs CAP_NET_RAW: root, or once `setcap cap_net_raw+ep` on the program.
+An interface needs CAP_NET_RAW: root, or once `setcap cap_net_raw+ep` on the program.
 Exit codes: 0 it ended as asked for; 125 it could not listen, or could not write.";

@@ -76,8 +76,8 @@ impl Follower {
         }
     }
 
-    /// Takes a frame; tells its connection, if the frame is an event of it that is asked for.
-    pub(super) fn frame(&mut self, heard: &Heard<'_>) -> Option<(Event, &Connection)> {
+    /// Takes a frame that was heard; tells its connection, if the frame is an event of it that is asked for.
+    pub(super) fn heard(&mut self, heard: &Heard<'_>) -> Option<(Event, &Connection)> {
         self.bytes += heard.original_len as u64;
         let link = match heard.start {
             Start::Ethernet => LinkType::ETHERNET,
@@ -89,11 +89,16 @@ impl Follower {
         let mut record = Record::new(number, heard.time, link, heard.data);
         record.orig_len = u32::try_from(heard.original_len).unwrap_or(u32::MAX);
         record.snaplen = u32::try_from(heard.data.len()).unwrap_or(u32::MAX);
-        let opened = self.opener.open(&record)?;
+        self.record(&record)
+    }
+
+    /// Takes a frame of a capture, as [`heard`](Self::heard).
+    pub(super) fn record(&mut self, record: &Record<'_>) -> Option<(Event, &Connection)> {
+        let opened = self.opener.open(record)?;
         let tracked = self.tracker.frame(&opened.frame).ok()?;
         if let Some(filter) = &self.filter {
             self.sieve
-                .add(filter, &self.tracker, &tracked, &opened, &record);
+                .add(filter, &self.tracker, &tracked, &opened, record);
         }
         self.event(&tracked)
     }
@@ -157,9 +162,8 @@ impl Follower {
     }
 
     /// What is known of all that was heard.
-    pub(super) fn into_capture(self, source: String) -> Capture {
+    pub(super) fn into_capture(self) -> Capture {
         let mut capture = self.opener.into_capture();
-        capture.sources = vec![source];
         capture.bytes = self.bytes;
         capture.counters = *self.tracker.counters();
         capture

@@ -1,11 +1,12 @@
 //! `transom watch`: what happens on the connections of an interface, while it happens.
 //!
-//! The way through: a [`Monitor`] hears frames; [`follow`] makes events of them, which [`tell`] writes as they
+//! The way through: a [`Monitor`] hears frames, or a capture that grows is read ([`growing`]); [`follow`] makes events of them, which [`tell`] writes as they
 //! come; [`store`] keeps the frames; what is over goes to the model of `explain`, which makes the report at the
 //! end.
 
 pub(crate) mod args;
 mod follow;
+mod growing;
 mod store;
 mod tell;
 
@@ -21,6 +22,7 @@ use transom_flow::{Connection, Severity};
 
 use self::args::{DrawAtEnd, WatchArgs};
 use self::follow::{Event, Follower};
+use self::growing::Growing;
 use self::store::Store;
 use self::tell::Teller;
 use super::explain;
@@ -42,6 +44,8 @@ const WHOLE: u32 = 262_144;
 const TICK: Duration = Duration::from_secs(1);
 /// Batches of frames taken between two looks at signals and the clock.
 const BATCHES: usize = 16;
+/// Frames of a capture in a batch.
+const BATCH: usize = 256;
 
 /// Carries out what was typed.
 pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome, Failure> {
@@ -52,8 +56,13 @@ pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome, Failure> {
         (None, Some(_)) => WHOLE,
         (None, None) => SNAPLEN,
     };
-    let monitor = Monitor::open(&args.interface, snaplen as usize)
-        .map_err(|error| Failure::new(error.to_string()))?;
+    let frames = match &args.read {
+        Some(path) => Frames::Capture(Box::new(Growing::open(path)?)),
+        None => {
+            let monitor = Monitor::open(&args.interface, snaplen as usize);
+            Frames::Interface(monitor.map_err(|error| Failure::new(error.to_string()))?)
+        }
+    };
     let store = args
         .write
         .as_deref()
@@ -74,7 +83,7 @@ pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome, Failure> {
         options
     };
     let mut watch = Watch {
-        monitor,
+        frames,
         signals: signals.into(),
         store,
         follower: Follower::new(filter),
@@ -89,10 +98,19 @@ pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome, Failure> {
         teller: Teller::new(args.json, options),
         until,
     };
-    watch.teller.start(&args.interface)?;
+    watch.teller.start(&what(args))?;
     let deadline = args.lasting.map(|lasting| Instant::now() + lasting);
     watch.listen(deadline)?;
     watch.finish(args, &options)
+}
+
+/// What is going on.
+fn what(args: &WatchArgs) -> String {
+    match &args.read {
+        Some(path) => format!("Reading {}", explain::source::named(path)),
+        None if args.interface == "any" => "Listening on all interfaces".to_owned(),
+        None => format!("Listening on {}", args.interface),
+    }
 }
 
 /// A filter that can be asked of a connection that is over.
@@ -107,8 +125,34 @@ fn until(source: &str) -> Result<Filter, Failure> {
     Ok(filter)
 }
 
+/// Where frames come from.
+enum Frames {
+    Interface(Monitor),
+    Capture(Box<Growing>),
+}
+
+impl Frames {
+    /// The time up to which everything is known.
+    fn now(&self) -> Duration {
+        match self {
+            Self::Interface(_) => now(),
+            Self::Capture(growing) => growing.now(),
+        }
+    }
+}
+
+/// What a batch of frames has brought.
+enum Batch {
+    /// There may be more.
+    Frames,
+    /// Nothing is there now.
+    Nothing,
+    /// What was waited for, or the end.
+    Done,
+}
+
 struct Watch {
-    monitor: Monitor,
+    frames: Frames,
     signals: std::fs::File,
     store: Option<Store>,
     follower: Follower,
@@ -129,56 +173,110 @@ impl Watch {
                 return Ok(());
             }
             for _ in 0..BATCHES {
-                let mut is_done = false;
-                let Self {
-                    monitor,
-                    store,
-                    follower,
-                    teller,
-                    until,
-                    ..
-                } = self;
-                let mut failed = None;
-                let heard = monitor.hear(|heard| {
-                    if failed.is_some() {
-                        return;
-                    }
-                    let mut take = || -> Result<(), Failure> {
-                        if let Some(store) = store {
-                            store.frame(heard)?;
-                        }
-                        if let Some((event, connection)) = follower.frame(heard) {
-                            teller.event(event, connection, heard.time)?;
-                            is_done |= event == Event::Over && fits(until.as_ref(), connection);
-                        }
-                        Ok(())
-                    };
-                    failed = take().err();
-                });
-                if let Some(failure) = failed {
-                    return Err(failure);
-                }
-                let heard = heard.map_err(|error| Failure::doing("go on listening", error))?;
-                if is_done {
-                    return Ok(());
-                }
-                if heard == 0 {
-                    break;
+                match self.batch()? {
+                    Batch::Frames => {}
+                    Batch::Nothing => break,
+                    Batch::Done => return Ok(()),
                 }
             }
-            for over in self.follower.take_over(now()) {
+            for over in self.follower.take_over(self.frames.now()) {
                 self.gathering.take_judged(over);
             }
         }
     }
 
+    /// Takes some of the frames that are there.
+    fn batch(&mut self) -> Result<Batch, Failure> {
+        match &mut self.frames {
+            Frames::Interface(_) => self.heard(),
+            Frames::Capture(_) => self.read(),
+        }
+    }
+
+    fn heard(&mut self) -> Result<Batch, Failure> {
+        let Self {
+            frames: Frames::Interface(monitor),
+            store,
+            follower,
+            teller,
+            until,
+            ..
+        } = self
+        else {
+            return Ok(Batch::Nothing);
+        };
+        let (mut is_done, mut failed) = (false, None);
+        let heard = monitor.hear(|heard| {
+            if failed.is_some() {
+                return;
+            }
+            let mut take = || -> Result<(), Failure> {
+                if let Some(store) = store {
+                    store.frame(heard)?;
+                }
+                if let Some((event, connection)) = follower.heard(heard) {
+                    teller.event(event, connection, heard.time)?;
+                    is_done |= event == Event::Over && fits(until.as_ref(), connection);
+                }
+                Ok(())
+            };
+            failed = take().err();
+        });
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        let heard = heard.map_err(|error| Failure::doing("go on listening", error))?;
+        Ok(match heard {
+            _ if is_done => Batch::Done,
+            0 => Batch::Nothing,
+            _ => Batch::Frames,
+        })
+    }
+
+    fn read(&mut self) -> Result<Batch, Failure> {
+        let Self {
+            frames: Frames::Capture(growing),
+            follower,
+            teller,
+            until,
+            ..
+        } = self
+        else {
+            return Ok(Batch::Nothing);
+        };
+        for _ in 0..BATCH {
+            let Some(record) = growing.next()? else {
+                return Ok(match growing.is_over() {
+                    true => Batch::Done,
+                    false => Batch::Nothing,
+                });
+            };
+            if let Some((event, connection)) = follower.record(&record) {
+                teller.event(event, connection, record.time)?;
+                if event == Event::Over && fits(until.as_ref(), connection) {
+                    return Ok(Batch::Done);
+                }
+            }
+        }
+        Ok(Batch::Frames)
+    }
+
     /// Waits for frames; tells whether a signal came instead.
     fn wait(&mut self, at_most: Duration) -> Result<bool, Failure> {
+        let (at_most, frames) = match &self.frames {
+            Frames::Interface(monitor) => (at_most, Some(monitor.as_fd())),
+            Frames::Capture(growing) => {
+                let (wait, frames) = growing.wait();
+                (at_most.min(wait), frames)
+            }
+        };
         let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
-        let mut fds = [
-            PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-        ];
+        let fds = [Some(self.signals.as_fd()), frames];
+        let mut fds: Vec<PollFd<'_>> = fds
+            .into_iter()
+            .flatten()
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
         match poll(&mut fds, timeout) {
             Ok(_) | Err(nix::Error::EINTR) => {}
             Err(error) => return Err(Failure::doing("wait for frames", io::Error::from(error))),
@@ -189,14 +287,26 @@ impl Watch {
 
     /// The report at the end.
     fn finish(mut self, args: &WatchArgs, options: &Options) -> Result<Outcome, Failure> {
-        let lost = self.monitor.take_drops().unwrap_or(0);
-        for over in self.follower.finish(now()) {
+        for over in self.follower.finish(self.frames.now()) {
             if !args.json || over.passes() {
                 self.teller.last(&over)?;
             }
             self.gathering.take_judged(over);
         }
-        let capture = self.follower.into_capture(args.interface.clone());
+        let mut capture = self.follower.into_capture();
+        let mut lost = 0;
+        match self.frames {
+            Frames::Interface(monitor) => {
+                lost = monitor.take_drops().unwrap_or(0);
+                capture.sources = vec![args.interface.clone()];
+            }
+            Frames::Capture(growing) => {
+                capture.sources = vec![growing.name().to_owned()];
+                let (bytes, broken) = growing.finish()?;
+                capture.bytes = bytes;
+                capture.breaks.extend(broken);
+            }
+        }
         let explained = self.gathering.finish(capture);
         if !args.json {
             let drawn: Vec<&Connection> = explained

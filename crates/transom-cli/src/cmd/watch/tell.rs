@@ -48,16 +48,11 @@ impl Teller {
     }
 
     /// Says what is going on, where people look.
-    pub(super) fn start(&mut self, interface: &str) -> Result<(), Failure> {
+    pub(super) fn start(&mut self, what: &str) -> Result<(), Failure> {
         if self.json {
             return Ok(());
         }
-        let what = if interface == "any" {
-            "all interfaces"
-        } else {
-            interface
-        };
-        self.write(&format!("Listening on {what}; Ctrl-C ends it.\n"))
+        self.write(&format!("{what}; Ctrl-C ends it.\n"))
     }
 
     /// Tells an event.

@@ -257,6 +257,21 @@ pub(crate) fn own_session() {
     drop(std::fs::write("/proc/self/autogroup", "-20"));
 }
 
+/// Waits until nobody else holds this file's lock, and holds it until the end of `during`.
+pub(crate) fn take_turns<T>(file: &impl AsRawFd, during: impl FnOnce() -> T) -> io::Result<T> {
+    let lock = |operation| {
+        // SAFETY: no pointers.
+        match unsafe { libc::flock(file.as_raw_fd(), operation) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    lock(libc::LOCK_EX)?;
+    let outcome = during();
+    lock(libc::LOCK_UN)?;
+    Ok(outcome)
+}
+
 /// Has the kernel pace a socket, as it does by itself only for BBR or below a queueing discipline of its own: any limit
 /// of the rate switches that on (`SO_MAX_PACING_RATE`), and this one is above what is measured.
 pub(crate) fn set_paced(socket: &impl AsRawFd) -> io::Result<()> {

@@ -147,13 +147,11 @@ impl Plan {
     ) -> io::Result<Result<Vec<Measured>, String>> {
         let mut all = Vec::new();
         for stack in &self.stacks {
-            if let Some(lock) = &self.lock {
-                lock.lock()?;
-            }
-            let measured = cell::run(&self.cell(mode, point, stack, round));
-            if let Some(lock) = &self.lock {
-                lock.unlock()?;
-            }
+            let run = || cell::run(&self.cell(mode, point, stack, round));
+            let measured = match &self.lock {
+                Some(lock) => sys::take_turns(lock, run)?,
+                None => run(),
+            };
             let name = format!("{} {point}: {stack}", mode_name(mode));
             let measured = match measured {
                 Ok(measured) => measured,

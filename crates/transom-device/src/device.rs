@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::Flows;
 use transom_wire::frame::{Capabilities, RxFrame, TxFrame};
 
 /// A network device.
@@ -45,6 +46,16 @@ pub trait Device: Send {
     /// How to wait until `recv` or `send` is worth calling again.
     fn readiness(&self) -> Readiness<'_>;
 
+    /// This device is one queue of several, and connections are divided among them so: has it receive, as far as it
+    /// can, what belongs to it. What comes all the same for another queue the owner hands over.
+    ///
+    /// # Errors
+    /// When the device could do so, and it fails.
+    fn divide(&mut self, flows: &Flows) -> io::Result<()> {
+        let _ = flows;
+        Ok(())
+    }
+
     /// A second descriptor, of devices whose first one is silent when the device is gone: when it is readable,
     /// [`recv`](Self::recv) is worth calling, and fails if the device is gone.
     fn ending(&self) -> Option<BorrowedFd<'_>> {
@@ -82,6 +93,10 @@ impl<D: Device + ?Sized> Device for Box<D> {
 
     fn readiness(&self) -> Readiness<'_> {
         (**self).readiness()
+    }
+
+    fn divide(&mut self, flows: &Flows) -> io::Result<()> {
+        (**self).divide(flows)
     }
 
     fn ending(&self) -> Option<BorrowedFd<'_>> {

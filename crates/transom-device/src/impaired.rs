@@ -12,6 +12,7 @@ use transom_wire::frame::{
     Capabilities, Payload, RxChecksum, RxFrame, TxFrame, TxOffload, segment,
 };
 
+use crate::Flows;
 use crate::complete::{complete, link_header_len};
 use crate::{Device, DeviceCounters, Readiness};
 
@@ -269,6 +270,10 @@ impl<D: Device> Device for Impaired<D> {
 
     fn readiness(&self) -> Readiness<'_> {
         self.device.readiness()
+    }
+
+    fn divide(&mut self, flows: &Flows) -> io::Result<()> {
+        self.device.divide(flows)
     }
 
     fn ending(&self) -> Option<BorrowedFd<'_>> {

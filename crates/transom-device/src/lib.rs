@@ -23,6 +23,7 @@ mod complete;
 mod device;
 #[cfg(target_os = "linux")]
 mod error;
+mod flows;
 mod impaired;
 mod merge;
 mod tap;
@@ -52,6 +53,7 @@ mod xdp;
 
 pub use complete::complete;
 pub use device::{Device, DeviceCounters, Notify, Readiness};
+pub use flows::{Flows, Owner};
 pub use impaired::Impaired;
 #[cfg(target_os = "linux")]
 pub use monitor::{Heard, Monitor, Start};

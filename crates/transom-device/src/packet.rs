@@ -10,7 +10,7 @@ use crate::channel::Channel;
 use crate::error::failed;
 use crate::sys::packet::Capture;
 use crate::tun::MAX_GSO;
-use crate::{Device, DeviceCounters, Readiness, sys};
+use crate::{Device, DeviceCounters, Flows, Readiness, sys};
 
 /// A raw packet socket on one interface, with offload in both directions.
 ///
@@ -76,6 +76,37 @@ impl PacketSocket {
         let index = sys::interface::index(theirs)?;
         let fd = sys::packet::open(theirs, index, Capture::Leaving)?;
         Self::from_pair_fd(fd, mtu, ours)
+    }
+
+    /// As [`PacketSocket::open`], so many sockets that receive a part of the frames each, to be used on different
+    /// processors (`PACKET_FANOUT`). All frames go to the first until [`Device::divide`] says how to spread them. Some
+    /// kernels want the interface to be up.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::open`].
+    pub fn open_queues(interface: &str, queues: usize) -> io::Result<Vec<Self>> {
+        let index = sys::interface::index(interface)?;
+        let mtu = sys::interface::mtu(interface)?;
+        let open = |_| sys::packet::open(interface, index, Capture::Arriving);
+        let sockets = (0..queues).map(open).collect::<io::Result<Vec<_>>>()?;
+        sys::packet::join(&sockets, interface)?;
+        let attach = |fd| Self::attach(fd, mtu, interface.to_owned());
+        sockets.into_iter().map(attach).collect()
+    }
+
+    /// As [`PacketSocket::open_pair`], so many sockets that receive a part of the frames each, see
+    /// [`PacketSocket::open_queues`].
+    ///
+    /// # Errors
+    /// As [`PacketSocket::open_pair`].
+    pub fn open_pair_queues(ours: &str, theirs: &str, queues: usize) -> io::Result<Vec<Self>> {
+        let mtu = sys::interface::mtu(ours)?;
+        let index = sys::interface::index(theirs)?;
+        let open = |_| sys::packet::open(theirs, index, Capture::Leaving);
+        let sockets = (0..queues).map(open).collect::<io::Result<Vec<_>>>()?;
+        sys::packet::join(&sockets, theirs)?;
+        let attach = |fd| Self::from_pair_fd(fd, mtu, ours);
+        sockets.into_iter().map(attach).collect()
     }
 
     /// Takes over a packet socket that [`PacketSocket::open_pair`] made, perhaps in another network
@@ -182,6 +213,20 @@ impl Device for PacketSocket {
 
     fn send(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<usize> {
         self.channel.send(frames)
+    }
+
+    fn divide(&mut self, flows: &Flows) -> io::Result<()> {
+        if !sys::packet::is_joined(self.channel.fd()) {
+            return Ok(());
+        }
+        sys::packet::choose_by(self.channel.fd(), flows.filter()).map_err(|error| {
+            let name = self.channel.name();
+            failed(
+                format_args!("cannot say which frames of {name} go to which socket"),
+                &error,
+                "",
+            )
+        })
     }
 
     fn readiness(&self) -> Readiness<'_> {

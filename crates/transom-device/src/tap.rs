@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use transom_wire::frame::{Capabilities, RxChecksum, RxFrame, TxFrame, TxOffload};
 
-use crate::{Device, DeviceCounters, Readiness};
+use crate::{Device, DeviceCounters, Flows, Readiness};
 
 /// Frames offered to the device at once.
 const BATCH: usize = 256;
@@ -169,6 +169,10 @@ impl<D: Device, F: FnMut(&TappedFrame<'_>) + Send> Device for Tap<D, F> {
 
     fn readiness(&self) -> Readiness<'_> {
         self.device.readiness()
+    }
+
+    fn divide(&mut self, flows: &Flows) -> io::Result<()> {
+        self.device.divide(flows)
     }
 
     fn ending(&self) -> Option<BorrowedFd<'_>> {

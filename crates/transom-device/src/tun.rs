@@ -99,6 +99,26 @@ impl Tun {
         Self::attach(fd, options.mtu, options.vnet, options.udp_segmentation)
     }
 
+    /// As [`Tun::open`], with several queues (`IFF_MULTI_QUEUE`), each a device of its own, to be used on different
+    /// processors. The kernel learns from what is sent: packets of a connection arrive on the queue through which the last
+    /// one was sent, and those of a new connection on any.
+    ///
+    /// # Errors
+    /// As [`Tun::open`].
+    pub fn open_queues(options: &TunOptions, queues: usize) -> io::Result<Vec<Self>> {
+        let mut opened = Vec::new();
+        let mut name = options.name.clone();
+        for _ in 0..queues {
+            let (fd, given) = sys::tun::create_one_of_several(&name, options.vnet)?;
+            name = given;
+            opened.push(fd);
+        }
+        sys::interface::set_mtu(&name, options.mtu)?;
+        sys::interface::set_up(&name)?;
+        let attach = |fd| Self::attach(fd, options.mtu, options.vnet, options.udp_segmentation);
+        opened.into_iter().map(attach).collect()
+    }
+
     /// Takes over a TUN descriptor that somebody else made, perhaps in another network namespace.
     /// It must be of kind `IFF_TUN | IFF_NO_PI`; `vnet` says whether it is also `IFF_VNET_HDR`, and
     /// `mtu` repeats the interface's MTU. The descriptor is made non-blocking.

@@ -70,6 +70,10 @@ impl Stack {
                 Some(key) => self.arrives_at_embryo(now, key, arrival),
                 None => Ok(()),
             },
+            // Nobody here may answer for a connection that another stack of this host may have.
+            None if !self.host.share.has(&arrival.tuple) => {
+                Err(arrival.dropped(Discard::OtherShard))
+            }
             None => self.arrives_at_listener(now, arrival, None),
         }
     }

@@ -167,21 +167,25 @@ impl Stack {
     ) -> Result<(Tuple, Option<Seq>), ConnectError> {
         let tuple = |port| Tuple::new(SocketAddr::new(source, port), remote);
         if port != 0 {
+            if !self.host.share.has(&tuple(port)) {
+                return Err(ConnectError::OtherShard);
+            }
             let min_iss = self.take_tuple(now, &tuple(port))?;
             return Ok((tuple(port), min_iss));
         }
         let Self {
             endpoints, host, ..
         } = self;
-        let (ports, random) = (&mut host.ports, &mut host.random);
+        let (ports, random, share) = (&mut host.ports, &mut host.random, &host.share);
         let mut chosen = ports.choose(source, remote, random, |port| {
-            endpoints.lookup(&tuple(port)).is_none()
+            share.has(&tuple(port))
+                && endpoints.lookup(&tuple(port)).is_none()
                 && !endpoints.listeners.is_bound(SocketAddr::new(source, port))
         });
         if chosen.is_none() {
             // PORT-3: only when nothing else is left, one whose TIME-WAIT may be cut short (TW-11).
             chosen = ports.choose(source, remote, random, |port| {
-                endpoints.reusable(now, &tuple(port)).is_some()
+                share.has(&tuple(port)) && endpoints.reusable(now, &tuple(port)).is_some()
             });
         }
         let port = chosen.ok_or(ConnectError::PortsExhausted)?;

@@ -110,6 +110,74 @@ impl Counters {
             .filter(|(_, count)| *count > 0)
     }
 
+    /// Every number but those of the discards.
+    pub(crate) fn numbers(&mut self) -> [&mut u64; 26] {
+        // Taken apart, so that none is forgotten.
+        let Self {
+            frames_in,
+            frames_out,
+            bytes_in,
+            bytes_out,
+            segments_in,
+            segments_out,
+            datagrams_in,
+            datagrams_out,
+            reassembled,
+            fragmented,
+            icmp_out,
+            resets_out,
+            active_opens,
+            passive_opens,
+            syn_cookies_out,
+            syn_cookies_in,
+            fast_opens_out,
+            fast_open_failures,
+            fast_opens_in,
+            fast_open_refusals,
+            fast_open_cookies_out,
+            fast_open_overflows,
+            time_wait_overflows,
+            orphan_overflows,
+            out_of_order_overflows,
+            send_overflows,
+            discards: _,
+        } = self;
+        [
+            frames_in,
+            frames_out,
+            bytes_in,
+            bytes_out,
+            segments_in,
+            segments_out,
+            datagrams_in,
+            datagrams_out,
+            reassembled,
+            fragmented,
+            icmp_out,
+            resets_out,
+            active_opens,
+            passive_opens,
+            syn_cookies_out,
+            syn_cookies_in,
+            fast_opens_out,
+            fast_open_failures,
+            fast_opens_in,
+            fast_open_refusals,
+            fast_open_cookies_out,
+            fast_open_overflows,
+            time_wait_overflows,
+            orphan_overflows,
+            out_of_order_overflows,
+            send_overflows,
+        ]
+    }
+
+    pub(crate) fn add_discards(&mut self, other: &Self) {
+        for (mine, theirs) in self.discards.iter_mut().zip(&other.discards) {
+            *mine += *theirs;
+        }
+    }
+
     pub(crate) fn discard(&mut self, reason: Discard) {
         if let Some(count) = self.discards.get_mut(reason.index()) {
             *count += 1;

@@ -130,6 +130,8 @@ discards! {
     EchoIgnored => "echo_ignored",
     /// ICMP: the error that was owed is not sent, because too many were.
     IcmpRateLimited => "icmp_rate_limited",
+    /// TCP: the connection, if there is one, is that of another stack of this host.
+    OtherShard => "other_shard",
     /// ARP: malformed, or not for IPv4 over Ethernet.
     ArpMalformed => "arp_malformed",
     /// ARP: a sender that cannot be.

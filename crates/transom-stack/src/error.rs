@@ -40,6 +40,9 @@ errors! {
         PortsExhausted => "no local port is free towards this address",
         /// No room for another connection.
         ConnectionLimit => "too many connections",
+        /// This stack is one of several, and a connection between these sockets belongs to another, see
+        /// [`Stack::set_shard`](crate::Stack::set_shard).
+        OtherShard => "another stack of this host has the connections between these addresses",
     }
     /// Why a listener could not be made.
     ListenError {

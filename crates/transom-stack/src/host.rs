@@ -12,6 +12,7 @@ use crate::ports::Ports;
 use crate::rate::Limiter;
 use crate::route::{self, Routes};
 use crate::secret::{Key, Purpose, Random};
+use crate::shard::Share;
 use crate::tuple::Tuple;
 
 /// The IP layer's memory.
@@ -29,6 +30,8 @@ pub(crate) struct Host {
     pub(crate) ids: Identifications,
     pub(crate) random: Random,
     pub(crate) ports: Ports,
+    /// Which connections are ours.
+    pub(crate) share: Share,
     pub(crate) icmp_limit: Limiter,
     pub(crate) reset_limit: Limiter,
     /// Moves whenever a path may have changed, so that connections look at theirs again.
@@ -50,6 +53,7 @@ impl Host {
             ids: Identifications::new(secret),
             random: Random::new(secret),
             ports: Ports::new(secret, config.ephemeral_ports.clone()),
+            share: Share::default(),
             icmp_limit: Limiter::new(secret, config.icmp_limit, config.icmp_limit_each),
             reset_limit: Limiter::new(secret, config.reset_limit, config.reset_limit_each),
             epoch: 0,

@@ -24,6 +24,7 @@ pub(crate) enum Purpose {
     Cookie,
     CookieSlot,
     FastOpen,
+    Division,
 }
 
 /// A 128-bit SipHash key.
@@ -115,6 +116,11 @@ impl Random {
             key: Key::derive(secret, Purpose::Random),
             counter: 0,
         }
+    }
+
+    /// Goes on in a part of the sequence that has this number.
+    pub(crate) fn branch(&mut self, part: u32) {
+        self.counter = u64::from(part) << 32;
     }
 
     pub(crate) fn next_u64(&mut self) -> u64 {

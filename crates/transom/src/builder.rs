@@ -2,23 +2,15 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use transom_device::Device;
 use transom_stack::wire::Cidr;
 use transom_stack::{EchoMode, Recorder, RouteTarget, StackConfig, tcp};
 
-use crate::busy_poll::BusyPoll;
 use crate::clock::Clock;
-use crate::driver::Driver;
-use crate::port::{Port, Readable};
-use crate::shared::{Inner, Shared};
+use crate::host::{Division, Host, recorders};
 use crate::stack::Stack;
-
-/// Frames, or packets to be joined, that are taken from the device in one turn at most. Where they are large the device
-/// ends the turn before.
-const MOST_FRAMES_A_TURN: usize = 256;
 
 /// Describes a [`Stack`]. A device is needed, everything else has a default.
 ///
@@ -40,7 +32,7 @@ pub struct Builder {
     config: StackConfig,
     addresses: Vec<Cidr>,
     routes: Vec<(Cidr, RouteTarget)>,
-    device: Option<Box<dyn Device>>,
+    devices: Vec<Box<dyn Device>>,
     recorder: Option<Box<dyn Recorder + Send>>,
     secret: Option<[u8; 32]>,
     busy_poll: Duration,
@@ -64,7 +56,7 @@ impl Builder {
             config: StackConfig::default(),
             addresses: Vec::new(),
             routes: Vec::new(),
-            device: None,
+            devices: Vec::new(),
             recorder: None,
             secret: None,
             busy_poll: Duration::ZERO,
@@ -130,15 +122,37 @@ impl Builder {
 
     /// Who is told about each frame, state change and discarded segment.
     ///
-    /// It is called with the stack locked: it should note what it is told, not work on it.
+    /// It is called with the stack locked: it should note what it is told, not work on it. The stacks of a host with several
+    /// queues take turns calling it.
     pub fn recorder(mut self, recorder: impl Recorder + Send + 'static) -> Self {
         self.recorder = Some(Box::new(recorder));
         self
     }
 
     /// The device.
-    pub fn device(mut self, device: impl Device + 'static) -> Self {
-        self.device = Some(Box::new(device));
+    pub fn device(self, device: impl Device + 'static) -> Self {
+        self.devices([device])
+    }
+
+    /// The queues of one interface, for more connections than one processor can serve, as
+    /// [`Tun::open_queues`](transom_device::Tun::open_queues),
+    /// [`PacketSocket::open_queues`](transom_device::PacketSocket::open_queues) and
+    /// [`XdpSocket::open_queues`](transom_device::XdpSocket::open_queues) give them.
+    ///
+    /// The host is then made of as many stacks, each with a queue, a driver task and connections of its own, that share
+    /// no lock on the way of a segment; a runtime of several threads runs them side by side. A keyed hash of addresses and
+    /// ports says to which one a connection belongs. What comes in on another's queue is handed over
+    /// ([`Stack::handed_over`](crate::Stack::handed_over)).
+    ///
+    /// - Listeners and [`Stack::incoming`](crate::Stack::incoming) take connections of all of them. The backlog is divided.
+    /// - A connection that is opened gets a port that leads its answers to the stack whose turn it is.
+    /// - Datagrams and echo requests belong to the first, as do fragments of anything but TCP.
+    /// - What limits the host as a whole is divided, see [`StackConfig::divided`].
+    pub fn devices<D: Device + 'static>(mut self, queues: impl IntoIterator<Item = D>) -> Self {
+        let boxed = queues
+            .into_iter()
+            .map(|device| Box::new(device) as Box<dyn Device>);
+        self.devices = boxed.collect();
         self
     }
 
@@ -173,36 +187,26 @@ impl Builder {
         if let Some(mistake) = self.mistake {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, mistake));
         }
-        let device = self
-            .device
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a stack needs a device"))?;
+        if self.devices.is_empty() {
+            let text = "a stack needs a device";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let secret = match self.secret {
             Some(secret) => secret,
             None => fresh_secret(getrandom::fill)?,
         };
-        let ephemeral_ports = self.config.ephemeral_ports.clone();
-        let clock = Clock::start();
-        let capabilities = device.capabilities();
-        let mut stack = transom_stack::Stack::new(self.config, capabilities, secret, clock.now());
-        for address in self.addresses {
-            stack.add_address(address);
-        }
-        for (prefix, target) in self.routes {
-            stack.add_route(prefix, target);
-        }
-        stack.set_recorder(self.recorder);
-        let readable = Readable::new(&*device)?;
-        let shared = Arc::new(Shared::new(
-            Inner::new(stack, ephemeral_ports),
-            Port::new(device),
-            clock,
-        ));
-        let batch = capabilities.rx_batch.clamp(1, MOST_FRAMES_A_TURN);
-        let busy_poll = BusyPoll::new(self.busy_poll);
-        let driver = Driver::new(Arc::clone(&shared), readable, batch, busy_poll);
-        runtime.spawn(driver);
-        Ok(Stack::new(shared))
+        let host = Host {
+            addresses: self.addresses,
+            routes: self.routes,
+            config: self.config.divided(self.devices.len()),
+            secret,
+            clock: Clock::start(),
+            division: Division::new(&secret, self.devices.len())?,
+            recorders: recorders(self.recorder, self.devices.len()),
+            busy_poll: self.busy_poll,
+        };
+        host.spawn(&runtime, self.devices)
     }
 
     fn parse(&mut self, text: &impl ToCidr) -> Option<Cidr> {

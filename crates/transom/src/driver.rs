@@ -11,6 +11,7 @@ use transom_stack::wire::RxFrame;
 
 use crate::busy_poll::BusyPoll;
 use crate::clock::Alarm;
+use crate::inbox::Part;
 use crate::port::{Held, Readable, recv_now};
 use crate::shared::{Caller, Shared};
 
@@ -36,6 +37,8 @@ pub(crate) struct Driver {
     frames: Vec<RxFrame>,
     batch: usize,
     busy_poll: BusyPoll,
+    /// The part in a host with several queues.
+    part: Option<Part>,
 }
 
 /// What one turn came to.
@@ -63,7 +66,18 @@ impl Driver {
             frames: Vec::with_capacity(batch),
             batch,
             busy_poll,
+            part: None,
         }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Makes it one of several.
+    pub(crate) fn part(mut self, part: Part) -> Self {
+        self.part = Some(part);
+        self
     }
 
     /// Takes a batch of frames from the device. Says whether to come back at once, and which question is answered by the
@@ -109,6 +123,9 @@ impl Driver {
         };
         if !self.frames.is_empty() {
             self.busy_poll.note_frames();
+        }
+        if let Some(part) = &mut self.part {
+            again |= part.exchange(&mut self.frames);
         }
         let size: usize = self.frames.iter().map(|frame| frame.data.len()).sum();
         let mut blocked = false;
@@ -214,6 +231,9 @@ impl Future for Driver {
             };
             inner.catch_up.question()
         });
+        if let Some(part) = &this.part {
+            part.note(cx.waker());
+        }
         // Its rings only say that the time has come to look; `turn` looks every time.
         let _ = this.alarm.poll_ring(cx);
         match this.turn(cx, question) {

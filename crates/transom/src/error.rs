@@ -81,6 +81,17 @@ pub(crate) fn from_connect_error(error: ConnectError) -> io::Error {
     io::Error::new(kind, error)
 }
 
+/// Whether another stack of the host may open the connection that one could not.
+pub(crate) fn is_for_another_shard(error: &io::Error) -> bool {
+    let connect = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(
+        connect,
+        Some(
+            ConnectError::OtherShard | ConnectError::PortsExhausted | ConnectError::ConnectionLimit
+        )
+    )
+}
+
 pub(crate) fn from_listen_error(error: ListenError) -> io::Error {
     let kind = match error {
         ListenError::AddressInUse => ErrorKind::AddrInUse,

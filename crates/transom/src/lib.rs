@@ -57,6 +57,8 @@ mod clock;
 mod driver;
 mod echo;
 mod error;
+mod host;
+mod inbox;
 pub mod manual;
 mod mutex;
 mod port;
@@ -76,7 +78,7 @@ pub use relay::{
     DirectionEnd, DirectionOutcome, RelayCounters, RelayEnd, RelayFailure, RelayOutcome,
     RelayQueue, Side, relay, relay_ends,
 };
-pub use stack::{ConnectionEntry, Stack};
+pub use stack::{ConnectionEntry, HandedOver, Stack};
 pub use tcp::{
     Incoming, IncomingStream, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener,
     TcpStream, WriteHalf,

@@ -1,6 +1,7 @@
 //! Waiting for the stack, as a future.
 
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use transom_stack::tcp::Instant;
@@ -59,7 +60,7 @@ where
 {
     type Output = io::Result<R>;
 
-    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let wait = WaitFor {
             place: this.place,
@@ -72,6 +73,23 @@ where
         this.noted |= result.is_pending();
         result
     }
+}
+
+/// Waits for whichever is first, asking them in turn from number `start` on.
+pub(crate) async fn first_of<R, F>(mut waits: Vec<Wait<'_, F>>, start: usize) -> io::Result<R>
+where
+    F: FnMut(&mut Inner, Instant) -> Poll<io::Result<R>> + Unpin,
+{
+    let start = start % waits.len().max(1);
+    waits.rotate_left(start);
+    std::future::poll_fn(|cx| {
+        let results = waits.iter_mut().map(|wait| Pin::new(wait).poll(cx));
+        results
+            .into_iter()
+            .find(Poll::is_ready)
+            .unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 impl<F> Drop for Wait<'_, F> {

@@ -53,6 +53,60 @@ pub(crate) fn open(name: &str, index: i32, capture: Capture) -> io::Result<Owned
     Ok(fd)
 }
 
+/// Has sockets of one interface receive a part of its frames each: a program, which is still to be given, chooses
+/// the socket (`PACKET_FANOUT_CBPF`). Until then all go to the first.
+pub(crate) fn join(sockets: &[OwnedFd], name: &str) -> io::Result<()> {
+    /// Has the kernel choose a number for the group that nobody uses.
+    const UNIQUE: libc::c_int = 0x2000;
+    /// As the sockets themselves: frames that this host sends are not received.
+    const IGNORE_OUTGOING: libc::c_int = 0x4000;
+    let say = |error: io::Error| {
+        let mend = match error.raw_os_error() {
+            Some(libc::EINVAL) => {
+                "the kernel wants the interface to be up; `ip link set dev NAME up` switches it on"
+            }
+            Some(libc::ENOSPC) => "a group has 256 sockets at most",
+            _ => "",
+        };
+        failed(
+            format_args!("cannot spread the frames of {name} over several sockets"),
+            &error,
+            mend,
+        )
+    };
+    let by_program = libc::PACKET_FANOUT_CBPF as libc::c_int;
+    let mut group = 0;
+    for (number, socket) in sockets.iter().enumerate() {
+        let ignores: libc::c_int =
+            option(socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING).map_err(say)?;
+        let mut flags = if ignores == 0 { 0 } else { IGNORE_OUTGOING };
+        if number == 0 {
+            flags |= UNIQUE;
+        }
+        let value = group | (by_program | flags) << 16;
+        set_option(socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &value).map_err(say)?;
+        let joined: libc::c_int =
+            option(socket, libc::SOL_PACKET, libc::PACKET_FANOUT).map_err(say)?;
+        group = joined & 0xffff;
+    }
+    Ok(())
+}
+
+/// Whether a socket shares its interface's frames with others.
+pub(crate) fn is_joined(fd: impl AsFd) -> bool {
+    option::<libc::c_int>(&fd, libc::SOL_PACKET, libc::PACKET_FANOUT).is_ok_and(|value| value != 0)
+}
+
+/// Gives a group of sockets, through any of them, the program that chooses among them.
+pub(crate) fn choose_by(fd: impl AsFd, mut program: Vec<libc::sock_filter>) -> io::Result<()> {
+    // The kernel reads the program through this pointer during the call only.
+    let filter = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    set_option(&fd, libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, &filter)
+}
+
 /// Makes a socket that receives nothing yet: no frame of another interface slips in before `bind`.
 pub(super) fn unbound() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;

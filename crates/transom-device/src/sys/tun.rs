@@ -30,6 +30,20 @@ pub(crate) enum Layer {
 
 /// Makes an interface and returns its descriptor and name.
 pub(crate) fn create(name: &str, layer: Layer, vnet: bool) -> io::Result<(OwnedFd, String)> {
+    create_queue(name, layer, vnet, 0)
+}
+
+/// As [`create`], an interface of several queues; or one more queue of an interface that was made so.
+pub(crate) fn create_one_of_several(name: &str, vnet: bool) -> io::Result<(OwnedFd, String)> {
+    create_queue(name, Layer::Ip, vnet, libc::IFF_MULTI_QUEUE)
+}
+
+fn create_queue(
+    name: &str,
+    layer: Layer,
+    vnet: bool,
+    queues: libc::c_int,
+) -> io::Result<(OwnedFd, String)> {
     let mut request = request(name)?;
     let file = OpenOptions::new()
         .read(true)
@@ -51,12 +65,13 @@ pub(crate) fn create(name: &str, layer: Layer, vnet: bool) -> io::Result<(OwnedF
         Layer::Ip => (libc::IFF_TUN, "TUN"),
         Layer::Ethernet => (libc::IFF_TAP, "TAP"),
     };
-    request.ifr_ifru.ifru_flags = (layer | libc::IFF_NO_PI | vnet) as libc::c_short;
+    request.ifr_ifru.ifru_flags = (layer | libc::IFF_NO_PI | vnet | queues) as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which is alive during the call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) }).map_err(
         |error| {
             let mend = match error.raw_os_error() {
                 Some(libc::EBUSY) => "another program uses an interface of this name",
+                Some(libc::E2BIG) => "an interface has 256 queues at most",
                 Some(libc::EPERM) => {
                     "this needs CAP_NET_ADMIN in the network namespace (root, or `unshare -rn`)"
                 }

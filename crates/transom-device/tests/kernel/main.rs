@@ -11,6 +11,7 @@
 
 mod errors;
 mod namespace;
+mod queues;
 mod ring;
 mod tcp;
 mod traffic;

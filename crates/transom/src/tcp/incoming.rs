@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 use transom_stack::{IncomingId, ListenOn, ListenOptions, ListenerId, SynInfo, Unreachable, tcp};
 
 use super::TcpStream;
-use super::listener::{listen, unlisten};
+use super::listener::{listen, poll_each, unlisten};
 use crate::error;
 use crate::shared::{Inner, Place};
 use crate::stack::Stack;
-use crate::wait::WaitFor;
-use crate::waiters::{Interest, WaitKey, Waiters};
+use crate::wait::first_of;
+use crate::waiters::{Interest, Waiters};
 
 /// Connection attempts, each with its SYN-ACK withheld; see [`Stack::incoming`].
 ///
@@ -21,7 +21,8 @@ use crate::waiters::{Interest, WaitKey, Waiters};
 #[derive(Debug)]
 pub struct IncomingStream {
     stack: Stack,
-    id: ListenerId,
+    /// One in each of the host's stacks.
+    ids: Vec<ListenerId>,
 }
 
 impl IncomingStream {
@@ -34,61 +35,62 @@ impl IncomingStream {
     /// # Errors
     /// `AddrInUse` when somebody listens there.
     pub fn with(stack: &Stack, options: ListenOptions) -> io::Result<Self> {
-        let id = listen(stack, options.manual(true))?;
+        let (ids, _) = listen(stack, options.manual(true))?;
         Ok(Self {
             stack: stack.clone(),
-            id,
+            ids,
         })
     }
 
     /// Waits for the next attempt; none comes any more when the device is gone. Cancel safe.
     pub async fn next(&mut self) -> Option<Incoming> {
-        self.stack
-            .shared()
-            .wait(
-                "incoming",
-                Place::Listener(self.id),
-                Interest::READ,
-                |inner, _| self.take(inner),
-            )
+        let waits = self.ids.iter().enumerate().map(|(shard, &id)| {
+            let place = Place::Listener(id);
+            let stack = &self.stack;
+            let take = move |inner: &mut Inner, _| take(stack, inner, shard, id);
+            let shared = stack.shard(shard);
+            shared.wait("incoming", place, Interest::READ, take)
+        });
+        first_of(waits.collect(), self.stack.next_shard())
             .await
             .ok()
     }
 
     /// As [`next`](Self::next), for implementations of `Stream`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
-        let wait = WaitFor {
-            place: Place::Listener(self.id),
-            interest: Interest::READ,
-            key: WaitKey::READ,
-        };
-        self.stack
-            .shared()
-            .poll_act(cx, "incoming", wait, |inner, _| self.take(inner))
-            .map(Result::ok)
+        let stack = &self.stack;
+        poll_each(cx, stack, "incoming", &self.ids, |inner, shard, id| {
+            take(stack, inner, shard, id)
+        })
+        .map(Result::ok)
     }
+}
 
-    fn take(&self, inner: &mut Inner) -> Poll<io::Result<Incoming>> {
-        let Some(incoming) = inner.stack.tcp_incoming(self.id) else {
-            return Poll::Pending;
-        };
-        let id = incoming.id;
-        inner
-            .incomings
-            .insert((id.index(), id.generation()), Waiters::new());
-        Poll::Ready(Ok(Incoming {
-            stack: self.stack.clone(),
-            id: Some(id),
-            local: incoming.local,
-            peer: incoming.peer,
-            syn: incoming.syn,
-        }))
-    }
+fn take(
+    stack: &Stack,
+    inner: &mut Inner,
+    shard: usize,
+    id: ListenerId,
+) -> Poll<io::Result<Incoming>> {
+    let Some(incoming) = inner.stack.tcp_incoming(id) else {
+        return Poll::Pending;
+    };
+    let id = incoming.id;
+    inner
+        .incomings
+        .insert((id.index(), id.generation()), Waiters::new());
+    Poll::Ready(Ok(Incoming {
+        stack: stack.of_shard(shard),
+        id: Some(id),
+        local: incoming.local,
+        peer: incoming.peer,
+        syn: incoming.syn,
+    }))
 }
 
 impl Drop for IncomingStream {
     fn drop(&mut self) {
-        unlisten(&self.stack, self.id);
+        unlisten(&self.stack, &self.ids);
     }
 }
 

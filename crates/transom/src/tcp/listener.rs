@@ -9,9 +9,9 @@ use transom_stack::{FastOpenListen, ListenError, ListenOn, ListenOptions, Listen
 use super::TcpStream;
 use crate::address::ToSocketAddr;
 use crate::error;
-use crate::shared::{Inner, Place};
+use crate::shared::{Inner, Place, Shared};
 use crate::stack::Stack;
-use crate::wait::WaitFor;
+use crate::wait::{WaitFor, first_of};
 use crate::waiters::{Interest, WaitKey, Waiters};
 
 /// A listening socket, as `tokio::net::TcpListener` is one of the kernel's.
@@ -20,7 +20,8 @@ use crate::waiters::{Interest, WaitKey, Waiters};
 #[derive(Debug)]
 pub struct TcpListener {
     stack: Stack,
-    id: ListenerId,
+    /// One in each of the host's stacks.
+    ids: Vec<ListenerId>,
     local: SocketAddr,
 }
 
@@ -51,20 +52,14 @@ impl TcpListener {
         if options.manual {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let id = listen(stack, options)?;
-        let bound = stack.shared().look("bound to", |inner| {
-            inner
-                .stack
-                .listeners()
-                .find(|(listener, _)| *listener == id)
-        });
+        let (ids, bound) = listen(stack, options)?;
         let local = match bound {
-            Some((_, ListenOn::Address(address))) => address,
+            ListenOn::Address(address) => address,
             _ => local,
         };
         Ok(Self {
             stack: stack.clone(),
-            id,
+            ids,
             local,
         })
     }
@@ -84,9 +79,11 @@ impl TcpListener {
     /// connection in SYN-RECEIVED, to be read and written as any other. **What it sends may come twice**, see
     /// [`FastOpenListen`].
     pub fn set_fastopen(&self, fast_open: Option<FastOpenListen>) {
-        self.stack.shared().act("set fast open", |inner, _| {
-            inner.stack.tcp_set_fast_open(self.id, fast_open);
-        });
+        for (shard, &id) in self.ids.iter().enumerate() {
+            self.stack.shard(shard).act("set fast open", |inner, _| {
+                inner.stack.tcp_set_fast_open(id, fast_open);
+            });
+        }
     }
 
     /// Waits for a connection whose handshake is complete, or that a SYN with data has opened. Cancel safe.
@@ -94,16 +91,13 @@ impl TcpListener {
     /// # Errors
     /// The device is gone.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let stream = self
-            .stack
-            .shared()
-            .wait(
-                "accept",
-                Place::Listener(self.id),
-                Interest::READ,
-                |inner, _| self.take(inner),
-            )
-            .await?;
+        let waits = self.ids.iter().enumerate().map(|(shard, &id)| {
+            let place = Place::Listener(id);
+            let take = move |inner: &mut Inner, _| self.take(inner, shard, id);
+            let shared = self.stack.shard(shard);
+            shared.wait("accept", place, Interest::READ, take)
+        });
+        let stream = first_of(waits.collect(), self.stack.next_shard()).await?;
         let peer = stream.peer_addr()?;
         Ok((stream, peer))
     }
@@ -113,35 +107,85 @@ impl TcpListener {
     /// # Errors
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let wait = WaitFor {
-            place: Place::Listener(self.id),
-            interest: Interest::READ,
-            key: WaitKey::READ,
-        };
-        self.stack
-            .shared()
-            .poll_act(cx, "accept", wait, |inner, _| self.take(inner))
-            .map_ok(|stream| {
-                let peer = stream.peer;
-                (stream, peer)
-            })
+        let accepted = poll_each(cx, &self.stack, "accept", &self.ids, |inner, shard, id| {
+            self.take(inner, shard, id)
+        });
+        accepted.map_ok(|stream| {
+            let peer = stream.peer;
+            (stream, peer)
+        })
     }
 
-    fn take(&self, inner: &mut Inner) -> Poll<io::Result<TcpStream>> {
-        match inner.stack.tcp_accept(self.id) {
-            Some(id) => Poll::Ready(Ok(TcpStream::adopt(&self.stack, inner, id))),
+    fn take(&self, inner: &mut Inner, shard: usize, id: ListenerId) -> Poll<io::Result<TcpStream>> {
+        match inner.stack.tcp_accept(id) {
+            Some(id) => {
+                let stack = self.stack.of_shard(shard);
+                Poll::Ready(Ok(TcpStream::adopt(&stack, inner, id)))
+            }
             None => Poll::Pending,
         }
     }
 }
 
-/// Makes a listener of the stack, with a place for those who wait for it.
-pub(super) fn listen(stack: &Stack, options: ListenOptions) -> io::Result<ListenerId> {
-    stack.shared().act("listen", |inner, _| {
+/// Asks the listener in each of the host's stacks, and notes in each that the task waits.
+pub(super) fn poll_each<R>(
+    cx: &Context<'_>,
+    stack: &Stack,
+    purpose: &'static str,
+    ids: &[ListenerId],
+    mut take: impl FnMut(&mut Inner, usize, ListenerId) -> Poll<io::Result<R>>,
+) -> Poll<io::Result<R>> {
+    let start = stack.next_shard();
+    for turn in 0..ids.len() {
+        let shard = (start + turn) % ids.len();
+        let Some(&id) = ids.get(shard) else { continue };
+        let wait = WaitFor {
+            place: Place::Listener(id),
+            interest: Interest::READ,
+            key: WaitKey::READ,
+        };
+        let act = |inner: &mut Inner, _| take(inner, shard, id);
+        let result = stack.shard(shard).poll_act(cx, purpose, wait, act);
+        if result.is_ready() {
+            return result;
+        }
+    }
+    Poll::Pending
+}
+
+/// Makes a listener in each of the host's stacks, with a place for those who wait for it; also tells what it is bound to.
+///
+/// The first stack decides who gets an address: what is free there is free in the others too, because they are asked
+/// after it and given up before it.
+pub(super) fn listen(
+    stack: &Stack,
+    mut options: ListenOptions,
+) -> io::Result<(Vec<ListenerId>, ListenOn)> {
+    // The queues together are as long as was asked for.
+    options.backlog = options.backlog.div_ceil(stack.shards());
+    let mut ids = Vec::with_capacity(stack.shards());
+    for shard in 0..stack.shards() {
+        match listen_in(stack.shard(shard), options.clone()) {
+            Ok((id, bound)) => {
+                options.on = bound;
+                ids.push(id);
+            }
+            Err(error) => {
+                unlisten(stack, &ids);
+                return Err(error);
+            }
+        }
+    }
+    Ok((ids, options.on))
+}
+
+fn listen_in(shared: &Shared, options: ListenOptions) -> io::Result<(ListenerId, ListenOn)> {
+    shared.act("listen", |inner, _| {
         if let Some(kind) = inner.gone {
             return Err(error::device_gone(kind));
         }
-        let id = match options.on {
+        let on = options.on;
+        let id = match on {
             ListenOn::Address(address) if address.port() == 0 => {
                 listen_somewhere(inner, address.ip(), options)
             }
@@ -151,7 +195,11 @@ pub(super) fn listen(stack: &Stack, options: ListenOptions) -> io::Result<Listen
         inner
             .listeners
             .insert((id.index(), id.generation()), Waiters::new());
-        Ok(id)
+        let bound = inner
+            .stack
+            .listeners()
+            .find(|(listener, _)| *listener == id);
+        Ok((id, bound.map_or(on, |(_, on)| on)))
     })
 }
 
@@ -171,16 +219,18 @@ fn listen_somewhere(
     Err(ListenError::AddressInUse)
 }
 
-/// Takes a listener away.
-pub(super) fn unlisten(stack: &Stack, id: ListenerId) {
-    stack.shared().act("stop listening", |inner, now| {
-        inner.listeners.remove((id.index(), id.generation()));
-        inner.stack.tcp_close_listener(now, id);
-    });
+/// Takes a listener away, from the first stack last.
+pub(super) fn unlisten(stack: &Stack, ids: &[ListenerId]) {
+    for (shard, &id) in ids.iter().enumerate().rev() {
+        stack.shard(shard).act("stop listening", |inner, now| {
+            inner.listeners.remove((id.index(), id.generation()));
+            inner.stack.tcp_close_listener(now, id);
+        });
+    }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        unlisten(&self.stack, self.id);
+        unlisten(&self.stack, &self.ids);
     }
 }

@@ -58,9 +58,7 @@ impl TcpStream {
     /// # Errors
     /// As [`connect`](Self::connect), and `AddrInUse` when these two sockets are connected already.
     pub async fn connect_with(stack: &Stack, options: ConnectOptions) -> io::Result<Self> {
-        let stream = stack.shared().act("connect", |inner, now| {
-            Self::begin(stack, inner, now, options)
-        })?;
+        let (stream, ()) = Self::open(stack, &options, |_, _, _| ())?;
         stream.connected().await?;
         Ok(stream)
     }
@@ -87,16 +85,38 @@ impl TcpStream {
         data: &[u8],
     ) -> io::Result<Self> {
         let options = ConnectOptions::new(addr.to_socket_addr()?).fast_open(FastOpenUse::Cookie);
-        let (stream, taken) = stack.shared().act("connect", |inner, now| {
-            let stream = Self::begin(stack, inner, now, options)?;
+        let (stream, taken) = Self::open(stack, &options, |inner, now, id| {
             // What a connection that was just made does not take waits until it is open.
-            let taken = inner.stack.tcp_send_slice(now, stream.id, data);
-            Ok::<_, io::Error>((stream, taken.unwrap_or(0)))
+            inner.stack.tcp_send_slice(now, id, data).unwrap_or(0)
         })?;
         stream.connected().await?;
         let rest = data.get(taken..).unwrap_or_default();
         stream.send_bytes(Bytes::copy_from_slice(rest)).await?;
         Ok(stream)
+    }
+
+    /// Begins a connection in one of the host's stacks, and does with it what `then` says before anything is sent. Each
+    /// has ports of its own towards a peer: when the one whose turn it is has none left, the others are asked.
+    fn open<R>(
+        stack: &Stack,
+        options: &ConnectOptions,
+        mut then: impl FnMut(&mut Inner, Instant, ConnId) -> R,
+    ) -> io::Result<(Self, R)> {
+        let (start, count) = (stack.next_shard(), stack.shards());
+        let mut turn = 0;
+        loop {
+            let own = stack.of_shard((start + turn) % count);
+            let opened = own.shared().act("connect", |inner, now| {
+                let stream = Self::begin(&own, inner, now, options.clone())?;
+                let result = then(inner, now, stream.id);
+                Ok((stream, result))
+            });
+            turn += 1;
+            match opened {
+                Err(error) if turn < count && error::is_for_another_shard(&error) => {}
+                result => return result,
+            }
+        }
     }
 
     fn begin(

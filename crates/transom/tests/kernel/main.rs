@@ -12,6 +12,7 @@
 // One copy: the tests of the devices need the same namespaces.
 #[path = "../../../transom-device/tests/kernel/namespace.rs"]
 mod namespace;
+mod queues;
 #[path = "../wire/mod.rs"]
 mod wire;
 #[path = "../../../transom-device/tests/kernel/with_xdp.rs"]
@@ -71,7 +72,16 @@ fn with_stack<D: Device + 'static, F: Future<Output = ()> + Send + 'static>(
     config: StackConfig,
     test: impl FnOnce(Stack) -> F + Send + 'static,
 ) {
-    let device = open();
+    with_queues(|| vec![open()], config, test);
+}
+
+/// As [`with_stack`], with several queues.
+fn with_queues<D: Device + 'static, F: Future<Output = ()> + Send + 'static>(
+    open: impl FnOnce() -> Vec<D>,
+    config: StackConfig,
+    test: impl FnOnce(Stack) -> F + Send + 'static,
+) {
+    let devices = open();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -82,7 +92,8 @@ fn with_stack<D: Device + 'static, F: Future<Output = ()> + Send + 'static>(
             .config(config.mac([2, 0, 0, 0, 0, 2]))
             .address("10.9.0.2/24")
             .address("fd00::2/64")
-            .device(device)
+            .gateway("10.9.0.1")
+            .devices(devices)
             .spawn()
             .unwrap();
         tokio::spawn(bounded(test(stack))).await.unwrap();

@@ -1,0 +1,173 @@
+//! Frames that came in on one queue of several and belong to another.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Waker;
+
+use transom_device::{Flows, Owner};
+use transom_stack::wire::{Medium, RxFrame};
+
+use crate::mutex::Mutex;
+
+/// Frames that wait at most for one driver. They come where the device does not know yet where a connection belongs, so
+/// seldom more than one for each new connection.
+const CAPACITY: usize = 1024;
+
+/// What other drivers have for one of them. Its lock is taken only when there is something, or the driver's waker changes:
+/// nothing on the way of a connection's segments, once the device knows where they belong.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    queue: Mutex<Queue>,
+    has_frames: AtomicBool,
+    frames: AtomicU64,
+    lost: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<RxFrame>,
+    driver: Option<Waker>,
+    /// The driver has ended.
+    closed: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            queue: Mutex::new(Queue::default()),
+            has_frames: AtomicBool::new(false),
+            frames: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    /// Frames that were put in, and that did not fit.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (count(&self.frames), count(&self.lost))
+    }
+
+    /// Puts frames in, as many as fit, and wakes the driver.
+    fn put(&self, frames: &mut Vec<RxFrame>) {
+        let mut queue = self.queue.lock("hand frames over");
+        let room = if queue.closed {
+            0
+        } else {
+            CAPACITY.saturating_sub(queue.frames.len())
+        };
+        let fits = frames.len().min(room);
+        self.frames.fetch_add(fits as u64, Ordering::Relaxed);
+        let lost = frames.len() - fits;
+        self.lost.fetch_add(lost as u64, Ordering::Relaxed);
+        queue.frames.extend(frames.drain(..fits));
+        frames.clear();
+        self.has_frames.store(true, Ordering::SeqCst);
+        let driver = queue.driver.clone();
+        drop(queue);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// Notes whom to wake. What was put in before is found by [`take`](Self::take).
+    fn note(&self, driver: &Waker) {
+        let mut queue = self.queue.lock("note the driver");
+        match &mut queue.driver {
+            Some(waker) => waker.clone_from(driver),
+            None => queue.driver = Some(driver.clone()),
+        }
+    }
+
+    fn take(&self, frames: &mut Vec<RxFrame>) -> bool {
+        if !self.has_frames.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        let mut queue = self.queue.lock("take frames over");
+        let any = !queue.frames.is_empty();
+        frames.extend(queue.frames.drain(..));
+        any
+    }
+
+    fn close(&self) {
+        let mut queue = self.queue.lock("close");
+        queue.closed = true;
+        queue.frames.clear();
+        queue.driver = None;
+    }
+}
+
+/// One driver's part in a host with several queues.
+#[derive(Debug)]
+pub(crate) struct Part {
+    flows: Flows,
+    medium: Medium,
+    number: u32,
+    inboxes: Arc<[Inbox]>,
+    /// Frames for each of the others; empty between two calls.
+    foreign: Vec<Vec<RxFrame>>,
+}
+
+impl Part {
+    pub(crate) fn new(flows: Flows, medium: Medium, number: u32, inboxes: Arc<[Inbox]>) -> Self {
+        Self {
+            flows,
+            medium,
+            number,
+            foreign: inboxes.iter().map(|_| Vec::new()).collect(),
+            inboxes,
+        }
+    }
+
+    fn own(&self) -> Option<&Inbox> {
+        self.inboxes.get(self.number as usize)
+    }
+
+    pub(crate) fn note(&self, driver: &Waker) {
+        if let Some(inbox) = self.own() {
+            inbox.note(driver);
+        }
+    }
+
+    /// Gives others the frames among these that are theirs, and adds what they have for us. True if that was something.
+    pub(crate) fn exchange(&mut self, frames: &mut Vec<RxFrame>) -> bool {
+        let Self {
+            flows,
+            medium,
+            number,
+            foreign,
+            ..
+        } = self;
+        frames.retain_mut(|frame| match flows.of_frame(&frame.data, *medium) {
+            Owner::Queue(owner) if owner == *number => true,
+            Owner::Queue(owner) => {
+                if let Some(theirs) = foreign.get_mut(owner as usize) {
+                    theirs.push(std::mem::take(frame));
+                }
+                false
+            }
+            Owner::All => {
+                for (theirs, at) in foreign.iter_mut().zip(0..) {
+                    if at != *number {
+                        theirs.push(frame.clone());
+                    }
+                }
+                true
+            }
+        });
+        for (theirs, inbox) in foreign.iter_mut().zip(&*self.inboxes) {
+            if !theirs.is_empty() {
+                inbox.put(theirs);
+            }
+        }
+        self.own().is_some_and(|inbox| inbox.take(frames))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(inbox) = self.own() {
+            inbox.close();
+        }
+    }
+}

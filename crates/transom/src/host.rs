@@ -21,9 +21,9 @@ use crate::port::{Port, Readable};
 use crate::shared::{Inner, Shared};
 use crate::stack::Stack;
 
-/// Frames taken from the device in one turn: with segmentation offload up to 64 KiB each, so that one
-/// turn stays below a millisecond.
-const MOST_FRAMES_A_TURN: usize = 64;
+/// Frames, or packets to be joined, that are taken from the device in one turn at most. Where they are large the device
+/// ends the turn before.
+const MOST_FRAMES_A_TURN: usize = 256;
 
 /// A recorder for each stack.
 type Recorders = Vec<Option<Box<dyn Recorder + Send>>>;

@@ -10,6 +10,8 @@
 //!   `explain make short|bulk FILE` makes a capture, `explain drive FILE [--cores N]` analyses one without the command
 //! - `recovery`: our stack beside the kernel's over bad wires; `recovery --help` lists its options
 //! - `run`: `transom run` beside a plain run, pasta, slirp4netns and a null relay; `run --help` lists its options
+//! - `scale [--rounds N] [--count N] [--only stack|sockets|fairness]`: a million connections: bytes of each, and what
+//!   their number does to the cost of a packet, of a timer, and of what others do; needs no root
 //!
 //! Other user-space stacks are built from their published packages when they are needed (`bench/peers`); one that cannot be
 //! built or does not run says so in its row. Needs root (network namespaces, TUN), and two processors.
@@ -35,6 +37,7 @@ mod plot;
 mod rate;
 mod recovery;
 mod run;
+mod scale;
 mod smol;
 mod sys;
 mod table;
@@ -55,6 +58,7 @@ const PARTS: &[(&str, Command)] = &[
     ("explain", explain::part),
     ("recovery", recovery::part),
     ("run", run::part),
+    ("scale", scale::part),
 ];
 
 fn main() -> ExitCode {

@@ -11,7 +11,7 @@ use transom_wire::tcp::Flags;
 use crate::discard::Discard;
 use crate::egress::{self, Marks};
 use crate::embryo::Admission;
-use crate::endpoint::{Endpoints, Entry, Holder, IncomingSlot, Slot};
+use crate::endpoint::{self, Endpoints, Entry, Holder, IncomingSlot, Slot};
 use crate::event::StackEvent;
 use crate::handle::{ConnId, IncomingId, ListenerId};
 use crate::memory;
@@ -204,7 +204,7 @@ impl Stack {
         now: Instant,
         tuple: Tuple,
         syn: &Segment,
-        config: crate::endpoint::SharedConfig,
+        config: endpoint::SharedConfig,
         holder: Holder,
         min_iss: Option<Seq>,
     ) -> Result<SlabKey, Discard> {
@@ -417,6 +417,9 @@ impl Stack {
         to: State,
     ) {
         self.observer.state(now, pair, from, to);
+        if endpoint::is_over(to) {
+            self.endpoints.finish_connection(key);
+        }
         if to == State::Closed {
             // The tuple is free at once; the connection stays for what it owes and for who holds it.
             self.endpoints.unlink_connection(key);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashTable;
-use transom_tcp::{Connection, Embryo, Event, Instant, Segment, TimeWait};
+use transom_tcp::{Connection, Embryo, Event, Instant, Segment, State, TimeWait};
 use transom_wire::Seq;
 
 use crate::config::StackConfig;
@@ -88,6 +88,8 @@ pub(crate) struct Slot {
     pub(crate) holder: Holder,
     /// In the demultiplexing table.
     pub(crate) linked: bool,
+    /// It has nothing left to do: CLOSED, or in TIME-WAIT.
+    pub(crate) over: bool,
     /// In the queue of those that may owe something.
     pub(crate) owes: bool,
     /// In the queue of those that may be folded up.
@@ -212,6 +214,8 @@ pub(crate) struct Endpoints {
     time_wait_order: VecDeque<SlabKey>,
     max_time_wait: usize,
     pub(crate) orphans: usize,
+    /// Connections that are not over.
+    pub(crate) unfinished: usize,
     pub(crate) memory: Memory,
 }
 
@@ -237,6 +241,7 @@ impl Endpoints {
             time_wait_order: VecDeque::new(),
             max_time_wait: config.max_time_wait,
             orphans: 0,
+            unfinished: 0,
             memory: Memory::new(config.max_out_of_order_bytes, config.max_send_bytes),
         }
     }
@@ -281,12 +286,14 @@ impl Endpoints {
         epoch: u32,
         marks: Marks,
     ) -> Option<SlabKey> {
+        let over = is_over(connection.state());
         let key = self.tenants.connections.insert(Slot {
             tuple,
             told_mtu: octets(connection.path_mtu()),
             body: Body::Whole(Whole::new(connection)),
             holder,
             linked: true,
+            over,
             owes: false,
             rests: Rests::No,
             queued: Queued::default(),
@@ -294,8 +301,19 @@ impl Endpoints {
             epoch,
             marks,
         })?;
+        self.unfinished += usize::from(!over);
         self.link(&tuple, Entry::Connection(key.index));
         Some(key)
+    }
+
+    /// A connection has come to its end.
+    pub(crate) fn finish_connection(&mut self, key: SlabKey) {
+        if let Some(slot) = self.tenants.connections.get_mut(key)
+            && !slot.over
+        {
+            slot.over = true;
+            self.unfinished -= 1;
+        }
     }
 
     /// Frees the tuple of a connection that has ended; the connection itself stays for who holds it.
@@ -311,6 +329,7 @@ impl Endpoints {
 
     pub(crate) fn remove_connection(&mut self, key: SlabKey) -> Option<Slot> {
         self.unlink_connection(key);
+        self.finish_connection(key);
         let slot = self.tenants.connections.remove(key)?;
         self.memory.release(slot.body.shares());
         Some(slot)
@@ -487,6 +506,11 @@ impl Endpoints {
         } = self;
         timers.trim(|at, owner| tenants.is_armed(at, owner));
     }
+}
+
+/// Whether a connection in this state has nothing left to do.
+pub(crate) const fn is_over(state: State) -> bool {
+    matches!(state, State::TimeWait | State::Closed)
 }
 
 /// A packet size; none is larger than 2^32.

@@ -301,6 +301,12 @@ impl Stack {
         full.chain(waiting).chain(embryos)
     }
 
+    /// How many connections have something left to do, handshakes of listeners included: neither CLOSED nor in TIME-WAIT.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.endpoints.unfinished + self.endpoints.tenants.embryos.len()
+    }
+
     /// Every listener and what it is bound to.
     pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, ListenOn)> {
         self.endpoints

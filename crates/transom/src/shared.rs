@@ -230,9 +230,7 @@ impl Inner {
 
     /// Whether no connection is left that still has something to do. TIME-WAIT has not.
     pub(crate) fn is_idle(&self) -> bool {
-        self.stack
-            .connections()
-            .all(|(_, _, _, state)| matches!(state, State::TimeWait | State::Closed))
+        self.stack.unfinished() == 0
     }
 
     pub(crate) const fn has_idle_waiters(&self) -> bool {

@@ -88,11 +88,17 @@ impl Waiters {
                 entry.interest = interest;
                 entry.waker.clone_from(waker);
             }
-            None => self.0.push(Entry {
-                key,
-                interest,
-                waker: waker.clone(),
-            }),
+            None => {
+                // Most sockets have one task, and there may be a million of them.
+                if self.0.capacity() == 0 {
+                    self.0.reserve_exact(1);
+                }
+                self.0.push(Entry {
+                    key,
+                    interest,
+                    waker: waker.clone(),
+                });
+            }
         }
     }
 

@@ -191,7 +191,11 @@ fn talk(unfolded_idle: usize, tcp: &Config) -> (u64, u64) {
         pair.wait(Duration::from_millis(random >> 40 & 255));
         pair.stacks[1].tcp_release(pair.now, server);
     }
+    assert!(pair.stacks.iter().any(|stack| stack.unfinished() > 0));
     pair.wait(Duration::from_secs(100));
+    for stack in &pair.stacks {
+        assert_eq!((stack.unfinished(), stack.connections().count()), (0, 0));
+    }
     (pair.frames, pair.sum)
 }
 

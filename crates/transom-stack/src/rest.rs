@@ -2,8 +2,12 @@
 //!
 //! Folding and unfolding take a microsecond together, so those that rested last stay whole. They stand in a queue; who is
 //! first when it is too long is folded up, or goes to its end once more if something has happened to it since. So what is
-//! in use stays whole, however much that is, each step of the queue is paid for by a connection that comes to rest, and no
+//! in use stays whole, however much that is, each step of a queue is paid for by a connection that comes to rest, and no
 //! clock is needed.
+//!
+//! One that had been folded up and was woken for a single packet would push one out that the processor's caches have
+//! forgotten. So it stands in a short queue of its own first, and is folded up again while it is at hand, unless something
+//! more has happened to it. Every eighth is believed at once, so that what has become busy finds its way.
 
 use core::ops::Deref;
 use std::collections::VecDeque;
@@ -30,6 +34,8 @@ pub(crate) struct Whole {
     pub(crate) shares: Shares,
     /// What a recorder that wants metrics was told last.
     pub(crate) told: Option<Box<Metrics>>,
+    /// It was folded up, and has not shown since that it is in use.
+    woken: bool,
 }
 
 impl Whole {
@@ -38,6 +44,7 @@ impl Whole {
             connection,
             shares: Shares::default(),
             told: None,
+            woken: false,
         }
     }
 }
@@ -64,7 +71,10 @@ impl Body {
     #[inline]
     pub(crate) fn wake(&mut self) -> &mut Whole {
         if let Self::Dormant(dormant) = self {
-            *self = Self::Whole(Whole::new(Box::new(dormant.wake())));
+            *self = Self::Whole(Whole {
+                woken: true,
+                ..Whole::new(Box::new(dormant.wake()))
+            });
         }
         match self {
             Self::Whole(whole) => whole,
@@ -151,11 +161,20 @@ pub(crate) enum Rests {
     Stirred,
 }
 
+/// Connections that were woken, and rest again, before they are folded up.
+const WOKEN: usize = 32;
+/// So many of those that were woken are taken for idle until they show otherwise; the next is not.
+const DOUBTED: u32 = 7;
+
 /// Connections that came to rest and are still whole, the longest at rest first; may hold stale keys.
 #[derive(Debug)]
 pub(crate) struct Resting {
     queue: VecDeque<SlabKey>,
     most: usize,
+    /// Those that were woken.
+    woken: VecDeque<SlabKey>,
+    /// How many of those came one after the other.
+    doubted: u32,
 }
 
 impl Resting {
@@ -163,7 +182,16 @@ impl Resting {
         Self {
             queue: VecDeque::new(),
             most,
+            woken: VecDeque::new(),
+            doubted: 0,
         }
+    }
+
+    /// Whether a connection that was woken stands among those first.
+    fn doubts(&mut self) -> bool {
+        let doubts = self.queue.len() >= self.most && self.doubted < DOUBTED;
+        self.doubted = if doubts { self.doubted + 1 } else { 0 };
+        doubts
     }
 }
 
@@ -174,16 +202,49 @@ impl Endpoints {
         let Some(slot) = slots.get_mut(key) else {
             return;
         };
-        match (slot.rests, slot.body.whole()) {
-            (Rests::No, Some(whole)) if whole.connection.is_at_rest() => {}
+        let is_woken = match (slot.rests, slot.body.whole()) {
+            (Rests::No, Some(whole)) if whole.connection.is_at_rest() => whole.woken,
             (Rests::Queued, Some(_)) => {
                 slot.rests = Rests::Stirred;
                 return;
             }
             _ => return,
-        }
+        };
         slot.rests = Rests::Queued;
-        let Resting { queue, most } = &mut self.resting;
+        if is_woken && self.resting.doubts() {
+            self.resting.woken.push_back(key);
+            self.shorten_woken();
+        } else {
+            self.keep(key);
+        }
+    }
+
+    fn shorten_woken(&mut self) {
+        let Resting { woken, most, .. } = &mut self.resting;
+        if woken.len() <= WOKEN.min(*most) {
+            return;
+        }
+        let Some(first) = woken.pop_front() else {
+            return;
+        };
+        match self.tenants.connections.get_mut(first) {
+            Some(slot) if slot.rests == Rests::Stirred => {
+                slot.rests = Rests::Queued;
+                self.keep(first);
+            }
+            Some(slot) => slot.fold(),
+            None => {}
+        }
+    }
+
+    /// A connection stays whole, for as long as there is room or it is in use.
+    fn keep(&mut self, key: SlabKey) {
+        let slots = &mut self.tenants.connections;
+        let slot = slots.get_mut(key);
+        if let Some(whole) = slot.and_then(|slot| slot.body.whole_mut()) {
+            whole.woken = false;
+        }
+        let Resting { queue, most, .. } = &mut self.resting;
         queue.push_back(key);
         // One has come, and up to two may go: the queue shrinks when it was too long.
         for _ in 0..2 {
@@ -194,16 +255,21 @@ impl Endpoints {
                 break;
             };
             match slots.get_mut(first) {
-                Some(Slot { rests, .. }) if *rests == Rests::Stirred => {
-                    *rests = Rests::Queued;
+                Some(slot) if slot.rests == Rests::Stirred => {
+                    slot.rests = Rests::Queued;
                     queue.push_back(first);
                 }
-                Some(slot) => {
-                    slot.rests = Rests::No;
-                    slot.body.fold();
-                }
+                Some(slot) => slot.fold(),
                 None => {}
             }
         }
+    }
+}
+
+impl Slot {
+    /// Folds the connection up if it rests still.
+    fn fold(&mut self) {
+        self.rests = Rests::No;
+        self.body.fold();
     }
 }

@@ -9,7 +9,7 @@
 mod harness;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
 use harness::{any_mode, finish, modes, python, text, until};
@@ -89,6 +89,28 @@ fn signals_sent_to_transom_reach_the_program() {
         assert_eq!(line(&mut said), "usr1", "{mode}");
         kill(pid_of(&child), Signal::SIGTERM).expect("signalled");
         assert_eq!(line(&mut said), "term", "{mode}");
+        assert_eq!(child.wait().expect("waited").code(), Some(5), "{mode}");
+    }
+}
+
+#[test]
+fn a_signal_to_the_group_reaches_the_program_once() {
+    let script = "trap 'echo usr1' USR1; trap 'echo usr2' USR2; trap 'exit 5' TERM; echo ready; \
+                  while :; do sleep 0.05; done";
+    for mode in modes() {
+        let mut command = mode.run();
+        command.process_group(0);
+        let (mut child, mut said) = start(command, script);
+        assert_eq!(line(&mut said), "ready", "{mode}");
+        let group = Pid::from_raw(-pid_of(&child).as_raw());
+        for _ in 0..3 {
+            kill(group, Signal::SIGUSR1).expect("signalled");
+            assert_eq!(line(&mut said), "usr1", "{mode}");
+            // Passed on after what would have been passed on of the other.
+            kill(pid_of(&child), Signal::SIGUSR2).expect("signalled");
+            assert_eq!(line(&mut said), "usr2", "{mode}");
+        }
+        kill(pid_of(&child), Signal::SIGTERM).expect("signalled");
         assert_eq!(child.wait().expect("waited").code(), Some(5), "{mode}");
     }
 }

@@ -34,6 +34,17 @@ pub(crate) fn attach_tun(name: &str) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// Lets a TUN device live until its network namespace ends (TUNSETPERSIST), even if nobody holds it any more.
+pub(crate) fn keep_tun(tun: &OwnedFd) -> io::Result<()> {
+    let yes: libc::c_int = 1;
+    // SAFETY: the request takes its argument by value.
+    let result = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETPERSIST as _, yes) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// The width of the terminal behind a descriptor, in columns.
 pub(crate) fn columns(terminal: &impl AsFd) -> Option<usize> {
     size(terminal).map(|(columns, _)| columns)

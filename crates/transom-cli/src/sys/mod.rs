@@ -13,13 +13,14 @@ mod signal;
 mod socket;
 
 pub(crate) use descriptor::{adopt, close_all_but, inherited, release, watch_readable};
-pub(crate) use device::{attach_tun, columns, size};
+pub(crate) use device::{attach_tun, columns, keep_tun, size};
 pub(crate) use names::host_name;
 pub(crate) use process::{
-    ChildState, Forked, exec, fork, fork_sibling, hurry_thread, leave, process_descriptor,
-    raise_descriptor_limit, wait_for,
+    ChildState, Forked, die_with_parent, exec, fork, fork_sibling, hurry_thread, leave,
+    process_descriptor, raise_descriptor_limit, wait_for,
 };
 pub(crate) use signal::{
-    SavedMask, block_and_watch, die_by, ignore_all, is_ignored, send, stop_by,
+    SavedMask, block_all, block_and_watch, die_by, ignore_all, is_ignored, send, stop_by,
+    take_pending,
 };
 pub(crate) use socket::tcp_info;

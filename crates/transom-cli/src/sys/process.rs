@@ -61,6 +61,12 @@ pub(crate) fn leave(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Has the kernel end this process when the thread that made it ends.
+pub(crate) fn die_with_parent() {
+    // SAFETY: touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
 /// Replaces this process, which has a single thread, by a program, searched in PATH, with `variables`
 /// added to its environment; returns only the error.
 pub(crate) fn exec(

@@ -75,6 +75,40 @@ pub(crate) fn block_and_watch(signals: &[i32]) -> io::Result<(OwnedFd, SavedMask
     }
 }
 
+/// Blocks every signal that can be blocked.
+pub(crate) fn block_all() {
+    let mut all = set_of(&[]);
+    // SAFETY: the set is initialised and outlives the calls.
+    unsafe {
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, ptr::null_mut());
+    }
+}
+
+/// Takes away the first that is pending of a signal that is blocked: the process that sent it, or zero if that
+/// was the kernel. None if there was nothing.
+pub(crate) fn take_pending(signal: i32) -> Option<i32> {
+    let set = set_of(&[signal]);
+    let now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: all three live during the call; the kernel fills `info` if it returns a number.
+    let taken = unsafe { libc::sigtimedwait(&raw const set, info.as_mut_ptr(), &raw const now) };
+    if taken != signal {
+        return None;
+    }
+    // SAFETY: all zeros is a valid siginfo_t already, and its process id is meaningful for what a process
+    // sent, which the code says.
+    let (code, pid) = unsafe {
+        let info = info.assume_init();
+        (info.si_code, info.si_pid())
+    };
+    let from_process = matches!(code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL);
+    Some(if from_process { pid } else { 0 })
+}
+
 /// Ignores every signal that can be ignored, except SIGCHLD.
 pub(crate) fn ignore_all() {
     for signal in 1..=libc::SIGRTMAX() {

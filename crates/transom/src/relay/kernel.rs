@@ -16,7 +16,7 @@ impl RelayEnd for TcpStream {
         loop {
             // Readiness first: an idle connection is not worth a buffer.
             ready!(self.poll_read_ready(cx))?;
-            match queue.read_with(|buffer| self.try_read_buf(buffer)) {
+            match queue.read_with(|slices| self.try_read_vectored(slices)) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }

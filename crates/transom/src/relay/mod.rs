@@ -17,6 +17,7 @@
 //! How connections begin is the caller's part: accept an [`Incoming`](crate::Incoming) only after the
 //! connection to the server is made, and refuse it if that was refused.
 
+mod blocks;
 mod direction;
 mod kernel;
 mod ours;

@@ -1,9 +1,11 @@
 //! Data on its way through a relay.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
+
+use super::blocks::{BLOCK, Blocks};
 
 /// Data that was read from one end and not yet taken by the other: pieces in order, not copied.
 ///
@@ -13,7 +15,6 @@ use bytes::{Buf, Bytes, BytesMut};
 pub struct RelayQueue {
     chunks: VecDeque<Bytes>,
     len: usize,
-    scratch: BytesMut,
     /// How much room the next read is given; grows while reads fill it.
     read_size: usize,
 }
@@ -21,8 +22,8 @@ pub struct RelayQueue {
 impl RelayQueue {
     /// Most bytes held.
     pub const LIMIT: usize = 512 << 10;
-    const READ_MIN: usize = 16 << 10;
-    const READ_MAX: usize = 256 << 10;
+    const READ_MIN: usize = BLOCK;
+    const READ_MAX: usize = 4 * BLOCK;
     /// Most pieces given to one vectored write.
     pub(crate) const SLICES: usize = 64;
 
@@ -98,7 +99,7 @@ impl RelayQueue {
         }
     }
 
-    /// Reads into memory that the queue provides, and appends what was read.
+    /// Reads into memory that the queue provides, piece after piece, and appends what was read.
     ///
     /// Reads get more room as long as they fill it, so a busy direction is read in large steps
     /// while an idle one holds no memory.
@@ -107,36 +108,27 @@ impl RelayQueue {
     /// Those of `read`.
     pub fn read_with<E>(
         &mut self,
-        read: impl FnOnce(&mut bytes::buf::Limit<&mut BytesMut>) -> Result<usize, E>,
+        read: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<usize, E>,
     ) -> Result<usize, E> {
-        use bytes::BufMut;
         let size = self.read_size.clamp(Self::READ_MIN, Self::READ_MAX);
         let limit = size.min(self.room());
-        if self.scratch.capacity() < limit.min(size / 2) {
-            self.scratch = BytesMut::with_capacity(size);
+        let mut blocks = Blocks::new(limit);
+        let count = read(&mut blocks.slices())?;
+        if count >= limit {
+            self.read_size = (size * 2).min(Self::READ_MAX);
+        } else if count < size / 8 {
+            self.read_size = size / 2;
         }
-        let limit = limit.min(self.scratch.capacity());
-        let result = read(&mut (&mut self.scratch).limit(limit));
-        match result {
-            Ok(count) if count > 0 => {
-                if count >= limit {
-                    self.read_size = (size * 2).min(Self::READ_MAX);
-                } else if count < size / 8 {
-                    self.read_size = size / 2;
-                }
-                let chunk = self.scratch.split().freeze();
-                self.push(chunk);
-            }
-            _ => self.scratch = BytesMut::new(),
+        for chunk in blocks.take(count) {
+            self.push(chunk);
         }
-        result
+        Ok(count)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::BufMut;
 
     #[test]
     fn pieces_come_out_as_they_went_in_however_they_are_taken() {
@@ -157,10 +149,9 @@ mod tests {
         let mut largest = 0;
         while queue.room() > 0 {
             let count = queue
-                .read_with(|buf| {
-                    let count = buf.remaining_mut();
-                    buf.put_bytes(7, count);
-                    Ok::<_, ()>(count)
+                .read_with(|slices| {
+                    slices.iter_mut().for_each(|slice| slice.fill(7));
+                    Ok::<_, ()>(slices.iter().map(|slice| slice.len()).sum())
                 })
                 .unwrap();
             largest = largest.max(count);
@@ -174,6 +165,7 @@ mod tests {
     fn an_idle_direction_holds_no_memory() {
         let mut queue = RelayQueue::new();
         assert_eq!(queue.read_with(|_| Err::<usize, _>(())), Err(()));
-        assert_eq!(queue.scratch.capacity(), 0);
+        assert!(queue.is_empty());
+        assert_eq!(queue.chunks.capacity(), 0);
     }
 }

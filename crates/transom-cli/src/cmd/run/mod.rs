@@ -31,6 +31,7 @@ mod sandbox;
 mod signals;
 mod udp;
 mod watch;
+mod witness;
 
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -51,6 +52,11 @@ use self::publish::Published;
 use self::report::{Facts, Report};
 use self::sandbox::Sandbox;
 use self::signals::Signals;
+use self::witness::Witness;
+
+/// Turns of tasks between two looks at what is ready: a turn may carry a batch of super-segments, and who waits
+/// for one byte should not wait for many of them.
+const EVENTS: u32 = 8;
 
 /// Runs the program to its end.
 pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
@@ -74,17 +80,30 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
         .transpose()?;
     let (signals, mask) = sys::block_and_watch(&signals::watched())
         .map_err(|error| Failure::doing("watch for signals", error))?;
+    // Without it, what is sent to the whole group reaches the program twice; that is all.
+    let witness = Witness::start().ok();
     // Everything above and this happen with a single thread.
     let sandbox = Sandbox::make(&plan, &mask, program)?;
     sys::release(&inherited);
     sys::raise_descriptor_limit();
     let settings = Settings::new(&plan, host.nameservers(), published, args.fault.clone());
     let (device, started) = (sandbox.kind.clone(), Instant::now());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread: what passes between threads costs more than what a second one gains, since every frame goes
+    // through the one stack anyway.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .event_interval(EVENTS)
         .build()
         .map_err(|error| Failure::doing("start the runtime", error))?;
-    let ended = runtime.block_on(carry(&args, sandbox, &settings, capture, signals));
+    let carried = carry(
+        &args,
+        sandbox,
+        &settings,
+        capture,
+        signals,
+        witness.as_ref(),
+    );
+    let ended = runtime.block_on(carried);
     // Whatever still waits for the network waits in vain.
     runtime.shutdown_background();
     let (outcome, collected) = ended?;
@@ -107,13 +126,14 @@ async fn carry(
     settings: &Settings,
     capture: Option<Capture>,
     signals: OwnedFd,
+    witness: Option<&Witness>,
 ) -> Result<(Outcome, Collected), Failure> {
     let signals =
         Signals::new(signals).map_err(|error| Failure::doing("watch for signals", error))?;
     let Sandbox {
         kind,
         device,
-        diag,
+        diags,
         notices,
         program,
         mut starter,
@@ -128,7 +148,7 @@ async fn carry(
         command: line.join(" "),
         kind,
         device,
-        diag,
+        diags,
         program,
         keeper: keeper.pid(),
     };
@@ -156,7 +176,7 @@ async fn carry(
         watch::abandon(program, keeper);
         return Err(Failure::doing("start the program", error));
     }
-    let outcome = watch::until_end(program, &signals).await?;
+    let outcome = watch::until_end(program, &signals, witness).await?;
     let name = line.first().map(AsRef::as_ref).unwrap_or_default();
     if let Some(failure) = starter.refused(name) {
         keeper.dismiss();
@@ -171,7 +191,8 @@ async fn carry(
         quiet: args.quiet,
     };
     ending.see_off().await;
+    let leaving = keeper.dismiss();
     let collected = network.stop().await;
-    keeper.dismiss();
+    drop(leaving);
     Ok((outcome, collected))
 }

@@ -4,8 +4,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -26,10 +24,11 @@ use super::legs::Legs;
 use super::link::PointToPoint;
 use super::observe::{Collected, Collector, Looker, Observer, Seen, Tape};
 use super::plan::{Addresses, INTERFACE_MAC, PEER_INTERFACE, PEER_MAC, Plan};
-use super::processes::{Inside, Owners};
+use super::processes::Inside;
 use super::publish::{Door, Published};
 use super::udp::{Carrying, Datagrams};
 use crate::failure::Failure;
+use crate::sys;
 
 /// What the network is to be.
 #[derive(Debug)]
@@ -78,8 +77,8 @@ pub(crate) struct Parts {
     pub(crate) kind: String,
     /// What carries packets.
     pub(crate) device: OwnedFd,
-    /// A sock_diag socket of the inside.
-    pub(crate) diag: OwnedFd,
+    /// Two sock_diag sockets of the inside.
+    pub(crate) diags: [OwnedFd; 2],
     /// The program's process.
     pub(crate) program: Pid,
     /// The keeper's.
@@ -104,7 +103,8 @@ pub(crate) struct Network {
     collector: JoinHandle<Collected>,
     looker: JoinHandle<()>,
     overflows: Option<Overflows>,
-    over: Arc<AtomicBool>,
+    /// The device, where it need not be taken apart before the namespace is.
+    tun: Option<OwnedFd>,
 }
 
 impl Network {
@@ -118,13 +118,16 @@ impl Network {
             command,
             kind,
             device,
-            diag,
+            diags,
             program,
             keeper,
         } = parts;
         let failed = |error: io::Error| Failure::doing("start the program's network", error);
         let destinations = settings.destinations();
-        let (observer, notes, looks) = Observer::new();
+        let inside = Inside::of(program, keeper).map_err(failed)?;
+        let observer = Observer::new(diags.map(Diag::new), &inside);
+        let tun = (kind == "tun").then(|| device.try_clone());
+        let tun = tun.transpose().map_err(failed)?;
         let (device, overflows) = open_device(&kind, device, settings.mtu).map_err(failed)?;
         let stack = start_stack(settings, device, &observer, capture.is_some()).map_err(failed)?;
         let activity = Activity::new();
@@ -153,18 +156,12 @@ impl Network {
         if let Ok(control) = Control::open(&command, &kind) {
             tasks.spawn(control.serve(observer.clone(), ours.clone()));
         }
-        let inside = Inside::of(program, keeper).map_err(failed)?;
-        let over = Arc::new(AtomicBool::new(false));
-        let looker = Looker::new(
-            Diag::new(diag),
-            Owners::new(inside.clone()),
-            observer.clone(),
-        );
-        let stop = Arc::clone(&over);
+        let looker = Looker::new(observer.clone());
         let looker = thread::Builder::new()
             .name("looker".to_owned())
-            .spawn(move || looker.run(&looks, &|| stop.load(Ordering::Relaxed)))
+            .spawn(move || looker.run())
             .map_err(failed)?;
+        let notes = observer.clone();
         let collector = thread::Builder::new()
             .name("collector".to_owned())
             .spawn(move || Collector::new(capture, ours).run(&notes))
@@ -179,7 +176,7 @@ impl Network {
             collector,
             looker,
             overflows,
-            over,
+            tun,
         })
     }
 
@@ -212,10 +209,15 @@ impl Network {
             ));
         }
         tell_overflows(self.overflows.as_ref(), &self.observer);
+        if let Some(tun) = self.tun
+            && self.inside.inhabitants().is_empty()
+        {
+            // Nobody sees it any more, so it may end with its namespace, in the background. Otherwise
+            // closing it would wait for all processors, several times.
+            let _ = sys::keep_tun(&tun);
+        }
         drop(self.stack);
-        self.over.store(true, Ordering::Relaxed);
-        self.observer
-            .look(SocketAddr::from(([0; 4], 0)), SocketAddr::from(([0; 4], 0)));
+        self.observer.look_no_more();
         // A thread that panicked has nothing to say; the report is then shorter.
         let _ = self.looker.join();
         self.observer.note(Seen::End);

@@ -1,7 +1,8 @@
 //! Who lives in the program's network, and who of them owns a socket.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
@@ -69,7 +70,7 @@ pub(crate) struct Owners {
     inside: Inside,
     known: HashMap<u32, Process>,
     /// Whose sockets were asked for before: most likely theirs are next.
-    regulars: Vec<Process>,
+    regulars: Vec<Regular>,
 }
 
 /// Sockets remembered; a program with more is looked up anew each time.
@@ -97,15 +98,11 @@ impl Owners {
         if let Some(process) = self.known.get(&inode) {
             return Some(process.clone());
         }
-        if self.known.len() >= MAX_KNOWN {
-            self.known.clear();
-        }
-        for process in std::mem::take(&mut self.regulars) {
-            // The number may have gone to somebody else meanwhile.
-            if name_of(process.pid).as_ref() == Some(&process.name) {
-                self.learn(&process);
-                self.regulars.push(process);
-            }
+        self.forget_if_full();
+        self.regulars.retain(Regular::is_itself);
+        let regulars = self.regulars.iter().map(|regular| regular.process.clone());
+        for process in regulars.collect::<Vec<_>>() {
+            self.learn(&process);
         }
         if !self.known.contains_key(&inode) {
             for process in self.inside.inhabitants() {
@@ -113,33 +110,140 @@ impl Owners {
             }
         }
         let owner = self.known.get(&inode).cloned()?;
-        if !self.regulars.contains(&owner) && self.regulars.len() < MAX_REGULARS {
-            self.regulars.push(owner.clone());
+        if self.regulars.len() < MAX_REGULARS
+            && !self.regulars.iter().any(|regular| regular.process == owner)
+        {
+            self.regulars.extend(Regular::new(&owner));
         }
         Some(owner)
     }
 
+    /// The owner of a socket and where it has it, for another one's [`meet`](Self::meet).
+    pub(crate) fn regular(&mut self, inode: u32) -> Option<Regular> {
+        let mut regular = Regular::new(&self.owner(inode)?)?;
+        regular.learn(inode);
+        Some(regular)
+    }
+
+    /// Expects later sockets where this process had its last.
+    pub(crate) fn meet(&mut self, regular: Regular) {
+        self.regulars.retain(Regular::is_itself);
+        let mut known = self.regulars.iter_mut();
+        if let Some(known) = known.find(|one| one.process == regular.process) {
+            for number in regular.recent {
+                known.use_first(number);
+            }
+        } else if self.regulars.len() < MAX_REGULARS {
+            self.regulars.push(regular);
+        }
+    }
+
+    /// As [`owner`](Self::owner), but gives up where it would have to go through all descriptors of
+    /// a process.
+    pub(crate) fn guess(&mut self, inode: u32) -> Option<Process> {
+        if let Some(process) = self.known.get(&inode) {
+            return Some(process.clone());
+        }
+        let mut regulars = self.regulars.iter_mut();
+        let process = regulars.find_map(|regular| regular.guess(inode))?;
+        self.forget_if_full();
+        self.known.insert(inode, process.clone());
+        Some(process)
+    }
+
+    fn forget_if_full(&mut self) {
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+    }
+
     /// Notes all sockets of a process.
     fn learn(&mut self, process: &Process) {
-        for inode in sockets_of(process.pid) {
+        for (_, inode) in sockets_of(process.pid) {
             self.known.entry(inode).or_insert_with(|| process.clone());
         }
     }
 }
 
-/// Inodes of the sockets that a process has open.
-fn sockets_of(pid: u32) -> impl Iterator<Item = u32> {
-    let directory = PathBuf::from(format!("/proc/{pid}/fd"));
-    numbers_in(&directory)
-        .filter_map(move |fd| fs::read_link(directory.join(fd.to_string())).ok())
-        .filter_map(|target| {
-            target
-                .to_str()?
-                .strip_prefix("socket:[")?
-                .strip_suffix(']')?
-                .parse()
-                .ok()
+/// A process whose sockets were asked for, and where it had them.
+pub(crate) struct Regular {
+    process: Process,
+    /// Its name; bound to the process, whoever gets its number afterwards.
+    comm: File,
+    descriptors: PathBuf,
+    /// Numbers of descriptors that were sockets, the latest first.
+    recent: VecDeque<u32>,
+    /// The latest socket had the next number after all of these: the program opens, and does not close.
+    grows: bool,
+}
+
+/// Descriptors tried before all are: as many as a program is likely to use in turn.
+const MAX_RECENT: usize = 16;
+
+impl Regular {
+    fn new(process: &Process) -> Option<Self> {
+        let directory = PathBuf::from(format!("/proc/{}", process.pid));
+        Some(Self {
+            process: process.clone(),
+            comm: File::open(directory.join("comm")).ok()?,
+            descriptors: directory.join("fd"),
+            recent: VecDeque::new(),
+            grows: false,
         })
+    }
+
+    /// Whether it lives and runs the same program.
+    fn is_itself(&self) -> bool {
+        let mut name = [0; 64];
+        let length = self.comm.read_at(&mut name, 0).unwrap_or(0);
+        name.get(..length).unwrap_or_default().trim_ascii_end() == self.process.name.as_bytes()
+    }
+
+    /// The process, if one of the likely descriptors is this socket.
+    fn guess(&mut self, inode: u32) -> Option<Process> {
+        // What was closed last is used first, and that is most likely what was opened longest ago.
+        let next = self.recent.iter().max().map(|&most| most + 1);
+        let first = next.filter(|_| self.grows);
+        let last = next.filter(|_| !self.grows);
+        let used = self.recent.iter().rev().copied();
+        let mut likely = first.into_iter().chain(used).chain(last);
+        let found = likely.find(|&number| socket_at(&self.descriptors, number) == Some(inode));
+        let number = found.filter(|_| self.is_itself())?;
+        self.grows = Some(number) == next;
+        self.use_first(number);
+        Some(self.process.clone())
+    }
+
+    /// Notes where this socket is.
+    fn learn(&mut self, inode: u32) {
+        let place = sockets_of(self.process.pid).find(|&(_, other)| other == inode);
+        if let Some((number, _)) = place {
+            self.use_first(number);
+        }
+    }
+
+    fn use_first(&mut self, number: u32) {
+        self.recent.retain(|&other| other != number);
+        self.recent.push_front(number);
+        self.recent.truncate(MAX_RECENT);
+    }
+}
+
+/// The sockets that a process has open: their descriptors' numbers and their inodes.
+fn sockets_of(pid: u32) -> impl Iterator<Item = (u32, u32)> {
+    let directory = PathBuf::from(format!("/proc/{pid}/fd"));
+    numbers_in(&directory).filter_map(move |number| Some((number, socket_at(&directory, number)?)))
+}
+
+/// The inode of the socket that a descriptor is, in a directory of descriptors.
+fn socket_at(directory: &Path, number: u32) -> Option<u32> {
+    let target = fs::read_link(directory.join(number.to_string())).ok()?;
+    target
+        .to_str()?
+        .strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -161,5 +265,29 @@ mod tests {
         let owner = owners.owner(inode.parse().unwrap()).unwrap();
         assert_eq!(owner.pid, std::process::id());
         assert_eq!(owners.owner(0), None);
+    }
+
+    #[test]
+    fn the_next_socket_of_the_same_process_is_guessed() {
+        let inode_of = |listener: &TcpListener| {
+            let link = format!("/proc/self/fd/{}", listener.as_raw_fd());
+            let link = fs::read_link(link).unwrap();
+            let text = link.to_str().unwrap();
+            text.trim_matches(|c: char| !c.is_ascii_digit())
+                .parse::<u32>()
+                .unwrap()
+        };
+        let inside = Inside::of(nix::unistd::getpid(), Pid::from_raw(0)).unwrap();
+        let mut owners = Owners::new(inside);
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(owners.guess(inode_of(&first)), None, "nobody is known yet");
+        let owner = owners.owner(inode_of(&first));
+        let regular = owners.regular(inode_of(&first)).unwrap();
+        let inside = Inside::of(nix::unistd::getpid(), Pid::from_raw(0)).unwrap();
+        let mut owners = Owners::new(inside);
+        owners.meet(regular);
+        assert_eq!(owners.guess(inode_of(&first)), owner, "where it was");
+        owners.known.clear();
+        assert_eq!(owners.guess(0), None, "not anywhere else");
     }
 }

@@ -1,8 +1,8 @@
 //! Signals on their way to the program.
 //!
 //! The program shares our process group, so what the terminal sends (Ctrl-C, Ctrl-\, Ctrl-Z, a
-//! change of size, a hang-up) reaches it by itself. What somebody sends to *us* with kill(2) is
-//! meant for the program and is passed on.
+//! change of size, a hang-up) reaches it by itself, and so does what somebody sends to the group. What
+//! somebody sends to *us* with kill(2) is meant for the program and is passed on.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
 
+use super::witness::Witness;
 use crate::sys;
 
 /// Every signal that can be caught and says nothing about ourselves, that is, not those of a fault
@@ -125,9 +126,10 @@ pub(crate) fn catch_up(signals: &Signals, program: Pid) {
 }
 
 /// Passes a signal on to the program, if it was meant for it and has not reached it already.
-pub(crate) fn pass_on(arrived: Arrived, program: Pid) {
+pub(crate) fn pass_on(arrived: Arrived, program: Pid, witness: Option<&Witness>) {
+    let was_for_all = witness.is_some_and(|witness| witness.was_for_all(arrived, program));
     // The program signalling its parent or its group knows what it does.
-    if !arrived.from_process || arrived.sender == program {
+    if !arrived.from_process || arrived.sender == program || was_for_all {
         return;
     }
     // What continues us lets the program go on where we stopped with it.

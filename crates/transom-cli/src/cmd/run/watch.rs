@@ -5,6 +5,7 @@ use nix::unistd::Pid;
 
 use super::sandbox::Keeper;
 use super::signals::{self, Signals};
+use super::witness::Witness;
 use crate::failure::{Failure, Outcome};
 use crate::sys::{self, ChildState};
 
@@ -16,7 +17,11 @@ pub(crate) fn abandon(program: Pid, keeper: Keeper) {
 }
 
 /// Lets signals through, stops and goes on with the program, and returns how it ended.
-pub(crate) async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome, Failure> {
+pub(crate) async fn until_end(
+    program: Pid,
+    signals: &Signals,
+    witness: Option<&Witness>,
+) -> Result<Outcome, Failure> {
     loop {
         let mut news = look(program)?;
         while let Some(state) = news {
@@ -46,7 +51,7 @@ pub(crate) async fn until_end(program: Pid, signals: &Signals) -> Result<Outcome
             if arrived.number == libc::SIGCHLD {
                 break;
             }
-            signals::pass_on(arrived, program);
+            signals::pass_on(arrived, program, witness);
         }
     }
 }

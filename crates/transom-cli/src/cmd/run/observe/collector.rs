@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use transom_flow::{Application, Frame, Limits, Process, Tracker, Truth, TruthEvent};
@@ -13,7 +12,7 @@ use super::super::capture::Capture;
 use super::super::control::Ours;
 use super::super::diag::KernelSocket;
 use super::super::legs::Leg;
-use super::{Look, Packet, Seen};
+use super::{Look, Observer, Packet, Seen};
 
 /// Connections of which the ends' details are kept; as many as the tracker keeps after their end.
 const MAX_DETAILS: usize = 16_384;
@@ -64,17 +63,17 @@ impl Collector {
         }
     }
 
-    /// Works until [`Seen::End`], or until nobody is left who could note anything.
-    pub(crate) fn run(mut self, notes: &Receiver<Seen>) -> Collected {
-        while let Ok(seen) = notes.recv() {
-            if matches!(seen, Seen::End) {
-                break;
+    /// Works until [`Seen::End`].
+    pub(crate) fn run(mut self, observer: &Observer) -> Collected {
+        let mut batch = Vec::new();
+        let mut over = false;
+        while !over {
+            observer.notes.take(&mut batch, None);
+            for seen in batch.drain(..) {
+                // What was noted before the end may have arrived behind it.
+                over |= matches!(seen, Seen::End);
+                self.take(seen);
             }
-            self.take(seen);
-        }
-        // What was noted before the end but arrived behind it.
-        while let Ok(seen) = notes.try_recv() {
-            self.take(seen);
         }
         self.collected.tracker.finish();
         if let Some(capture) = self.capture {

@@ -2,20 +2,22 @@
 //!
 //! ```text
 //! stack (locked) ── Tape ──┐
-//! legs, DNS ───────────────┼──▶ bounded channel ──▶ collector thread ──▶ tracker, capture file
-//! looker thread ───────────┘         ▲
-//!    └── asks the kernel inside (sock_diag) when a leg says that something happened
+//! legs, DNS ───────────────┼──▶ bounded queue ──▶ collector thread ──▶ tracker, capture file
+//! looker thread ───────────┘
+//!    └── asks the kernel inside (sock_diag) when somebody says that something happened
 //! ```
 //!
 //! When the collector cannot keep up the stack waits for it: nothing seen is lost, and memory stays
-//! bounded.
+//! bounded. Both threads let things gather for some milliseconds (see [`queue`]), so that the program's
+//! data does not wait for them.
 
 mod collector;
+mod eyes;
 mod looker;
+mod queue;
 mod tape;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,15 +27,29 @@ use transom_flow::Process;
 use transom_stack::{Direction, Discard};
 use transom_tcp::State;
 
+use super::diag::Diag;
+use super::processes::Inside;
+
 pub(crate) use self::collector::{Collected, Collector};
+use self::eyes::Eyes;
 pub(crate) use self::looker::Looker;
+use self::queue::{Limits, Queue};
 pub(crate) use self::tape::Tape;
 
-/// Things noted that wait for the collector. A frame is 64 KiB at most, so this bounds memory
-/// to some 64 MiB.
-const WAITING: usize = 1024;
+/// Notes that wait for the collector, in bytes.
+const NOTES: Limits = Limits {
+    most: 32 << 20,
+    much: 512 << 10,
+    pause: Duration::from_millis(5),
+};
+/// What a note weighs besides the packet in it.
+const NOTE: usize = 128;
 /// Sockets that wait to be looked at; more are passed over.
-const LOOKS: usize = 256;
+const LOOKS: Limits = Limits {
+    most: 256,
+    much: 128,
+    pause: Duration::from_millis(2),
+};
 /// How long a connection is held up so that its owner is found while it surely lives.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -116,30 +132,28 @@ pub(crate) enum LookRequest {
     },
     /// At all of them, for somebody who shows them.
     All(oneshot::Sender<Vec<Look>>),
+    /// No more will be asked for.
+    End,
 }
 
 /// Where notes go; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Observer {
-    notes: SyncSender<Seen>,
-    looks: SyncSender<LookRequest>,
+    notes: Arc<Queue<Seen>>,
+    looks: Arc<Queue<LookRequest>>,
+    eyes: Arc<Eyes>,
     clock: Arc<OnceLock<Instant>>,
 }
 
 impl Observer {
-    /// An observer, with what the collector and the looker take from.
-    pub(crate) fn new() -> (Self, Receiver<Seen>, Receiver<LookRequest>) {
-        let (notes, collected) = sync_channel(WAITING);
-        let (looks, looked) = sync_channel(LOOKS);
-        (
-            Self {
-                notes,
-                looks,
-                clock: Arc::default(),
-            },
-            collected,
-            looked,
-        )
+    /// An observer of what goes on inside, with two sockets to ask the kernel there.
+    pub(crate) fn new(diags: [Diag; 2], inside: &Inside) -> Self {
+        Self {
+            notes: Arc::new(Queue::new(NOTES)),
+            looks: Arc::new(Queue::new(LOOKS)),
+            eyes: Arc::new(Eyes::new(diags, inside)),
+            clock: Arc::default(),
+        }
     }
 
     /// Time on the stack's clock. Before the stack has said anything, zero.
@@ -149,26 +163,41 @@ impl Observer {
 
     /// Notes something; waits while too much is waiting.
     pub(crate) fn note(&self, seen: Seen) {
-        // Without a collector the run is over.
-        let _ = self.notes.send(seen);
+        let size = match &seen {
+            Seen::Packet {
+                packet: Packet::Head { bytes, .. } | Packet::Whole { bytes, .. },
+                ..
+            } => bytes.len(),
+            // Whoever says that this was all waits for what has become of it.
+            Seen::End => return self.notes.urge(seen),
+            _ => 0,
+        };
+        self.notes.add(seen, size + NOTE);
     }
 
-    /// Asks for a look at the program's socket. When too many are asked for, some are not
+    /// Asks for a look at the program's socket, soon. When too many are asked for, some are not
     /// looked at.
     pub(crate) fn look(&self, program: SocketAddr, peer: SocketAddr) {
         let done = None;
-        let _ = self.looks.try_send(LookRequest::One {
+        let look = LookRequest::One {
             program,
             peer,
             done,
-        });
+        };
+        self.looks.offer(look, 1);
     }
 
-    /// As [`look`](Self::look), and waits until it has been taken, but not for long.
+    /// Looks at the program's socket now, and finds its owner while that surely lives. Where that takes
+    /// longer than a moment, the looker does it, and this waits, but not for long.
     pub(crate) async fn look_now(&self, program: SocketAddr, peer: SocketAddr) {
+        if let Some(socket) = self.eyes.glance(program, peer) {
+            let time = self.now();
+            self.note(Seen::Looked { time, socket });
+            return;
+        }
         let (done, taken) = oneshot::channel();
         let done = Some(done);
-        let _ = self.looks.try_send(LookRequest::One {
+        self.looks.urge(LookRequest::One {
             program,
             peer,
             done,
@@ -177,10 +206,15 @@ impl Observer {
         let _ = timeout(PATIENCE, taken).await;
     }
 
-    /// Looks at all of the program's sockets; None while too much else is to be looked at.
+    /// Takes the looks that are still asked for, and no more.
+    pub(crate) fn look_no_more(&self) {
+        self.looks.urge(LookRequest::End);
+    }
+
+    /// Looks at all of the program's sockets; None when the run is over.
     pub(crate) async fn look_at_all(&self) -> Option<Vec<Look>> {
         let (show, shown) = oneshot::channel();
-        self.looks.try_send(LookRequest::All(show)).ok()?;
+        self.looks.urge(LookRequest::All(show));
         shown.await.ok()
     }
 

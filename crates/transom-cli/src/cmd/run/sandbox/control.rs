@@ -16,14 +16,14 @@ use crate::sys;
 /// One message of the keeper.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// The network stands; beside it the device's descriptor and the sock_diag socket.
+    /// The network stands; beside it the device's descriptor and the sock_diag sockets.
     Network {
         /// "tun" or "veth".
         kind: String,
         /// The device's descriptor.
         device: OwnedFd,
-        /// A NETLINK_SOCK_DIAG socket of the inside.
-        diag: OwnedFd,
+        /// Two NETLINK_SOCK_DIAG sockets of the inside.
+        diags: [OwnedFd; 2],
     },
     /// Something is missing inside that the user should know of; the run goes on.
     Notice(String),
@@ -67,9 +67,10 @@ impl Control {
         &self,
         kind: &str,
         device: BorrowedFd<'_>,
-        diag: BorrowedFd<'_>,
+        diags: [BorrowedFd<'_>; 2],
     ) -> io::Result<()> {
-        self.tell(NETWORK, kind, &[device.as_raw_fd(), diag.as_raw_fd()])
+        let [one, two] = diags.map(|diag| diag.as_raw_fd());
+        self.tell(NETWORK, kind, &[device.as_raw_fd(), one, two])
     }
 
     /// Keeper: something is missing inside.
@@ -115,7 +116,7 @@ impl Control {
     /// Parent: waits for the keeper's next message; None when the keeper has gone.
     pub(crate) fn hear(&self) -> io::Result<Option<Message>> {
         let mut bytes = [0; LONGEST];
-        let mut beside = cmsg_space!([i32; 2]);
+        let mut beside = cmsg_space!([i32; 3]);
         let (length, descriptors) = loop {
             let mut parts = [IoSliceMut::new(&mut bytes)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
@@ -138,18 +139,16 @@ impl Control {
         };
         let text = String::from_utf8_lossy(text).into_owned();
         let mut descriptors = descriptors.into_iter();
-        Ok(Some(
-            match (*kind, descriptors.next(), descriptors.next()) {
-                (NETWORK, Some(device), Some(diag)) => Message::Network {
-                    kind: text,
-                    device,
-                    diag,
-                },
-                (NOTICE, ..) => Message::Notice(text),
-                (PROGRAM, ..) => Message::Program(text.parse().map_err(io::Error::other)?),
-                _ => Message::Failed(text),
+        Ok(Some(match (*kind, [(); 3].map(|()| descriptors.next())) {
+            (NETWORK, [Some(device), Some(one), Some(two)]) => Message::Network {
+                kind: text,
+                device,
+                diags: [one, two],
             },
-        ))
+            (NOTICE, ..) => Message::Notice(text),
+            (PROGRAM, ..) => Message::Program(text.parse().map_err(io::Error::other)?),
+            _ => Message::Failed(text),
+        }))
     }
 
     /// Keeper: waits until the parent dismisses it (true) or has died (false).

@@ -21,6 +21,7 @@ use super::super::child::{self, Program};
 use super::super::netlink::Netlink;
 use super::super::plan::Plan;
 use super::control::Control;
+use super::mounts::{Replaced, Scratch};
 use super::{ladder, mounts, namespaces, network, sysctl};
 use crate::sys::{self, Forked, SavedMask};
 
@@ -33,11 +34,14 @@ pub(crate) fn keep(
     program: Program,
 ) -> ! {
     let key_log = program.key_log.clone();
-    if let Err(why) = set_up(&control, plan) {
-        // A parent that has gone needs no explanation.
-        let _ = control.tell_failed(&why);
-        sys::leave(1);
-    }
+    let mut scratch = match set_up(&control, plan) {
+        Ok(scratch) => scratch,
+        Err(why) => {
+            // A parent that has gone needs no explanation.
+            let _ = control.tell_failed(&why);
+            sys::leave(1)
+        }
+    };
     match sys::fork_sibling() {
         Ok(Forked::New) => {
             drop(control);
@@ -49,6 +53,7 @@ pub(crate) fn keep(
                 // The parent has gone; the program's process sees it too and leaves unstarted.
                 sys::leave(1);
             }
+            scratch.reap();
             watch(&control, key_log.as_deref())
         }
         Err(error) => {
@@ -58,7 +63,7 @@ pub(crate) fn keep(
     }
 }
 
-fn set_up(control: &Control, plan: &Plan) -> Result<(), String> {
+fn set_up(control: &Control, plan: &Plan) -> Result<Scratch, String> {
     let settings = sysctl::Settings::read();
     namespaces::enter()?;
     let said = |what: &'static str| {
@@ -70,8 +75,11 @@ fn set_up(control: &Control, plan: &Plan) -> Result<(), String> {
             _ => format!("cannot {what}: {error}"),
         }
     };
-    let mut notices =
-        mounts::replace_files(plan).map_err(said("give the program its own files"))?;
+    let files = "give the program its own files";
+    let Replaced {
+        missing: mut notices,
+        mut scratch,
+    } = mounts::replace_files(plan).map_err(said(files))?;
     let mut netlink = Netlink::open().map_err(said("talk to the kernel's network"))?;
     let made = ladder::make_device(plan, &mut netlink)?;
     notices.extend(
@@ -79,19 +87,28 @@ fn set_up(control: &Control, plan: &Plan) -> Result<(), String> {
             .map_err(said("set up the program's network"))?,
     );
     settings.write();
-    let diag = Socket::new(
-        Domain::from(libc::AF_NETLINK),
-        Type::DGRAM.cloexec(),
-        Some(Protocol::from(libc::NETLINK_SOCK_DIAG)),
-    )
-    .map_err(said("observe the program's sockets"))?;
+    let diag = || {
+        let socket = Socket::new(
+            Domain::from(libc::AF_NETLINK),
+            Type::DGRAM.cloexec(),
+            Some(Protocol::from(libc::NETLINK_SOCK_DIAG)),
+        );
+        socket.map_err(said("observe the program's sockets"))
+    };
+    let (one, two) = (diag()?, diag()?);
     let told = |error: io::Error| format!("cannot report to the parent: {error}");
     for notice in notices {
         control.tell_notice(&notice).map_err(told)?;
     }
+    scratch.see_off().map_err(said(files))?;
     control
-        .tell_network(made.kind, made.descriptor.as_fd(), diag.as_fd())
-        .map_err(told)
+        .tell_network(
+            made.kind,
+            made.descriptor.as_fd(),
+            [one.as_fd(), two.as_fd()],
+        )
+        .map_err(told)?;
+    Ok(scratch)
 }
 
 /// Waits for the parent's end, whichever it is.

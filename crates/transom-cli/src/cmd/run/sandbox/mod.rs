@@ -34,8 +34,8 @@ pub(crate) struct Sandbox {
     pub(crate) kind: String,
     /// What carries packets: a TUN descriptor with virtio-net headers, or a packet socket.
     pub(crate) device: OwnedFd,
-    /// A NETLINK_SOCK_DIAG socket of the program's network.
-    pub(crate) diag: OwnedFd,
+    /// Two NETLINK_SOCK_DIAG sockets of the program's network.
+    pub(crate) diags: [OwnedFd; 2],
     /// What the user should know.
     pub(crate) notices: Vec<String>,
     /// The program's process, our child; it waits.
@@ -53,15 +53,24 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Lets the keeper go without killing anyone, and waits for it.
-    pub(crate) fn dismiss(self) {
+    /// Lets the keeper go without killing anyone. Dropping the result waits for it.
+    pub(crate) fn dismiss(self) -> Leaving {
         self.control.dismiss();
-        let _ = waitpid(self.pid, None);
+        Leaving(self.pid)
     }
 
     /// The keeper's process.
     pub(crate) fn pid(&self) -> Pid {
         self.pid
+    }
+}
+
+/// A keeper that was dismissed; the namespaces that end with it take it some time.
+pub(crate) struct Leaving(Pid);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let _ = waitpid(self.0, None);
     }
 }
 
@@ -89,18 +98,20 @@ impl Sandbox {
                 .map_err(|error| Failure::doing("set up the program's network", error))?;
             match message {
                 Some(Message::Notice(text)) => notices.push(text),
-                Some(Message::Network { kind, device, diag }) => {
-                    network = Some((kind, device, diag))
-                }
+                Some(Message::Network {
+                    kind,
+                    device,
+                    diags,
+                }) => network = Some((kind, device, diags)),
                 Some(Message::Program(program)) => {
-                    let Some((kind, device, diag)) = network else {
+                    let Some((kind, device, diags)) = network else {
                         break;
                     };
                     let program = Pid::from_raw(program);
                     return Ok(Self {
                         kind,
                         device,
-                        diag,
+                        diags,
                         notices,
                         program,
                         starter,

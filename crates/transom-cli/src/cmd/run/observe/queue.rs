@@ -1,0 +1,222 @@
+//! A queue whose reader is seldom woken.
+//!
+//! To wake a thread costs more than most of what is handed over here, and on a small machine it takes
+//! the processor from who has work to do. So a reader that has just taken what there was does not look
+//! again for a while. Whoever adds something wakes it only if it had nothing to do for longer than that, if
+//! much is waiting, or if somebody waits for the answer.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How much may wait, in units of the caller's choice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Who adds more than this waits, or is refused.
+    pub(crate) most: usize,
+    /// From this on the reader is woken.
+    pub(crate) much: usize,
+    /// How long the reader does not look after it has taken something.
+    pub(crate) pause: Duration,
+}
+
+/// What the reader does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// It is going to look by itself.
+    Awake,
+    /// It lets things gather.
+    Pausing,
+    /// It has nothing to do.
+    Asleep,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: Vec<T>,
+    weight: usize,
+    reader: Reader,
+    /// Somebody waits for an answer.
+    urgent: bool,
+}
+
+/// Things on their way from many threads to one.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    limits: Limits,
+    state: Mutex<State<T>>,
+    /// For the reader.
+    news: Condvar,
+    /// For those who add.
+    room: Condvar,
+}
+
+impl<T> Queue<T> {
+    /// An empty queue.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: Mutex::new(State {
+                items: Vec::new(),
+                weight: 0,
+                reader: Reader::Awake,
+                urgent: false,
+            }),
+            news: Condvar::new(),
+            room: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds something that weighs so much; waits while too much is waiting.
+    pub(crate) fn add(&self, item: T, weight: usize) {
+        let state = self.lock();
+        let state = self
+            .room
+            .wait_while(state, |state| state.weight >= self.limits.most)
+            .unwrap_or_else(PoisonError::into_inner);
+        self.push(state, item, weight, false);
+    }
+
+    /// Adds something that weighs so much, unless too much is waiting.
+    pub(crate) fn offer(&self, item: T, weight: usize) {
+        let state = self.lock();
+        if state.weight < self.limits.most {
+            self.push(state, item, weight, false);
+        }
+    }
+
+    /// Adds something that somebody waits for.
+    pub(crate) fn urge(&self, item: T) {
+        let state = self.lock();
+        self.push(state, item, 0, true);
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State<T>>, item: T, weight: usize, urgent: bool) {
+        state.items.push(item);
+        state.weight += weight;
+        state.urgent |= urgent;
+        let wakes = match state.reader {
+            Reader::Awake => false,
+            Reader::Pausing => urgent || state.weight >= self.limits.much,
+            Reader::Asleep => true,
+        };
+        if wakes {
+            state.reader = Reader::Awake;
+        }
+        drop(state);
+        if wakes {
+            self.news.notify_one();
+        }
+    }
+
+    /// The reader: takes everything that is waiting, in its order; waits until there is something, or until `end`. Leaves
+    /// `into` empty in the latter case.
+    pub(crate) fn take(&self, into: &mut Vec<T>, end: Option<Instant>) {
+        into.clear();
+        let mut state = self.lock();
+        if !state.urgent && state.weight < self.limits.much {
+            state.reader = Reader::Pausing;
+            state = self.wait(state, self.limits.pause, Reader::Pausing);
+        }
+        while state.items.is_empty() {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                break;
+            }
+            state.reader = Reader::Asleep;
+            state = match left {
+                Some(left) => self.wait(state, left, Reader::Asleep),
+                None => self
+                    .news
+                    .wait_while(state, |state| state.reader == Reader::Asleep)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        state.reader = Reader::Awake;
+        state.weight = 0;
+        state.urgent = false;
+        std::mem::swap(&mut state.items, into);
+        drop(state);
+        self.room.notify_all();
+    }
+
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State<T>>,
+        most: Duration,
+        doing: Reader,
+    ) -> MutexGuard<'a, State<T>> {
+        self.news
+            .wait_timeout_while(state, most, |state| state.reader == doing)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    fn limits(pause: Duration) -> Limits {
+        Limits {
+            most: 100,
+            much: 10,
+            pause,
+        }
+    }
+
+    #[test]
+    fn what_weighs_much_or_is_urgent_ends_the_pause() {
+        let queue = Queue::new(limits(NEVER));
+        let mut taken = Vec::new();
+        queue.add(1, 1);
+        queue.urge(2);
+        queue.take(&mut taken, None);
+        assert_eq!(taken, [1, 2]);
+        queue.add(3, 10);
+        queue.take(&mut taken, None);
+        assert_eq!(taken, [3]);
+    }
+
+    #[test]
+    fn a_sleeping_reader_is_woken_by_anything() {
+        let queue = Arc::new(Queue::new(limits(Duration::ZERO)));
+        let reader = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                let mut taken = Vec::new();
+                let mut all = Vec::new();
+                while all.last() != Some(&999) {
+                    queue.take(&mut taken, None);
+                    all.append(&mut taken);
+                }
+                all
+            }
+        });
+        // More than fits: who adds waits for the reader.
+        for item in 0..1000 {
+            queue.add(item, 1);
+        }
+        assert!(reader.join().unwrap().into_iter().eq(0..1000));
+    }
+
+    #[test]
+    fn a_full_queue_refuses_offers_and_an_empty_one_gives_up_in_time() {
+        let queue = Queue::new(limits(Duration::ZERO));
+        for item in 0..200 {
+            queue.offer(item, 1);
+        }
+        let mut taken = Vec::new();
+        queue.take(&mut taken, None);
+        assert_eq!(taken.len(), 100);
+        queue.take(&mut taken, Some(Instant::now()));
+        assert!(taken.is_empty());
+    }
+}

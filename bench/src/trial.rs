@@ -83,10 +83,12 @@ impl Trial {
     pub(crate) fn run(&self) -> io::Result<Vec<f64>> {
         let output = Command::new(std::env::current_exe()?)
             .args(["trial", &serde_json::to_string(self)?])
-            .stderr(Stdio::inherit())
             .output()?;
-        serde_json::from_slice(&output.stdout)
-            .map_err(|_| io::Error::other("the measurement failed"))
+        serde_json::from_slice(&output.stdout).map_err(|_| {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let last = errors.lines().last().map(str::to_owned);
+            io::Error::other(last.unwrap_or_else(|| "no answer".to_owned()))
+        })
     }
 
     fn roles(&self) -> Roles {

@@ -12,7 +12,8 @@ const PART: Part = Part {
     heading: "# Connection rate",
     command: "rate --write",
     about: "Connections a second: connect, one byte there and back, close, by so many threads at a time; the client closes first. Client\n\
-            and server each have one processor.",
+            and server each have one processor. Where smoltcp connects it resets a connection in place of TIME-WAIT, in which it\n\
+            would keep the socket.",
 };
 
 const KERNEL: &str = "kernel to kernel over veth";

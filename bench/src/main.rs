@@ -1,7 +1,7 @@
 //! Side-by-side benchmarks: `cargo run --release -p bench -- all`.
 //!
 //! - `all`: every part of `bench/RESULTS.md`, one after the other; a part that fails does not end it
-//! - `tun`, `memory`, `latency`, `rate`: a part each. Configurations take turns in rounds; `--rounds N` (5),
+//! - `tun`, `memory`, `latency`, `rate`, `cores`, `af-xdp`: a part each. Configurations take turns in rounds; `--rounds N` (5),
 //!   `--section TEXT` only tables with that in their title, `--only TEXT` only rows with that in their name,
 //!   `--write` into `bench/RESULTS.md` and `bench/plots`, where what was not measured stays.
 //!   `valgrind --tool=callgrind bench memory --rounds 1 --only transom --mib 16` counts instructions
@@ -22,6 +22,7 @@
 
 mod bulk;
 mod comparison;
+mod cores;
 mod explain;
 mod in_memory;
 mod kernel;
@@ -55,6 +56,8 @@ const PARTS: &[(&str, Command)] = &[
     ("memory", memory::part),
     ("latency", latency::part),
     ("rate", rate::part),
+    ("cores", cores::part),
+    ("af-xdp", cores::af_xdp),
     ("explain", explain::part),
     ("recovery", recovery::part),
     ("run", run::part),

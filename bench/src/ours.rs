@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use transom::{TcpListener, TcpStream};
-use transom_device::{PacketSocket, Tun};
+use transom_device::{PacketSocket, Tun, TunOptions, XdpOptions, XdpSocket};
 
 use crate::net::{self, ECHO, KERNEL_ADDRESS, REQUESTS, Roles, SINK, SOURCE, STACK, STACK_NETWORK};
 use crate::trial::{CONNECT_WARM_UP, CONNECT_WINDOW, Trial, Wire, Work};
@@ -16,19 +16,36 @@ use crate::trial::{CONNECT_WARM_UP, CONNECT_WINDOW, Trial, Wire, Work};
 /// Where busy polling is measured.
 const BUSY_POLL: Duration = Duration::from_micros(200);
 
-/// Serves all ports, or connects, through tokio sockets on one thread.
+/// Serves all ports, or connects, through tokio sockets on one thread, or as many as there are queues.
 pub(crate) fn serve(trial: &Trial, roles: &Roles) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = match trial.stack {
+        crate::trial::Stack::TransomQueues(threads) => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build()?,
+        _ => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?,
+    };
     runtime.block_on(async {
         let builder = transom::Stack::builder().address(STACK_NETWORK);
-        let builder = if trial.wire == Wire::Veth {
-            builder.device(PacketSocket::open_pair(net::OURS, net::THEIRS)?)
-        } else {
-            let fd = crate::sys::open_tun(&roles.device, roles.vnet)?;
-            roles.configure()?;
-            builder.device(Tun::from_fd(fd, roles.mtu, roles.vnet)?)
+        let builder = match (trial.wire, &trial.stack) {
+            (Wire::Veth, crate::trial::Stack::TransomQueues(n)) => {
+                builder.devices(PacketSocket::open_pair_queues(net::OURS, net::THEIRS, *n)?)
+            }
+            (Wire::Veth, _) => builder.device(PacketSocket::open_pair(net::OURS, net::THEIRS)?),
+            (Wire::AfXdp, _) => builder.device(XdpSocket::open(&XdpOptions::new(net::OURS))?),
+            (_, crate::trial::Stack::TransomQueues(n)) => {
+                let options = TunOptions::new(roles.device.as_str()).vnet(roles.vnet);
+                let queues = Tun::open_queues(&options, *n)?;
+                roles.configure()?;
+                builder.devices(queues)
+            }
+            _ => {
+                let fd = crate::sys::open_tun(&roles.device, roles.vnet)?;
+                roles.configure()?;
+                builder.device(Tun::from_fd(fd, roles.mtu, roles.vnet)?)
+            }
         };
         let busy_poll = if trial.stack == crate::trial::Stack::TransomBusy {
             BUSY_POLL

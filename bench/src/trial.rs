@@ -41,6 +41,8 @@ pub(crate) enum Stack {
     Transom,
     /// Ours, with busy polling on.
     TransomBusy,
+    /// Ours, with so many queues and threads, on all processors.
+    TransomQueues(usize),
     /// smoltcp behind the TUN device that it brings, with this buffer in bytes.
     Smoltcp(usize),
     /// smoltcp behind a device of ours, which does not allocate; with virtio headers if the wire has them.
@@ -61,6 +63,8 @@ pub(crate) enum Wire {
     TunOffload,
     /// A veth pair; the stack has a packet socket.
     Veth,
+    /// A veth pair; the stack has an AF_XDP socket.
+    AfXdp,
 }
 
 /// What is done.
@@ -70,6 +74,12 @@ pub(crate) enum Work {
     Receive,
     /// The stack sends for a while. Gives GB/s.
     Send,
+    /// As [`Work::Receive`], on so many connections, both ends on all processors.
+    ReceiveMany(usize),
+    /// As [`Work::Send`], so.
+    SendMany(usize),
+    /// As [`Work::Accept`], so.
+    AcceptMany(usize),
     /// One byte there and back, again and again. Gives the median, the 99th and the 99.9th percentile in µs.
     PingPong,
     /// The kernel connects, so many at a time; one byte there and back, and close. Gives connections a second.
@@ -96,6 +106,7 @@ impl Trial {
             Wire::Tun => (false, "tun0"),
             Wire::TunOffload => (true, "tun0"),
             Wire::Veth => (true, net::THEIRS),
+            Wire::AfXdp => (false, net::THEIRS),
         };
         Roles {
             device: device.to_owned(),
@@ -106,6 +117,14 @@ impl Trial {
                 _ => 0,
             },
         }
+    }
+
+    /// Whether both ends may use all processors.
+    fn is_spread(&self) -> bool {
+        matches!(
+            self.work,
+            Work::ReceiveMany(_) | Work::SendMany(_) | Work::AcceptMany(_)
+        )
     }
 
     /// Starts the stack, and waits until it can be talked to.
@@ -128,7 +147,9 @@ impl Trial {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        sys::pin_process(&child, 1);
+        if !self.is_spread() {
+            sys::pin_process(&child, 1);
+        }
         let output = child.stdout.take().map(BufReader::new);
         let mut node = Node { child, output };
         if self.stack == Stack::Kernel {
@@ -192,7 +213,7 @@ pub(crate) fn inside(trial: &str) -> io::Result<()> {
         // An older kernel may not have it.
         drop(std::fs::write(format!("/proc/sys/net/ipv4/{name}"), value));
     }
-    if trial.wire == Wire::Veth {
+    if matches!(trial.wire, Wire::Veth | Wire::AfXdp) {
         net::veth(&roles)?;
     }
     let figures = if let Work::Connect(_) = trial.work {
@@ -203,12 +224,20 @@ pub(crate) fn inside(trial: &str) -> io::Result<()> {
         vec![node.line()?.parse().map_err(io::Error::other)?]
     } else {
         let _node = trial.start(&roles)?;
-        sys::pin(0);
+        if !trial.is_spread() {
+            sys::pin(0);
+        }
         match trial.work {
-            Work::Receive => vec![kernel::bulk(kernel::Way::Receives, WARM_UP, WINDOW)?],
-            Work::Send => vec![kernel::bulk(kernel::Way::Sends, WARM_UP, WINDOW)?],
+            Work::Receive => vec![kernel::bulk(kernel::Way::Receives, 1, WARM_UP, WINDOW)?],
+            Work::Send => vec![kernel::bulk(kernel::Way::Sends, 1, WARM_UP, WINDOW)?],
+            Work::ReceiveMany(count) => {
+                vec![kernel::bulk(kernel::Way::Receives, count, WARM_UP, WINDOW)?]
+            }
+            Work::SendMany(count) => {
+                vec![kernel::bulk(kernel::Way::Sends, count, WARM_UP, WINDOW)?]
+            }
             Work::PingPong => kernel::ping_pong(ROUND_TRIPS)?,
-            Work::Accept(at_once) | Work::Connect(at_once) => {
+            Work::Accept(at_once) | Work::AcceptMany(at_once) | Work::Connect(at_once) => {
                 vec![kernel::connect(
                     net::STACK,
                     at_once,
@@ -231,7 +260,9 @@ pub(crate) fn node(trial: &str) -> io::Result<()> {
         Stack::Null => null::serve(&roles),
         Stack::Smoltcp(_) => smol::serve_stock(&trial, &roles),
         Stack::SmoltcpOurDevice(_) | Stack::SmoltcpSpinning(_) => smol::serve_ours(&trial, &roles),
-        Stack::Transom | Stack::TransomBusy => ours::serve(&trial, &roles),
+        Stack::Transom | Stack::TransomBusy | Stack::TransomQueues(_) => {
+            ours::serve(&trial, &roles)
+        }
         Stack::Kernel => {
             sys::own_network()?;
             say("away");

@@ -269,6 +269,8 @@ pub(crate) fn take_turns<T>(file: &impl AsRawFd, during: impl FnOnce() -> T) -> 
     lock(libc::LOCK_EX)?;
     let outcome = during();
     lock(libc::LOCK_UN)?;
+    // Who waits is woken, but would come too late for a lock that is taken again at once.
+    std::thread::sleep(Duration::from_millis(50));
     Ok(outcome)
 }
 

@@ -38,8 +38,8 @@ pub(super) enum Mode {
 /// What is measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Cell {
-    /// `transom`, perhaps with the name of its algorithm and `unpaced` (`transom-reno`, `transom-cubic-unpaced`), or
-    /// the kernel's algorithm, perhaps with `-paced`.
+    /// `transom`, perhaps with the name of its algorithm and `unpaced` (`transom-reno`, `transom-cubic-unpaced`), the
+    /// kernel's algorithm, perhaps with `-paced`, or `smoltcp`, perhaps with the name of its.
     pub(super) stack: String,
     pub(super) mode: Mode,
     /// From data's sender to its receiver, and back.
@@ -77,7 +77,7 @@ pub(super) struct Measured {
 impl Cell {
     /// What the kernel's sockets use. A namespace cannot choose it, as the system allows it few.
     pub(super) fn kernel_algorithm(&self) -> &str {
-        if self.is_ours() {
+        if self.is_ours() || self.is_smoltcp() {
             return "cubic";
         }
         self.stack.trim_end_matches(PACED)
@@ -86,6 +86,10 @@ impl Cell {
     /// Whether the kernel is to pace what it sends.
     pub(super) fn is_kernel_paced(&self) -> bool {
         !self.is_ours() && self.stack.ends_with(PACED)
+    }
+
+    pub(super) fn is_smoltcp(&self) -> bool {
+        self.stack.starts_with("smoltcp")
     }
 
     pub(super) fn is_ours(&self) -> bool {

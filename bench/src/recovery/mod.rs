@@ -7,6 +7,7 @@ mod cell;
 mod grid;
 mod report;
 mod sender;
+mod smol;
 
 use std::fs::File;
 use std::io;
@@ -27,8 +28,8 @@ without axes: one axis at a time, a quarter of an hour
   --full                    all values of the axes that are not named (1,080 wires: hours)
   --sample N                N wires of those, drawn by the seed
   --mode send|receive|share only one way, or two flows at once
-  --stacks A,B,…            transom[-reno|-cubic|-bbr][-unpaced], or an algorithm of the kernel, perhaps
-                            with -paced (transom,cubic)
+  --stacks A,B,…            transom[-reno|-cubic|-bbr][-unpaced], an algorithm of the kernel, perhaps with -paced,
+                            or smoltcp[-reno|-cubic], which only sends (transom,cubic)
   --rounds N  --ms N        how often, and how long each flow
   --flows N   --seed N      short flows of each size; what the wires and the sample are drawn from
   --capture PREFIX          the packets of the near end

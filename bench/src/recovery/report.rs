@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::cell::{Measured, Mode};
 use super::grid::Point;
-use crate::has;
 use crate::table::{self, median};
+use crate::{has, option};
 
 /// Below this share of the kernel's goodput a cell falls short.
 const ENOUGH: f64 = 0.9;
@@ -15,9 +15,10 @@ const ENOUGH: f64 = 0.9;
 /// The kernel may send again so much less than we, of what is sent.
 const MORE_AGAIN: f64 = 0.01;
 
-/// The first lines of the two parts of the results.
+/// The first lines of the parts of the results.
 const USUAL: &str = "# Recovery and congestion, beside the kernel";
 const SAMPLE: &str = "# Recovery over a sample of the whole grid";
+const SMOLTCP: &str = "# Recovery and congestion, with smoltcp";
 
 /// All samples of one point, by stack; the first stack is ours.
 pub(super) struct Line {
@@ -197,6 +198,8 @@ pub(super) fn whole(
 fn heading(arguments: &[String]) -> &'static str {
     if has(arguments, "--sample") {
         SAMPLE
+    } else if option(arguments, "--stacks").is_some_and(|stacks| stacks.contains("smoltcp")) {
+        SMOLTCP
     } else {
         USUAL
     }

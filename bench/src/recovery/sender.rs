@@ -14,6 +14,7 @@ use transom_stack::tcp::congestion::Algorithm;
 use transom_stack::tcp::{Config, EcnUse};
 
 use super::cell::{Cell, FAR, INTERFACE, OURS};
+use super::smol;
 use crate::net::{SINK, SOURCE};
 use crate::sys::{self, KernelInfo};
 
@@ -35,22 +36,23 @@ pub(super) fn node(role: &str, text: &str) -> io::Result<()> {
     match role {
         "far" => far(&cell),
         _ if cell.is_ours() => ours(&cell),
+        _ if cell.is_smoltcp() => smol::node(&cell),
         _ => obey(|what, number| kernel(&cell, what, number)),
     }
 }
 
 #[expect(clippy::print_stdout, reason = "the parent reads these lines")]
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     println!("{line}");
 }
 
-fn answer(sent: &Sent) -> io::Result<()> {
+pub(super) fn answer(sent: &Sent) -> io::Result<()> {
     say(&serde_json::to_string(sent)?);
     Ok(())
 }
 
 /// A line that says what to do, and how much of it.
-fn order(line: &str) -> io::Result<(&str, u64)> {
+pub(super) fn order(line: &str) -> io::Result<(&str, u64)> {
     let (what, number) = line.split_once(' ').unwrap_or((line, "0"));
     Ok((what, number.parse().map_err(io::Error::other)?))
 }

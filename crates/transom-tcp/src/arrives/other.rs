@@ -103,7 +103,9 @@ fn first_sequence_number(
     let (seq, len) = (segment.seq, segment.len());
     let acceptable = match (len, wnd) {
         (0, 0) => seq == nxt,
-        (0, _) => seq.in_window(nxt, wnd),
+        // Its sender may have filled the window, and all that it says begins at the edge. Were it not heard, two sides that
+        // have both done so, and lost something on the way, would never hear that what they sent again has arrived.
+        (0, _) => seq.in_window(nxt, wnd) || seq == nxt + wnd,
         (_, 0) => false,
         _ => {
             seq.in_window(nxt, wnd)

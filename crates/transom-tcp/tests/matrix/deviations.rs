@@ -45,6 +45,8 @@ deviations! {
     /// RFC 9293 §3.10.7.4, first, and A.2: the ACK field of a segment that ends at RCV.NXT or one
     /// before counts.
     AckAtTheEdgeCounts,
+    /// RFC 9293 §3.10.7.4, Table 6: a segment without length at the right edge is taken: its sender has filled the window.
+    AckAtTheRightEdgeTaken,
     /// RFC 9293 §3.10.7.4, fourth: a SYN in the window does not return a passive connection to
     /// LISTEN; it is challenged as in the other states.
     SynInSynReceivedChallenged,

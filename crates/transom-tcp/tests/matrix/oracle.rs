@@ -304,6 +304,16 @@ fn covers(m: &Model, seg: &Seg, used: &mut Used) -> bool {
     covers
 }
 
+/// What Table 6 leaves out, too: all that is said by one who has filled the window.
+fn at_the_right_edge(m: &Model, seg: &Seg, used: &mut Used) -> bool {
+    // The small form has nothing more to hear.
+    let at_it = !m.small && m.edge > m.rnxt && seg.len() == 0 && seg.seq == m.edge;
+    if at_it {
+        used.insert(Deviation::AckAtTheRightEdgeTaken);
+    }
+    at_it
+}
+
 /// §3.10.7.4.
 pub fn other_states(m: &mut Model, seg: &Seg, used: &mut Used) -> Outcome {
     if !m.small {
@@ -366,7 +376,7 @@ fn eight_steps(m: &mut Model, seg: &Seg, used: &mut Used) -> Outcome {
             used.insert(Deviation::TimeWaitHeld);
         }
         return outcome.answer(m.ack(), Discard::SynChallenged);
-    } else if is_acceptable(m, seg) || covers(m, seg, used) {
+    } else if is_acceptable(m, seg) || covers(m, seg, used) || at_the_right_edge(m, seg, used) {
         Arrival::trimmed(m, seg, used)
     } else if window == 0 && seg.seq == m.rnxt {
         // "special allowance should be made to accept valid ACKs, URGs, and RSTs"; the answer is

@@ -36,11 +36,24 @@ fn req_ev_q_2_empty_segment_in_an_open_window() {
     e.lt(". 1:1 ack 1").unwrap();
     e.lt(&format!(". {}:{} ack 1", edge - 1, edge - 1)).unwrap();
     e.silent();
+    let beyond = edge + 1;
     assert_eq!(
-        e.lt(&format!(". {edge}:{edge} ack 1")),
+        e.lt(&format!(". {beyond}:{beyond} ack 1")),
         Err(Discard::OutOfWindow)
     );
     e.challenge();
+}
+
+/// Other than the row says: who has filled the window has nothing else to say, and must be heard.
+#[test]
+fn req_ev_q_2_the_acknowledgement_of_one_who_has_filled_the_window_counts() {
+    let mut e = E::established();
+    let edge = e.rnxt() + e.rwnd();
+    e.write(10);
+    e.gt("P. 1:11 ack 1");
+    e.lt(&format!(". {edge}:{edge} ack 11")).unwrap();
+    assert_eq!(e.una(), 11);
+    e.silent();
 }
 
 #[test]

@@ -357,6 +357,10 @@ impl Device for XdpSocket {
         if !self.is_down {
             self.push()?;
         }
+        if !frames.is_empty() && !self.is_down {
+            // A card that has taken everything says nothing when it gives chunks back.
+            self.again.get_or_insert_with(|| Instant::now() + AGAIN);
+        }
         if taken == 0 && !frames.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }

@@ -343,13 +343,16 @@ impl Stack {
         max: usize,
     ) -> Result<Option<Bytes>, RecvError> {
         let connection = self.connection(id).ok_or(RecvError::StaleHandle)?;
-        let data = connection.recv(now, max)?;
+        let data = connection.recv(now, max);
         // Neither "nothing there" nor the end of the stream makes anything due.
-        let any = data.as_ref().is_some_and(|data| !data.is_empty());
-        if any && is_read_up(now, connection) {
+        let any = matches!(&data, Ok(Some(data)) if !data.is_empty());
+        if !any {
+            // Who only asks does not keep a connection unfolded.
+            self.endpoints.rest(id.0);
+        } else if is_read_up(now, connection) {
             self.settle(now, id.0);
         }
-        Ok(data)
+        Ok(data?)
     }
 
     /// As [`tcp_recv`](Self::tcp_recv), with one copy: `Some(0)` is the end of the stream.
@@ -363,11 +366,14 @@ impl Stack {
         out: &mut [u8],
     ) -> Result<Option<usize>, RecvError> {
         let connection = self.connection(id).ok_or(RecvError::StaleHandle)?;
-        let taken = connection.recv_into(now, out)?;
-        if taken.is_some_and(|taken| taken > 0) && is_read_up(now, connection) {
+        let taken = connection.recv_into(now, out);
+        let any = matches!(taken, Ok(Some(1..)));
+        if !any {
+            self.endpoints.rest(id.0);
+        } else if is_read_up(now, connection) {
             self.settle(now, id.0);
         }
-        Ok(taken)
+        Ok(taken?)
     }
 
     /// As [`tcp_recv_into`](Self::tcp_recv_into), and leaves the data in the queue.
@@ -507,6 +513,7 @@ impl Stack {
     pub fn tcp_want_writable(&mut self, id: ConnId) {
         if let Some(connection) = self.connection(id) {
             connection.want_writable();
+            self.endpoints.rest(id.0);
         }
     }
 

@@ -65,6 +65,7 @@ impl Collector {
 
     /// Works until [`Seen::End`].
     pub(crate) fn run(mut self, observer: &Observer) -> Collected {
+        let _closes = observer.notes.closes();
         let mut batch = Vec::new();
         let mut over = false;
         while !over {

@@ -29,6 +29,7 @@ impl Looker {
     /// Answers the requests for a look, and looks at everything now and then; until it is told
     /// that the run is over.
     pub(crate) fn run(self) {
+        let _closes = self.observer.looks.closes();
         let mut next = Instant::now() + TICK;
         let mut requests = Vec::new();
         loop {
@@ -50,6 +51,10 @@ impl Looker {
         let mut over = false;
         for request in requests.drain(..).rev() {
             match request {
+                // Whoever asked has gone on without.
+                LookRequest::One {
+                    done: Some(done), ..
+                } if done.is_closed() => {}
                 LookRequest::One {
                     program,
                     peer,

@@ -37,6 +37,24 @@ struct State<T> {
     reader: Reader,
     /// Somebody waits for an answer.
     urgent: bool,
+    /// Nobody reads any more.
+    is_closed: bool,
+}
+
+/// Says that nobody reads any more, when the reader ends, however it does: nobody waits for it then.
+#[derive(Debug)]
+pub(crate) struct Closes<'a, T>(&'a Queue<T>);
+
+impl<T> Drop for Closes<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_closed = true;
+        // Who waits for an answer to one of these learns that there is none.
+        let left = std::mem::take(&mut state.items);
+        drop(state);
+        drop(left);
+        self.0.room.notify_all();
+    }
 }
 
 /// Things on their way from many threads to one.
@@ -60,6 +78,7 @@ impl<T> Queue<T> {
                 weight: 0,
                 reader: Reader::Awake,
                 urgent: false,
+                is_closed: false,
             }),
             news: Condvar::new(),
             room: Condvar::new(),
@@ -75,7 +94,9 @@ impl<T> Queue<T> {
         let state = self.lock();
         let state = self
             .room
-            .wait_while(state, |state| state.weight >= self.limits.most)
+            .wait_while(state, |state| {
+                state.weight >= self.limits.most && !state.is_closed
+            })
             .unwrap_or_else(PoisonError::into_inner);
         self.push(state, item, weight, false);
     }
@@ -95,6 +116,9 @@ impl<T> Queue<T> {
     }
 
     fn push(&self, mut state: MutexGuard<'_, State<T>>, item: T, weight: usize, urgent: bool) {
+        if state.is_closed {
+            return;
+        }
         state.items.push(item);
         state.weight += weight;
         state.urgent |= urgent;
@@ -110,6 +134,11 @@ impl<T> Queue<T> {
         if wakes {
             self.news.notify_one();
         }
+    }
+
+    /// The reader: to be held until it ends.
+    pub(crate) const fn closes(&self) -> Closes<'_, T> {
+        Closes(self)
     }
 
     /// The reader: takes everything that is waiting, in its order; waits until there is something, or until `end`. Leaves
@@ -183,6 +212,21 @@ mod tests {
         queue.add(3, 10);
         queue.take(&mut taken, None);
         assert_eq!(taken, [3]);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_that_has_ended() {
+        let queue = Arc::new(Queue::new(limits(NEVER)));
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        queue.add(sender.clone(), 100);
+        let writer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.add(sender, 1)
+        });
+        drop(queue.closes());
+        writer.join().unwrap();
+        // All that was added is gone, so that nobody waits for an answer.
+        assert!(receiver.recv().is_err());
     }
 
     #[test]

@@ -6,9 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "it is what an example is for")]
 
+mod capture;
+
 use std::error::Error;
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ dumbbell [OPTIONS]        flows between our own stacks across a bottleneck, in v
 struct Arguments {
     bed: Dumbbell,
     time: Duration,
-    capture: Option<PathBuf>,
+    capture: Option<String>,
     csv: Option<PathBuf>,
     svg: Option<PathBuf>,
 }
@@ -62,9 +62,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         took.as_secs_f64()
     );
     if let Some(path) = arguments.capture {
-        let out = BufWriter::new(File::create(path)?);
         let is_end = |entry: &TraceEntry| world.host(entry.from).host().is_some();
-        world.trace().write_pcap(out, is_end)?;
+        capture::write(world.trace(), &path, is_end)?;
     }
     if let Some(path) = arguments.csv {
         std::fs::write(path, csv(&report))?;
@@ -142,7 +141,7 @@ fn read(words: &[String]) -> Result<Arguments, Box<dyn Error>> {
         .back(back)
         .seed(value("--seed").unwrap_or("1").parse()?)
         .sample(every);
-    let capture = value("--capture").map(PathBuf::from);
+    let capture = value("--capture").map(str::to_owned);
     if capture.is_some() {
         bed = bed.frames(1 << 20);
     }

@@ -6,9 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "it is what an example is for")]
 
+mod capture;
+
 use std::error::Error;
-use std::fs::File;
-use std::io::BufWriter;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -31,7 +31,7 @@ const USAGE: &str = "worlds [--count N] [--seed S] [--jobs N] [--show | --captur
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let (mut count, mut seed, mut jobs, mut show) = (1000_u64, 1_u64, 1_u64, false);
-    let mut capture = None;
+    let mut file = None;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || -> Result<u64, Box<dyn Error>> {
@@ -43,15 +43,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             "--seed" => seed = number()?,
             "--jobs" => jobs = number()?.max(1),
             "--show" => show = true,
-            "--capture" => capture = Some(words.next().ok_or("a file is missing")?),
+            "--capture" => file = Some(words.next().ok_or("a file is missing")?),
             _ => return Err(USAGE.into()),
         }
     }
-    if let Some(file) = capture {
+    if let Some(file) = file {
         let scenario = Scenario::new(seed);
         let (_, trace) = scenario.play_and_keep(Trace::with_limits(1 << 20, 1 << 30));
-        let out = BufWriter::new(File::create(file)?);
-        trace.write_pcap(out, |entry| scenario.is_of_a_host(entry))?;
+        capture::write(&trace, &file, |entry| scenario.is_of_a_host(entry))?;
         show = true;
     }
     if show {

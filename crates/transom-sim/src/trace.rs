@@ -1,6 +1,5 @@
 //! What happened in a world, packet by packet.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::{Fate, HostId, LinkId};
@@ -65,32 +64,6 @@ impl Trace {
     #[must_use]
     pub fn omitted(&self) -> u64 {
         self.omitted
-    }
-
-    /// Writes the packets that `keep` wants as a pcap file of raw IP packets with nanoseconds, each at the time at which it
-    /// was sent, the lost ones too. A packet that passes routers stands in the trace once for each link: keep what hosts sent.
-    ///
-    /// # Errors
-    /// What `out` says.
-    pub fn write_pcap(
-        &self,
-        mut out: impl Write,
-        keep: impl Fn(&TraceEntry) -> bool,
-    ) -> io::Result<()> {
-        const LINKTYPE_RAW: u32 = 101;
-        for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 1 << 18, LINKTYPE_RAW] {
-            out.write_all(&u32::to_le_bytes(word))?;
-        }
-        for entry in self.entries.iter().filter(|entry| keep(entry)) {
-            // No packet is that long, and no world that old; if one is, its header says as much as it can.
-            let length = u32::try_from(entry.packet.len()).unwrap_or(u32::MAX);
-            let seconds = u32::try_from(entry.sent.as_secs()).unwrap_or(u32::MAX);
-            for word in [seconds, entry.sent.subsec_nanos(), length, length] {
-                out.write_all(&word.to_le_bytes())?;
-            }
-            out.write_all(&entry.packet)?;
-        }
-        out.flush()
     }
 
     /// Forgets everything, keeps the limits.

@@ -161,6 +161,12 @@ impl<H: Host> World<H> {
         &self.trace
     }
 
+    /// What was sent, for who needs the world no more.
+    #[must_use]
+    pub fn into_trace(self) -> Trace {
+        self.trace
+    }
+
     /// Forgets what was sent so far.
     pub fn clear_trace(&mut self) {
         self.trace.clear();

@@ -99,7 +99,7 @@ impl Scenario {
             Err(violation) => return (Err(violation), Trace::with_limits(0, 0)),
         };
         let outcome = play.run().and_then(|()| play.verdict());
-        (outcome, play.world.trace().clone())
+        (outcome, play.world.into_trace())
     }
 
     /// Whether who sent this is a host, and no router that passes it on.

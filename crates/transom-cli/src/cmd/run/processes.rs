@@ -100,13 +100,12 @@ impl Owners {
         }
         self.forget_if_full();
         self.regulars.retain(Regular::is_itself);
-        let regulars = self.regulars.iter().map(|regular| regular.process.clone());
-        for process in regulars.collect::<Vec<_>>() {
-            self.learn(&process);
+        for regular in &self.regulars {
+            learn(&mut self.known, &regular.process);
         }
         if !self.known.contains_key(&inode) {
             for process in self.inside.inhabitants() {
-                self.learn(&process);
+                learn(&mut self.known, &process);
             }
         }
         let owner = self.known.get(&inode).cloned()?;
@@ -116,13 +115,6 @@ impl Owners {
             self.regulars.extend(Regular::new(&owner));
         }
         Some(owner)
-    }
-
-    /// The owner of a socket and where it has it, for another one's [`meet`](Self::meet).
-    pub(crate) fn regular(&mut self, inode: u32) -> Option<Regular> {
-        let mut regular = Regular::new(&self.owner(inode)?)?;
-        regular.learn(inode);
-        Some(regular)
     }
 
     /// Expects later sockets where this process had its last.
@@ -156,12 +148,12 @@ impl Owners {
             self.known.clear();
         }
     }
+}
 
-    /// Notes all sockets of a process.
-    fn learn(&mut self, process: &Process) {
-        for (_, inode) in sockets_of(process.pid) {
-            self.known.entry(inode).or_insert_with(|| process.clone());
-        }
+/// Notes all sockets of a process.
+fn learn(known: &mut HashMap<u32, Process>, process: &Process) {
+    for (_, inode) in sockets_of(process.pid) {
+        known.entry(inode).or_insert_with(|| process.clone());
     }
 }
 
@@ -190,6 +182,13 @@ impl Regular {
             recent: VecDeque::new(),
             grows: false,
         })
+    }
+
+    /// The owner of a socket and where it has it, for [`Owners::meet`].
+    pub(crate) fn with(owner: &Process, inode: u32) -> Option<Self> {
+        let mut regular = Self::new(owner)?;
+        regular.learn(inode);
+        Some(regular)
     }
 
     /// Whether it lives and runs the same program.
@@ -282,7 +281,7 @@ mod tests {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         assert_eq!(owners.guess(inode_of(&first)), None, "nobody is known yet");
         let owner = owners.owner(inode_of(&first));
-        let regular = owners.regular(inode_of(&first)).unwrap();
+        let regular = Regular::with(owner.as_ref().unwrap(), inode_of(&first)).unwrap();
         let inside = Inside::of(nix::unistd::getpid(), Pid::from_raw(0)).unwrap();
         let mut owners = Owners::new(inside);
         owners.meet(regular);

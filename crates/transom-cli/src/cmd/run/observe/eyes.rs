@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use transom_flow::Process;
 
 use super::super::diag::{Diag, KernelSocket};
-use super::super::processes::{self, Inside, Owners};
+use super::super::processes::{self, Inside, Owners, Regular};
 use super::Look;
 
 /// What it takes to look: once for glances, and once for looks that take longer, so that no glance waits for one.
@@ -59,11 +59,14 @@ impl Eyes {
     pub(crate) fn look_closely(&self, program: SocketAddr, peer: SocketAddr) -> Option<Look> {
         let mut pair = lock(&self.looking);
         let socket = pair.diag.one(program, peer).ok()??;
-        let inode = socket.inode;
-        if let Some(regular) = pair.owners.regular(inode) {
+        let owner = pair.owners.owner(socket.inode);
+        if let Some(regular) = owner
+            .as_ref()
+            .and_then(|owner| Regular::with(owner, socket.inode))
+        {
             lock(&self.glancing).owners.meet(regular);
         }
-        Some(pair.complete(socket))
+        Some(look(socket, owner))
     }
 
     /// A look at all sockets that `wanted` says, at most so many.

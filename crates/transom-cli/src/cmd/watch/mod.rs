@@ -1,8 +1,8 @@
 //! `transom watch`: what happens on the connections of an interface, while it happens.
 //!
-//! The way through: a [`Monitor`] hears frames, or a capture that grows is read ([`growing`]); [`follow`] makes events of them, which [`tell`] writes as they
-//! come; [`store`] keeps the frames; what is over goes to the model of `explain`, which makes the report at the
-//! end.
+//! The way through: a [`Monitor`] hears frames, or a capture that grows is read ([`growing`]); [`follow`] makes
+//! events of them, which [`tell`] writes as they come; [`store`] keeps the frames; what is over goes to the model of
+//! `explain`, which makes the report at the end.
 
 pub(crate) mod args;
 mod follow;
@@ -15,8 +15,9 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use transom_device::Monitor;
+use transom_device::{Heard, Monitor};
 use transom_draw::text::Options;
+use transom_flow::capture::Record;
 use transom_flow::filter::Filter;
 use transom_flow::{Connection, Severity};
 
@@ -86,7 +87,11 @@ pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome, Failure> {
         frames,
         signals: signals.into(),
         store,
-        follower: Follower::new(filter),
+        telling: Telling {
+            follower: Follower::new(filter),
+            teller: Teller::new(args.json, options),
+            until,
+        },
         gathering: Gathering::new(Keep {
             listed: LISTED,
             whole: match args.diagram {
@@ -95,10 +100,8 @@ pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome, Failure> {
                 DrawAtEnd::All => LISTED,
             },
         }),
-        teller: Teller::new(args.json, options),
-        until,
     };
-    watch.teller.start(&what(args))?;
+    watch.telling.teller.start(&what(args))?;
     let deadline = args.lasting.map(|lasting| Instant::now() + lasting);
     watch.listen(deadline)?;
     watch.finish(args, &options)
@@ -155,10 +158,42 @@ struct Watch {
     frames: Frames,
     signals: std::fs::File,
     store: Option<Store>,
-    follower: Follower,
+    telling: Telling,
     gathering: Gathering,
+}
+
+/// Makes events of frames, and tells them.
+struct Telling {
+    follower: Follower,
     teller: Teller,
     until: Option<Filter>,
+}
+
+impl Telling {
+    /// Takes a frame of an interface; whether what was waited for has happened.
+    fn heard(&mut self, heard: &Heard<'_>) -> Result<bool, Failure> {
+        let event = self.follower.heard(heard);
+        tell(event, heard.time, &mut self.teller, self.until.as_ref())
+    }
+
+    /// Takes a frame of a capture, as [`heard`](Self::heard).
+    fn record(&mut self, record: &Record<'_>) -> Result<bool, Failure> {
+        let event = self.follower.record(record);
+        tell(event, record.time, &mut self.teller, self.until.as_ref())
+    }
+}
+
+fn tell(
+    event: Option<(Event, &Connection)>,
+    time: Duration,
+    teller: &mut Teller,
+    until: Option<&Filter>,
+) -> Result<bool, Failure> {
+    let Some((event, connection)) = event else {
+        return Ok(false);
+    };
+    teller.event(event, connection, time)?;
+    Ok(event == Event::Over && fits(until, connection))
 }
 
 impl Watch {
@@ -166,7 +201,7 @@ impl Watch {
     fn listen(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) || self.teller.is_unheard() {
+            if left == Some(Duration::ZERO) || self.telling.teller.is_unheard() {
                 return Ok(());
             }
             if self.wait(left.unwrap_or(TICK).min(TICK))? {
@@ -179,7 +214,7 @@ impl Watch {
                     Batch::Done => return Ok(()),
                 }
             }
-            for over in self.follower.take_over(self.frames.now()) {
+            for over in self.telling.follower.take_over(self.frames.now()) {
                 self.gathering.take_judged(over);
             }
         }
@@ -188,77 +223,9 @@ impl Watch {
     /// Takes some of the frames that are there.
     fn batch(&mut self) -> Result<Batch, Failure> {
         match &mut self.frames {
-            Frames::Interface(_) => self.heard(),
-            Frames::Capture(_) => self.read(),
+            Frames::Interface(monitor) => hear(monitor, self.store.as_mut(), &mut self.telling),
+            Frames::Capture(growing) => read(growing, &mut self.telling),
         }
-    }
-
-    fn heard(&mut self) -> Result<Batch, Failure> {
-        let Self {
-            frames: Frames::Interface(monitor),
-            store,
-            follower,
-            teller,
-            until,
-            ..
-        } = self
-        else {
-            return Ok(Batch::Nothing);
-        };
-        let (mut is_done, mut failed) = (false, None);
-        let heard = monitor.hear(|heard| {
-            if failed.is_some() {
-                return;
-            }
-            let mut take = || -> Result<(), Failure> {
-                if let Some(store) = store {
-                    store.frame(heard)?;
-                }
-                if let Some((event, connection)) = follower.heard(heard) {
-                    teller.event(event, connection, heard.time)?;
-                    is_done |= event == Event::Over && fits(until.as_ref(), connection);
-                }
-                Ok(())
-            };
-            failed = take().err();
-        });
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
-        let heard = heard.map_err(|error| Failure::doing("go on listening", error))?;
-        Ok(match heard {
-            _ if is_done => Batch::Done,
-            0 => Batch::Nothing,
-            _ => Batch::Frames,
-        })
-    }
-
-    fn read(&mut self) -> Result<Batch, Failure> {
-        let Self {
-            frames: Frames::Capture(growing),
-            follower,
-            teller,
-            until,
-            ..
-        } = self
-        else {
-            return Ok(Batch::Nothing);
-        };
-        for _ in 0..BATCH {
-            let Some(record) = growing.next()? else {
-                return Ok(match growing.is_over() {
-                    true => Batch::Done,
-                    false => Batch::Nothing,
-                });
-            };
-            if let Some((event, connection)) = follower.record(&record) {
-                teller.event(event, connection, record.time)?;
-                if event == Event::Over && fits(until.as_ref(), connection) {
-                    return Ok(Batch::Done);
-                }
-            }
-        }
-        Ok(Batch::Frames)
     }
 
     /// Waits for frames; tells whether a signal came instead.
@@ -287,13 +254,13 @@ impl Watch {
 
     /// The report at the end.
     fn finish(mut self, args: &WatchArgs, options: &Options) -> Result<Outcome, Failure> {
-        for over in self.follower.finish(self.frames.now()) {
+        for over in self.telling.follower.finish(self.frames.now()) {
             if !args.json || over.passes() {
-                self.teller.last(&over)?;
+                self.telling.teller.last(&over)?;
             }
             self.gathering.take_judged(over);
         }
-        let mut capture = self.follower.into_capture();
+        let mut capture = self.telling.follower.into_capture();
         let mut lost = 0;
         match self.frames {
             Frames::Interface(monitor) => {
@@ -335,6 +302,51 @@ impl Watch {
         }
         Ok(Outcome::Exited(0))
     }
+}
+
+/// Takes a batch of an interface's frames.
+fn hear(
+    monitor: &mut Monitor,
+    mut store: Option<&mut Store>,
+    telling: &mut Telling,
+) -> Result<Batch, Failure> {
+    let (mut is_done, mut failed) = (false, None);
+    let heard = monitor.hear(|heard| {
+        if failed.is_some() {
+            return;
+        }
+        let stored = store.as_mut().map_or(Ok(()), |store| store.frame(heard));
+        match stored.and_then(|()| telling.heard(heard)) {
+            Ok(is_it) => is_done |= is_it,
+            Err(failure) => failed = Some(failure),
+        }
+    });
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    let heard = heard.map_err(|error| Failure::doing("go on listening", error))?;
+    Ok(match heard {
+        _ if is_done => Batch::Done,
+        0 => Batch::Nothing,
+        _ => Batch::Frames,
+    })
+}
+
+/// Takes a batch of a capture's frames.
+fn read(growing: &mut Growing, telling: &mut Telling) -> Result<Batch, Failure> {
+    for _ in 0..BATCH {
+        let Some(record) = growing.next()? else {
+            return Ok(if growing.is_over() {
+                Batch::Done
+            } else {
+                Batch::Nothing
+            });
+        };
+        if telling.record(&record)? {
+            return Ok(Batch::Done);
+        }
+    }
+    Ok(Batch::Frames)
 }
 
 fn fits(until: Option<&Filter>, connection: &Connection) -> bool {

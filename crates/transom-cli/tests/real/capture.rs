@@ -6,10 +6,11 @@ use std::process::Command;
 
 use crate::host::Host;
 
-/// What must be true of no packet. By a port that happens to be somebody's, tshark takes payload for what it is not, and finds it
-/// malformed: only names are asked for on purpose.
-const FAULTS: &str = "(_ws.malformed && (dns || !(tcp.payload || udp.payload))) || _ws.short || ip.checksum.status == 0 || tcp.checksum.status == 0 \
-    || udp.checksum.status == 0 || icmp.checksum.status == 0 || icmpv6.checksum.status == 0";
+/// What must be true of no packet. By a port that happens to be somebody's, tshark takes payload for what it is not, and
+/// finds it malformed: only names are asked for on purpose.
+const FAULTS: &str = "(_ws.malformed && (dns || !(tcp.payload || udp.payload))) || _ws.short \
+    || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0 \
+    || icmp.checksum.status == 0 || icmpv6.checksum.status == 0";
 
 /// Has tshark read every capture that was written on this host.
 pub(crate) fn check(host: &Host) {

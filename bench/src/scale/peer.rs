@@ -4,6 +4,8 @@
 use bytes::{Bytes, BytesMut};
 use transom_stack::wire::{RxChecksum, RxFrame};
 
+use crate::null::{fold, sum};
+
 /// Where the stack listens.
 pub(super) const STACK: [u8; 4] = [10, 0, 0, 1];
 pub(super) const PORT: u16 = 80;
@@ -90,8 +92,8 @@ impl Crowd {
         (packet[8], packet[9]) = (64, 6);
         packet[12..16].copy_from_slice(&address.to_be_bytes());
         packet[16..20].copy_from_slice(&STACK);
-        let sum = checksum(&packet[..20]);
-        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        let checksum = !fold(sum(0, &packet[..20]));
+        packet[10..12].copy_from_slice(&checksum.to_be_bytes());
         packet[20..22].copy_from_slice(&PEER_PORT.to_be_bytes());
         packet[22..24].copy_from_slice(&PORT.to_be_bytes());
         packet[24..28].copy_from_slice(&one.own.to_be_bytes());
@@ -153,16 +155,6 @@ impl Crowd {
         one.echo = stamps.unwrap_or(0);
         Some(Heard { who, flags, len })
     }
-}
-
-fn checksum(header: &[u8]) -> u16 {
-    let words = header.chunks_exact(2);
-    let sum: u32 = words
-        .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
-        .sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !u16::try_from(sum).unwrap_or(0)
 }
 
 /// Bytes of a packet with so much data.

@@ -142,22 +142,13 @@ impl Flows {
     /// before it is divided by the number of queues. Zero for all others.
     #[cfg(target_os = "linux")]
     pub(crate) fn filter(&self) -> Vec<libc::sock_filter> {
+        use crate::sys::filter::{BYTE, EQUALS, HALF, RETURN, WORD, instruction};
+
         /// Offsets from here on count from the IP header, wherever it is in the frame.
         const NETWORK: u32 = libc::SKF_NET_OFF as u32;
-        const BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
-        const HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
-        const WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-        const EQUALS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
         const HAS: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
         const ALU: u32 = libc::BPF_ALU;
         const RETURN_A: u32 = libc::BPF_RET | libc::BPF_A;
-        const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-        let instruction = |code: u32, jt, jf, k| libc::sock_filter {
-            code: code as u16,
-            jt,
-            jf,
-            k,
-        };
         // The state is in X.
         let hash = |words: &[u32]| {
             let mut program = vec![instruction(libc::BPF_LDX | libc::BPF_IMM, 0, 0, self.start)];

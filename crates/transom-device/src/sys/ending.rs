@@ -4,7 +4,8 @@ use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::{check, set_option};
+use super::check;
+use super::filter::{self, EQUALS, HALF, RETURN, WORD, instruction};
 
 /// `RTMGRP_LINK` of `linux/rtnetlink.h`.
 const GROUP_LINK: u32 = 1;
@@ -31,20 +32,10 @@ pub(crate) fn of_interface(index: i32) -> io::Result<OwnedFd> {
 
 /// Lets through `RTM_DELLINK` of this interface only.
 fn keep_end(fd: &OwnedFd, index: i32) -> io::Result<()> {
-    const WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    const HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
-    const EQUALS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
     /// Where `struct nlmsghdr` has its type.
     const TYPE: u32 = 4;
     /// Where `struct ifinfomsg` behind it has the interface.
     const INDEX: u32 = 16 + 4;
-    let instruction = |code: u32, jt, jf, k| libc::sock_filter {
-        code: code as u16,
-        jt,
-        jf,
-        k,
-    };
     // A filter reads numbers of the network, and these are the machine's.
     let gone = u32::from(libc::RTM_DELLINK.to_be());
     let mut program = [
@@ -55,10 +46,5 @@ fn keep_end(fd: &OwnedFd, index: i32) -> io::Result<()> {
         instruction(RETURN, 0, 0, u32::MAX),
         instruction(RETURN, 0, 0, 0),
     ];
-    // The kernel reads the program through this pointer during the call only.
-    let filter = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+    filter::attach(fd, &mut program)
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 pub(crate) mod bpf;
 pub(crate) mod ending;
+pub(crate) mod filter;
 pub(crate) mod interface;
 pub(crate) mod monitor;
 pub(crate) mod packet;

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use super::filter::{self, BYTE, EQUALS, HALF, RETURN, instruction};
 use super::{check, option, set_option};
 use crate::error::failed;
 
@@ -99,12 +100,8 @@ pub(crate) fn is_joined(fd: impl AsFd) -> bool {
 
 /// Gives a group of sockets, through any of them, the program that chooses among them.
 pub(crate) fn choose_by(fd: impl AsFd, mut program: Vec<libc::sock_filter>) -> io::Result<()> {
-    // The kernel reads the program through this pointer during the call only.
-    let filter = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    set_option(&fd, libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, &filter)
+    let name = libc::PACKET_FANOUT_DATA;
+    filter::set_program(&fd, libc::SOL_PACKET, name, &mut program)
 }
 
 /// Makes a socket that receives nothing yet: no frame of another interface slips in before `bind`.
@@ -122,17 +119,7 @@ pub(super) fn unbound() -> io::Result<OwnedFd> {
 fn keep_leaving(fd: &OwnedFd) -> io::Result<()> {
     /// Offset at which a filter finds the packet type (`SKF_AD_OFF + SKF_AD_PKTTYPE`).
     const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
-    const BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
-    const HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
-    const EQUALS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
     const SCTP: u32 = libc::IPPROTO_SCTP as u32;
-    let instruction = |code: u32, jt, jf, k| libc::sock_filter {
-        code: code as u16,
-        jt,
-        jf,
-        k,
-    };
     let mut program = [
         instruction(BYTE, 0, 0, PACKET_TYPE),
         instruction(EQUALS, 0, 8, u32::from(libc::PACKET_OUTGOING)),
@@ -147,12 +134,7 @@ fn keep_leaving(fd: &OwnedFd) -> io::Result<()> {
         instruction(RETURN, 0, 0, u32::MAX),
         instruction(RETURN, 0, 0, 0),
     ];
-    // The kernel reads the program through this pointer during the call only.
-    let filter = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+    filter::attach(fd, &mut program)
 }
 
 /// Sends one frame, given in pieces, through the interface of this index.

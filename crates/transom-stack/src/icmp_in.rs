@@ -196,19 +196,19 @@ impl Stack {
             return Err(dropped(Discard::IcmpErrorUnmatched));
         };
         // Before the connection is unfolded, which somebody must then see to.
-        let believed = match report {
-            Report::Error(_) => None,
-            Report::TooBig(claimed) => Some(
-                pmtu::believed(claimed, quoted.total_len(), tuple.remote.is_ipv4())
-                    .ok_or_else(|| dropped(Discard::IcmpMtuImplausible))?,
-            ),
+        let report = match report {
+            Report::Error(_) => report,
+            Report::TooBig(claimed) => {
+                let v4 = tuple.remote.is_ipv4();
+                let believed = pmtu::believed(claimed, quoted.total_len(), v4);
+                Report::TooBig(believed.ok_or_else(|| dropped(Discard::IcmpMtuImplausible))?)
+            }
         };
         let connection = &mut slot.body.wake().connection;
-        let outcome = match (report, believed) {
+        let outcome = match report {
             // ICMPA-1..3: the connection checks that `seq` is in flight, and knows what ends it and what does not.
-            (Report::Error(error), _) => connection.handle_path_error(now, error, seq),
-            (Report::TooBig(_), None) => return Err(dropped(Discard::IcmpMtuImplausible)),
-            (Report::TooBig(_), Some(mtu)) => {
+            Report::Error(error) => connection.handle_path_error(now, error, seq),
+            Report::TooBig(mtu) => {
                 let outcome = connection.handle_packet_too_big(now, mtu, seq);
                 // PMTU-6: what one connection believes holds for the others to the same host. It may also keep the
                 // report for when something is lost (ICMPA-4).

@@ -188,9 +188,9 @@ impl Driver {
         inner.armed.is_some_and(|armed| armed <= now)
     }
 
-    /// Whether nobody will ever use the stack again and nothing is left to deliver. Tells those who
-    /// wait for the latter.
-    fn is_finished(&self) -> bool {
+    /// Whether nobody will ever use the stack again and nothing is left to deliver, here and in the host's other stacks: what
+    /// is theirs may come in on this one's queue. Tells those who wait for there being nothing to deliver.
+    fn is_finished(&mut self) -> bool {
         let mut inner = self.shared.lock("is anything left");
         if !inner.abandoned && !inner.has_idle_waiters() {
             return false;
@@ -204,7 +204,7 @@ impl Driver {
         let finished = idle && inner.abandoned;
         drop(inner);
         woken.into_iter().for_each(Waker::wake);
-        finished
+        finished && self.part.as_mut().is_none_or(Part::finish)
     }
 
     fn fail(&self, kind: ErrorKind) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(crate) struct Host {
 pub(crate) struct Division {
     flows: Option<Flows>,
     inboxes: Arc<[Inbox]>,
+    /// How many drivers have something left to do.
+    unfinished: Arc<AtomicUsize>,
 }
 
 impl Division {
@@ -55,6 +58,7 @@ impl Division {
             return Ok(Self {
                 flows: None,
                 inboxes: Arc::new([]),
+                unfinished: Arc::default(),
             });
         }
         let count = u32::try_from(queues).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -62,6 +66,7 @@ impl Division {
         Ok(Self {
             flows: Some(Flows::new(key, count)),
             inboxes: (0..queues).map(|_| Inbox::new()).collect(),
+            unfinished: Arc::new(AtomicUsize::new(queues)),
         })
     }
 }
@@ -121,8 +126,14 @@ impl Host {
         let Some(flows) = self.division.flows else {
             return Ok(driver);
         };
-        let inboxes = Arc::clone(&self.division.inboxes);
-        Ok(driver.part(Part::new(flows, capabilities.medium, number, inboxes)))
+        let Division {
+            inboxes,
+            unfinished,
+            ..
+        } = &self.division;
+        let (inboxes, unfinished) = (Arc::clone(inboxes), Arc::clone(unfinished));
+        let part = Part::new(flows, capabilities.medium, number, inboxes, unfinished);
+        Ok(driver.part(part))
     }
 }
 

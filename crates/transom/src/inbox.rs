@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use transom_device::{Flows, Owner};
@@ -65,9 +65,12 @@ impl Inbox {
         self.has_frames.store(true, Ordering::SeqCst);
         let driver = queue.driver.clone();
         drop(queue);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    fn wake(&self) {
+        let driver = self.queue.lock("wake the driver").driver.clone();
+        driver.into_iter().for_each(Waker::wake);
     }
 
     /// Notes whom to wake. What was put in before is found by [`take`](Self::take).
@@ -106,16 +109,28 @@ pub(crate) struct Part {
     inboxes: Arc<[Inbox]>,
     /// Frames for each of the others; empty between two calls.
     foreign: Vec<Vec<RxFrame>>,
+    /// How many drivers have something left to do.
+    unfinished: Arc<AtomicUsize>,
+    /// This one is not among them any more.
+    is_finished: bool,
 }
 
 impl Part {
-    pub(crate) fn new(flows: Flows, medium: Medium, number: u32, inboxes: Arc<[Inbox]>) -> Self {
+    pub(crate) fn new(
+        flows: Flows,
+        medium: Medium,
+        number: u32,
+        inboxes: Arc<[Inbox]>,
+        unfinished: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             flows,
             medium,
             number,
             foreign: inboxes.iter().map(|_| Vec::new()).collect(),
             inboxes,
+            unfinished,
+            is_finished: false,
         }
     }
 
@@ -162,12 +177,62 @@ impl Part {
         }
         self.own().is_some_and(|inbox| inbox.take(frames))
     }
+
+    /// The driver has nothing left to do for its own stack, now and for ever. True when none has: until then it receives for
+    /// the others. It is woken when that changes.
+    pub(crate) fn finish(&mut self) -> bool {
+        if !std::mem::replace(&mut self.is_finished, true)
+            && self.unfinished.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            self.inboxes.iter().for_each(Inbox::wake);
+        }
+        self.unfinished.load(Ordering::SeqCst) == 0
+    }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
+        // Also when its device has failed: nobody waits for it.
+        self.finish();
         if let Some(inbox) = self.own() {
             inbox.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn nobody_ends_before_all_are_finished_and_the_last_tells_the_others() {
+        let inboxes: Arc<[Inbox]> = (0..3).map(|_| Inbox::new()).collect();
+        let unfinished = Arc::new(AtomicUsize::new(3));
+        let [mut first, mut second, third] = [0, 1, 2].map(|number| {
+            let flows = Flows::new([7; 8], 3);
+            let inboxes = Arc::clone(&inboxes);
+            Part::new(flows, Medium::Ip, number, inboxes, Arc::clone(&unfinished))
+        });
+        let count = Arc::new(Count::default());
+        first.note(&count.clone().into());
+        assert!(!first.finish());
+        assert!(!first.finish(), "it counts once");
+        assert!(!second.finish());
+        assert_eq!(count.0.load(Ordering::SeqCst), 0);
+        // Its device has failed.
+        drop(third);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert!(first.finish());
+        assert!(second.finish());
     }
 }

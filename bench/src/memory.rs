@@ -54,6 +54,15 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             },
         ),
         (
+            "frames of 64 KiB, checksums in software",
+            Load {
+                mtu: 65_535,
+                checksums: true,
+                buffer: 1 << 20,
+                bytes: 4 << 30,
+            },
+        ),
+        (
             "frames of 64 KiB, no checksums",
             Load {
                 mtu: 65_535,
@@ -63,8 +72,12 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             },
         ),
     ];
-    let stacks: [(&str, Run); 3] = [
+    let stacks: [(&str, Run); 4] = [
         ("transom", in_memory::run),
+        ("transom, buffers of 256 KiB", |load| {
+            let buffer = 256 << 10;
+            in_memory::run(Load { buffer, ..load })
+        }),
         (SMOLTCP, smol::in_memory),
         // Faster with long frames: both of its buffers stay in the second-level cache.
         ("smoltcp, buffers of 256 KiB", |load| {

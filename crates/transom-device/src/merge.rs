@@ -3,7 +3,8 @@
 //!
 //! Invariants
 //! - Merging changes nothing but where frames begin: octets, order and what the headers say stay.
-//! - Only what verified is merged; what did not goes on alone, for the stack to judge.
+//! - Only what verified is merged; what did not goes on alone, for the stack to judge. A large segment that stays alone is
+//!   verified here too, where the machine's vector instructions are.
 //! - Nothing waits: who receives a batch flushes at its end.
 
 use transom_wire::checksum::{Sum, checksum, pseudo_header};
@@ -56,6 +57,8 @@ struct Shared {
 struct Headers {
     tcp_at: usize,
     len: usize,
+    /// Whether others may be joined to it.
+    joins: bool,
 }
 
 /// Joins segments.
@@ -75,7 +78,9 @@ impl Merger {
         }
     }
 
-    /// Takes an IP packet, and hands out what is finished.
+    /// Takes an IP packet, and hands out what is finished. A small one that was just written is read from the first-level
+    /// cache here while its data is copied and added up at once: less time than [`read`](Self::read), which adds up what
+    /// is on its way to the second.
     pub(crate) fn push(&mut self, buffers: &mut Buffers, packet: &[u8], out: &mut Vec<RxFrame>) {
         if let Some(open) = self.open {
             let (headers, data) = packet.split_at(open.headers.len.min(packet.len()));
@@ -90,20 +95,21 @@ impl Merger {
             }
             self.flush(buffers, out);
         }
-        if let Some(headers) = mergeable(packet) {
+        let open = data_segment(packet).and_then(|headers| {
             let (header, data) = packet.split_at(headers.len);
             let (place, rest) = buffers.current().split_at_mut(headers.len);
             let sum = copy(rest, data);
             place.copy_from_slice(header);
-            if let Some(open) = Open::first(header, headers, data.len(), sum) {
-                return self.begin(buffers, open, out);
-            }
+            Open::first(header, headers, data.len(), sum)
+        });
+        match open {
+            Some(open) => self.begin(buffers, open, out),
+            None => out.push(buffers.copy(packet).into()),
         }
-        out.push(buffers.copy(packet).into());
     }
 
-    /// Has a packet read to where its data need not be copied if it goes on with what was read before, and takes it.
-    /// `read` gives its length, and leaves its place alone when it fails.
+    /// Has an IP packet read to where its data need not be copied if it goes on with what was read before, takes it, and
+    /// hands out what is finished. `read` gives its length, and leaves its place alone when it fails.
     pub(crate) fn read<E>(
         &mut self,
         buffers: &mut Buffers,
@@ -170,13 +176,22 @@ impl Merger {
     /// A packet lies at the beginning of the current buffer.
     fn first_placed(&mut self, buffers: &mut Buffers, len: usize, out: &mut Vec<RxFrame>) {
         let packet = buffers.current().get(..len).unwrap_or_default();
-        if let Some(headers) = mergeable(packet) {
+        let open = data_segment(packet).and_then(|headers| {
             let (header, data) = packet.split_at(headers.len);
-            if let Some(open) = Open::first(header, headers, data.len(), sum(data)) {
-                return self.begin(buffers, open, out);
-            }
+            Open::first(header, headers, data.len(), sum(data))
+        });
+        match open {
+            Some(open) => self.begin(buffers, open, out),
+            None => out.push(buffers.take(len).into()),
         }
-        out.push(buffers.take(len).into());
+    }
+
+    /// The packet at the beginning of the buffer is valid, and others may be joined to it if it joins.
+    fn begin(&mut self, buffers: &mut Buffers, open: Open, out: &mut Vec<RxFrame>) {
+        self.open = Some(open);
+        if !open.headers.joins || open.len + self.largest > MAX_PACKET {
+            self.flush(buffers, out);
+        }
     }
 
     /// Hands out what was joined.
@@ -196,14 +211,6 @@ impl Merger {
                 0
             },
         });
-    }
-
-    /// The packet at the beginning of the buffer is one that others may be joined to.
-    fn begin(&mut self, buffers: &mut Buffers, open: Open, out: &mut Vec<RxFrame>) {
-        self.open = Some(open);
-        if open.len + self.largest > MAX_PACKET {
-            self.flush(buffers, out);
-        }
     }
 
     /// The data of the next segment lies behind what was joined.
@@ -276,7 +283,7 @@ impl Open {
 
     /// Whether a segment is the next of the flow, and differs in nothing that is not its own.
     fn continues(&self, first: &[u8], headers: &[u8], size: usize) -> bool {
-        let Headers { tcp_at, len } = self.headers;
+        let Headers { tcp_at, len, .. } = self.headers;
         let (Some((ip, tcp)), Some((own_ip, own_tcp))) = (
             first
                 .get(..len)
@@ -372,9 +379,9 @@ impl Shared {
     }
 }
 
-/// The headers of a plain data segment in a whole packet: what others may be joined to. One that asks to be handed on at
-/// once is not.
-fn mergeable(packet: &[u8]) -> Option<Headers> {
+/// The headers of a plain data segment in a whole packet. Others may be joined to it unless it asks to be handed on at
+/// once, or is large enough as it is.
+fn data_segment(packet: &[u8]) -> Option<Headers> {
     let tcp_at = match packet.first()? {
         0x45 => {
             let ip = packet.first_chunk::<{ ipv4::MIN_HEADER_LEN }>()?;
@@ -393,10 +400,11 @@ fn mergeable(packet: &[u8]) -> Option<Headers> {
     }?;
     let tcp = packet.get(tcp_at..)?.first_chunk::<MIN_HEADER_LEN>()?;
     let len = tcp_at + usize::from(tcp[12] >> 4) * 4;
-    let plain = tcp[13] == ACK && tcp[12] & 0x0f == 0 && tcp[12] >> 4 >= 5;
+    let plain = tcp[13] & !PSH == ACK && tcp[12] & 0x0f == 0 && tcp[12] >> 4 >= 5;
     // What comes next is read to the end of the data, with its headers on the last of it.
-    let fits = len * 2 <= packet.len() && len <= MAX_HEADERS && packet.len() < BUFFER_SIZE / 2;
-    (plain && fits).then_some(Headers { tcp_at, len })
+    let fits = len * 2 <= packet.len() && len <= MAX_HEADERS;
+    let joins = tcp[13] == ACK && packet.len() < BUFFER_SIZE / 2;
+    (plain && fits).then_some(Headers { tcp_at, len, joins })
 }
 
 /// Writes the length of a packet into its IP header.

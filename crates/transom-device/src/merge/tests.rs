@@ -205,6 +205,36 @@ fn what_is_damaged_is_left_for_the_stack_to_judge() {
 }
 
 #[test]
+fn a_large_segment_and_one_to_be_handed_on_are_verified_alone() {
+    for v6 in [false, true] {
+        let first = Wire::new(v6);
+        let large = first
+            .clone()
+            .with(|wire| wire.data = vec![7; BUFFER_SIZE / 2]);
+        let pushed = first.clone().with(|wire| wire.header.flags |= Flags::PSH);
+        for alone in [large, pushed] {
+            let next = alone.next(1000).packet();
+            let packet = alone.packet();
+            let frames = merged(&[packet.clone(), next.clone()]);
+            let data: Vec<_> = frames.iter().map(|frame| frame.data.clone()).collect();
+            assert_eq!(data, [packet.clone(), next]);
+            assert!(
+                frames
+                    .iter()
+                    .all(|frame| (frame.gso_size, frame.checksum) == (0, RxChecksum::Valid))
+            );
+            for at in [packet.len() - 1, packet.len() / 2] {
+                let mut bad = packet.clone();
+                bad[at] ^= 1;
+                let frames = merged(std::slice::from_ref(&bad));
+                assert_eq!(frames[0].data, bad);
+                assert_eq!(frames[0].checksum, RxChecksum::Unverified);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_frame_never_outgrows_its_buffer() {
     let mut wire = Wire::new(false);
     let mut packets = Vec::new();

@@ -31,6 +31,7 @@ mod latency;
 mod memory;
 mod net;
 mod null;
+mod null_device;
 mod ours;
 mod part;
 mod peers;

@@ -32,10 +32,26 @@ pub(crate) struct Connection {
     duplicates: u32,
 }
 
-pub(crate) struct Null {
-    pub(crate) fd: OwnedFd,
+/// What takes packets to the kernel.
+pub(crate) trait Link {
+    /// Sends an IPv4 packet, with its virtio header before it where the link has them; false when the device did not
+    /// take it.
+    fn write(&mut self, packet: &[u8]) -> bool;
+}
+
+/// A TUN device.
+impl Link for OwnedFd {
+    fn write(&mut self, packet: &[u8]) -> bool {
+        sys::write(self, packet)
+    }
+}
+
+pub(crate) struct Null<L = OwnedFd> {
+    pub(crate) link: L,
     vnet: bool,
     mss: usize,
+    /// Bytes that may come, and that may be under way.
+    pub(crate) window: u32,
     out: Vec<u8>,
     pub(crate) connection: Connection,
     progress: Instant,
@@ -70,7 +86,7 @@ pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
         let mut received = 0;
         let mut owed = 0;
         while received < 64 {
-            let Some(n) = sys::read(&null.fd, &mut buffer) else {
+            let Some(n) = sys::read(&null.link, &mut buffer) else {
                 break;
             };
             received += 1;
@@ -87,17 +103,18 @@ pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
         }
         let sent = null.send();
         if received == 0 && sent == 0 {
-            sys::wait_readable(&null.fd, 100_000);
+            sys::wait_readable(&null.link, 100_000);
         }
     }
 }
 
-impl Null {
-    pub(crate) fn new(fd: OwnedFd, vnet: bool, mss: usize) -> Self {
+impl<L: Link> Null<L> {
+    pub(crate) fn new(link: L, vnet: bool, mss: usize) -> Self {
         Self {
-            fd,
+            link,
             vnet,
             mss,
+            window: WINDOW,
             out: vec![0; 70_000],
             connection: Connection::default(),
             progress: Instant::now(),
@@ -197,7 +214,7 @@ impl Null {
         };
         let c = &self.connection;
         let flight = c.snd_nxt.wrapping_sub(c.snd_una);
-        let room = (c.snd_wnd.min(WINDOW).saturating_sub(flight) as usize).min(largest);
+        let room = (c.snd_wnd.min(self.window).saturating_sub(flight) as usize).min(largest);
         if room < self.mss && flight > 0 {
             0
         } else {
@@ -219,7 +236,7 @@ impl Null {
     }
 
     /// Sends what the window allows, at most sixteen super-segments at a time.
-    fn send(&mut self) -> usize {
+    pub(crate) fn send(&mut self) -> usize {
         if !self.connection.open || self.connection.local_port != SOURCE {
             return 0;
         }
@@ -257,7 +274,7 @@ impl Null {
         let window = if flags & SYN != 0 {
             65_535
         } else {
-            (WINDOW >> WINDOW_SCALE) as u16
+            (self.window >> WINDOW_SCALE) as u16
         };
         let tcp = &mut ip[20..];
         tcp[0..2].copy_from_slice(&c.local_port.to_be_bytes());
@@ -286,7 +303,7 @@ impl Null {
             let checksum = !fold(sum(pseudo, tcp));
             tcp[16..18].copy_from_slice(&checksum.to_be_bytes());
         }
-        let sent = sys::write(&self.fd, &self.out[..start + total]);
+        let sent = self.link.write(&self.out[..start + total]);
         // Where options were, data comes next.
         self.out[start + 40..start + 20 + header].fill(0);
         sent

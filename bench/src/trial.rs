@@ -6,9 +6,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use transom_device::{PacketSocket, XdpOptions, XdpSocket};
 
 use crate::net::{self, Roles};
-use crate::{kernel, kernel_server, null, ours, smol, sys};
+use crate::{kernel, kernel_server, null, null_device, ours, smol, sys};
 
 /// Before anything is counted.
 pub(crate) const WARM_UP: Duration = Duration::from_millis(800);
@@ -257,7 +258,17 @@ pub(crate) fn node(trial: &str) -> io::Result<()> {
     sys::die_with_parent();
     let roles = trial.roles();
     match trial.stack {
-        Stack::Null => null::serve(&roles),
+        Stack::Null => match trial.wire {
+            Wire::Tun | Wire::TunOffload => null::serve(&roles),
+            Wire::Veth => {
+                let device = PacketSocket::open_pair(net::OURS, net::THEIRS)?;
+                null_device::serve(Box::new(device), &roles)
+            }
+            Wire::AfXdp => {
+                let device = XdpSocket::open(&XdpOptions::new(net::OURS))?;
+                null_device::serve(Box::new(device), &roles)
+            }
+        },
         Stack::Smoltcp(_) => smol::serve_stock(&trial, &roles),
         Stack::SmoltcpOurDevice(_) | Stack::SmoltcpSpinning(_) => smol::serve_ours(&trial, &roles),
         Stack::Transom | Stack::TransomBusy | Stack::TransomQueues(_) => {

@@ -66,7 +66,7 @@ fn configure(namespace: BorrowedFd<'_>) -> io::Result<()> {
 fn receive(null: &mut Null, server: &mut Option<TcpStream>, packet: &mut [u8]) -> usize {
     let (mut received, mut owed) = (0, 0);
     while received < TURN {
-        let Some(n) = sys::read(&null.fd, packet) else {
+        let Some(n) = sys::read(&null.link, packet) else {
             break;
         };
         received += 1;
@@ -119,8 +119,8 @@ fn wait(null: &Null, server: Option<&TcpStream>) {
     match server {
         Some(server) if null.connection.open && null.room() > 0 => {
             let most = std::time::Duration::from_millis(100);
-            sys::wait_either(null.fd.as_fd(), server.as_fd(), Some(most));
+            sys::wait_either(null.link.as_fd(), server.as_fd(), Some(most));
         }
-        _ => sys::wait_readable(&null.fd, 100_000),
+        _ => sys::wait_readable(&null.link, 100_000),
     }
 }

@@ -65,7 +65,21 @@ impl Packer {
     }
 
     /// A number that is not zero. What is none, so that it has no octet of its own, stands for the largest: "no limit".
-    fn digits(&mut self, mut number: u64) {
+    fn digits(&mut self, number: u64) {
+        if number >> MOST_AT_ONCE != 0 {
+            return self.many_digits(number);
+        }
+        // Without asking for each octet whether it is the last, which a processor cannot foresee.
+        let len = (number.ilog2() / 7) as usize;
+        let more = CONTINUED & ((1 << (8 * len)) - 1);
+        let octets = (spread(number) | more).to_le_bytes();
+        let end = self.octets.len() + len + 1;
+        self.octets.extend_from_slice(&octets);
+        self.octets.truncate(end);
+    }
+
+    #[cold]
+    fn many_digits(&mut self, mut number: u64) {
         if number == u64::MAX {
             return self.octets.push(0);
         }
@@ -133,6 +147,7 @@ impl<'a> Unpacker<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn flag(&mut self) -> bool {
         if self.flags_left == 0 {
             self.flags = self.octet();
@@ -144,11 +159,33 @@ impl<'a> Unpacker<'a> {
         flag
     }
 
+    /// In each place of its own, so that a processor learns which fields are zero.
+    #[inline]
     pub(crate) fn number(&mut self) -> u64 {
         if self.flag() { self.digits() } else { 0 }
     }
 
+    #[inline(never)]
     fn digits(&mut self) -> u64 {
+        if let Some(octets) = self.octets.first_chunk() {
+            let octets = u64::from_le_bytes(*octets);
+            // The highest bit of the last octet.
+            let last = !octets & CONTINUED;
+            let last = last & last.wrapping_neg();
+            let number = gather(octets & (last.wrapping_sub(1) | last));
+            let len = last.trailing_zeros() / 8 + 1;
+            if last != 0
+                && let Some(rest) = self.octets.get(len as usize..)
+            {
+                self.octets = rest;
+                return if number == 0 { u64::MAX } else { number };
+            }
+        }
+        self.many_digits()
+    }
+
+    #[cold]
+    fn many_digits(&mut self) -> u64 {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let octet = self.octet();
@@ -178,6 +215,25 @@ impl<'a> Unpacker<'a> {
         self.last_seq = self.last_seq.wrapping_add(distance);
         Seq::new(self.last_seq)
     }
+}
+
+/// Numbers of so many bits are written and read in one step: eight octets of seven bits.
+const MOST_AT_ONCE: u32 = 56;
+/// In each octet, the bit that says that it is not the last.
+const CONTINUED: u64 = 0x8080_8080_8080_8080;
+
+/// Seven bits to each octet, the lowest first.
+const fn spread(number: u64) -> u64 {
+    let number = number & 0x0fff_ffff | (number & 0xff_ffff_f000_0000) << 4;
+    let number = number & 0x3fff_0000_3fff | (number & 0x0fff_c000_0fff_c000) << 2;
+    number & 0x007f_007f_007f_007f | (number & 0x3f80_3f80_3f80_3f80) << 1
+}
+
+/// The reverse of [`spread`]; the highest bits of the octets do not matter.
+const fn gather(octets: u64) -> u64 {
+    let number = octets & 0x007f_007f_007f_007f | (octets & 0x7f00_7f00_7f00_7f00) >> 1;
+    let number = number & 0x3fff_0000_3fff | (number & 0x3fff_0000_3fff_0000) >> 2;
+    number & 0x0fff_ffff | (number & 0x0fff_ffff_0000_0000) >> 4
 }
 
 const fn low_octet(number: u64) -> u8 {
@@ -399,6 +455,22 @@ mod tests {
         assert_eq!(there_and_back(&[0_u64; 64]), 8);
         assert_eq!(there_and_back(&[100_u64; 8]), 9);
         assert_eq!(there_and_back(&[true; 17]), 3);
+    }
+
+    #[test]
+    fn numbers_of_every_length_come_back_whatever_follows() {
+        for bits in 0..64 {
+            let number = 1_u64 << bits;
+            let neighbours = [number, number - 1, number + 1, number | number >> 1];
+            for few in [0, 1, 9] {
+                let mut values = neighbours.to_vec();
+                values.extend([u64::MAX, 0x80].iter().cycle().take(few));
+                there_and_back(&values);
+            }
+        }
+        assert_eq!(there_and_back(&[0x80_u64; 8]), 1 + 16);
+        assert_eq!(there_and_back(&[(1_u64 << 56) - 1; 8]), 1 + 64);
+        assert_eq!(there_and_back(&[1_u64 << 56; 8]), 1 + 72);
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
              that sends a request of 100 bytes and is answered with 1000 before it is idle (with handles: neither). The \
              peers are packets made by hand, whose memory is there before. Bytes are resident memory of the process, less \
              what it had before the first connection. \"In use\": after each connection had some requests more. A packet \
-             is a request to a random connection: taken in, read, and what is owed for it made. Medians of {rounds} rounds, \
+             is a request to a random connection: taken in, read, and what is owed for it made; \"of 32\": so many arrive \
+             together, as a device hands them over. Medians of {rounds} rounds, \
              a process each. Linux {} on 2 cores; load of the machine at the end: {}.\n\n{text}",
             table::kernel()?,
             table::load()?,

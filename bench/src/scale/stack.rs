@@ -95,7 +95,7 @@ impl Host {
             for who in batch {
                 let request = self.crowd.data(who, REQUEST);
                 self.stack.handle_frame(self.now, request);
-                self.read(who);
+                self.read(self.ids[who]);
                 let answer = Bytes::from_static(&[1; ANSWER]);
                 self.stack
                     .tcp_send(self.now, self.ids[who], answer)
@@ -108,8 +108,8 @@ impl Host {
         Ok(())
     }
 
-    fn read(&mut self, who: usize) {
-        while let Ok(Some(data)) = self.stack.tcp_recv(self.now, self.ids[who], 65_536) {
+    fn read(&mut self, id: ConnId) {
+        while let Ok(Some(data)) = self.stack.tcp_recv(self.now, id, 65_536) {
             if data.is_empty() {
                 break;
             }
@@ -117,29 +117,40 @@ impl Host {
     }
 
     /// Nanoseconds for a packet with a request at one of the first `among` connections, until it is read and what is owed
-    /// for it is made.
-    fn packet(&mut self, among: usize, packets: usize, random: &mut Random) -> f64 {
+    /// for it is made; of packets that arrive so many together.
+    fn packet(
+        &mut self,
+        among: usize,
+        packets: usize,
+        together: usize,
+        random: &mut Random,
+    ) -> f64 {
         let mut spent = Duration::ZERO;
         let mut done = 0;
         while done < packets {
             // The frames are made before, and what comes out is looked at afterwards.
-            let chosen: Vec<usize> = (0..500).map(|_| random.below(among)).collect();
-            let frames: Vec<_> = chosen
-                .iter()
-                .map(|who| self.crowd.data(*who, REQUEST))
-                .collect();
-            let mut out = Vec::with_capacity(1000);
+            let mut batches = Vec::new();
+            for _ in 0..512 / together {
+                let chosen: Vec<usize> = (0..together).map(|_| random.below(among)).collect();
+                let frames = chosen.iter().map(|who| self.crowd.data(*who, REQUEST));
+                let frames: Vec<_> = frames.collect();
+                let ids: Vec<_> = chosen.iter().map(|who| self.ids[*who]).collect();
+                batches.push((frames, ids));
+            }
+            let mut out = Vec::with_capacity(1024);
             let start = Instant::now();
-            for (who, frame) in chosen.iter().zip(frames) {
-                self.stack.handle_frame(self.now, frame);
-                self.read(*who);
+            for (frames, ids) in &mut batches {
+                self.stack.handle_frames(self.now, frames);
+                for id in ids {
+                    self.read(*id);
+                }
                 while let Some(frame) = self.stack.poll_transmit(self.now) {
                     out.push(frame);
                 }
                 while self.stack.poll_event().is_some() {}
+                done += together;
             }
             spent += start.elapsed();
-            done += chosen.len();
             for frame in out {
                 self.crowd.hear(&octets(&frame));
             }
@@ -150,18 +161,31 @@ impl Host {
         spent.as_nanos() as f64 / done as f64
     }
 
+    /// What a packet costs that arrives alone, and with others.
+    fn packets(
+        &mut self,
+        among: usize,
+        packets: usize,
+        word: &str,
+        random: &mut Random,
+        figures: &mut Figures,
+    ) {
+        for (together, how) in [(1, ""), (32, " of 32"), (128, " of 128")] {
+            let each = self.packet(among, packets, together, random);
+            figures.insert(format!("packet{how}, ns, at {word}"), each);
+        }
+    }
+
     /// Nanoseconds for each of many full segments that one connection receives.
     fn bulk(&mut self, segments: usize) -> f64 {
         let mut spent = Duration::ZERO;
         let mut done = 0;
         while done < segments {
-            let frames: Vec<_> = (0..32).map(|_| self.crowd.data(0, 1448)).collect();
+            let mut frames: Vec<_> = (0..32).map(|_| self.crowd.data(0, 1448)).collect();
             let mut out = Vec::with_capacity(64);
             let start = Instant::now();
-            for frame in frames {
-                self.stack.handle_frame(self.now, frame);
-            }
-            self.read(0);
+            self.stack.handle_frames(self.now, &mut frames);
+            self.read(self.ids[0]);
             while let Some(frame) = self.stack.poll_transmit(self.now) {
                 out.push(frame);
             }
@@ -243,10 +267,7 @@ pub(super) fn measure(count: usize) -> io::Result<Figures> {
     host.open(1)?;
     figures.insert("bulk, ns a segment, alone".into(), host.bulk(200_000));
     host.open(1000)?;
-    figures.insert(
-        "packet, ns, at 1000".into(),
-        host.packet(1000, 20_000, &mut random),
-    );
+    host.packets(1000, 20_000, "1000", &mut random, &mut figures);
     let [empty, timer] = host.ticks(1000, &mut random)?;
     figures.insert("empty tick, ns, at 1000".into(), empty);
     figures.insert("timer, ns, at 1000".into(), timer);
@@ -268,10 +289,7 @@ pub(super) fn measure(count: usize) -> io::Result<Figures> {
         (resident() - before) / count as f64,
     );
     let packets = 200_000.min(count * 4);
-    figures.insert(
-        "packet, ns, at all".into(),
-        host.packet(count, packets, &mut random),
-    );
+    host.packets(count, packets, "all", &mut random, &mut figures);
     let [empty, timer] = host.ticks(count, &mut random)?;
     figures.insert("empty tick, ns, at all".into(), empty);
     figures.insert("timer, ns, at all".into(), timer);

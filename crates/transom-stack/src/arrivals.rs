@@ -84,9 +84,13 @@ impl Stack {
         key: SlabKey,
         arrival: &Arrival,
     ) -> Result<(), Dropped> {
-        let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
+        let Endpoints {
+            tenants, resting, ..
+        } = &mut self.endpoints;
+        let Some(slot) = tenants.connections.get_mut(key) else {
             return Ok(());
         };
+        slot.body.unfold(&mut resting.spares);
         let connection = &mut slot.body.wake().connection;
         let neighbours = &self.link.neighbours;
         let acked = neighbours

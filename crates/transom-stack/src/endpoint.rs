@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use transom_tcp::{Connection, Embryo, Event, Instant, Segment, State, TimeWait};
 use transom_wire::Seq;
 
+use crate::ahead::TOGETHER;
 use crate::config::StackConfig;
 use crate::cookie::Cookies;
 use crate::egress::Marks;
@@ -102,6 +103,20 @@ pub(crate) struct Slot {
     /// The path MTU that the connection was told then; it may have learnt of a smaller one since.
     pub(crate) told_mtu: u32,
     pub(crate) marks: Marks,
+}
+
+impl Slot {
+    /// Something of each of its lines of memory.
+    fn read_ahead(&self) -> u64 {
+        let parts = [
+            u64::from(self.tuple.remote_port),
+            u64::from(self.epoch),
+            u64::from(self.told_mtu),
+            u64::from(self.armed.is(Instant::ORIGIN)),
+            u64::from(self.body.whole().is_some()),
+        ];
+        parts.into_iter().fold(0, u64::wrapping_add)
+    }
 }
 
 /// A set of events that can recur.
@@ -247,7 +262,7 @@ impl Endpoints {
     }
 
     /// Half of the hash of a tuple.
-    fn hash(&self, tuple: &Tuple) -> u32 {
+    pub(crate) fn hash(&self, tuple: &Tuple) -> u32 {
         let [_, _, _, _, a, b, c, d] = tuple.hash(&self.key).to_be_bytes();
         u32::from_be_bytes([a, b, c, d])
     }
@@ -259,6 +274,34 @@ impl Endpoints {
         };
         let found = self.demux.find(sought.spread(), is_it)?;
         Some(found.entry())
+    }
+
+    /// Reads something of each line of memory that segments for tuples of these hashes need to come to their connections,
+    /// one step for all after the other. What is returned has no meaning.
+    pub(crate) fn read_ahead(&self, hashes: &[u32]) -> u64 {
+        let place = |hash: &u32| {
+            let sought = Place::new(*hash, Entry::Connection(0));
+            let is_it = |place: &Place| place.hash == *hash;
+            self.demux.find(sought.spread(), is_it).copied()
+        };
+        let mut indices = [0; TOGETHER];
+        let mut count = 0;
+        for place in hashes.iter().filter_map(place) {
+            if let Entry::Connection(index) = place.entry()
+                && let Some(free) = indices.get_mut(count)
+            {
+                *free = index;
+                count += 1;
+            }
+        }
+        let slots = indices.get(..count).unwrap_or_default().iter();
+        let slots = slots.filter_map(|index| self.tenants.connections.at(*index));
+        let lines = slots
+            .clone()
+            .map(Slot::read_ahead)
+            .fold(0, u64::wrapping_add);
+        let bodies = slots.map(|slot| slot.body.read_ahead());
+        bodies.fold(lines, u64::wrapping_add)
     }
 
     fn link(&mut self, tuple: &Tuple, entry: Entry) {

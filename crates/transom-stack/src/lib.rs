@@ -5,7 +5,7 @@
 //!
 //! | layer | files |
 //! |---|---|
-//! | way in: link → IP → transport | `ingress`, `fragment`, `link_in`, `icmp_in`, `udp_path`, `arrivals` |
+//! | way in: link → IP → transport | `ahead`, `ingress`, `fragment`, `link_in`, `icmp_in`, `udp_path`, `arrivals` |
 //! | way out | `transmit`, `egress`, `icmp_out`, `link`, `neighbour` |
 //! | TCP: who owns a tuple | `endpoint`, `listener`, `incoming`, `deadlines`, `calls` |
 //! | the host | `host`, `route`, `pmtu`, `isn`, `ports`, `ip_id`, `rate`, `secret` |
@@ -22,6 +22,7 @@
 )]
 
 mod acquire;
+mod ahead;
 mod arrivals;
 mod calls;
 mod config;

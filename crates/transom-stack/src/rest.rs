@@ -70,15 +70,22 @@ impl Body {
     /// The connection, unfolded.
     #[inline]
     pub(crate) fn wake(&mut self) -> &mut Whole {
-        if let Self::Dormant(dormant) = self {
-            *self = Self::Whole(Whole {
-                woken: true,
-                ..Whole::new(Box::new(dormant.wake()))
-            });
+        if let Self::Dormant(_) = self {
+            self.unfold(&mut Spares::default());
         }
         match self {
             Self::Whole(whole) => whole,
             Self::Dormant(_) => unreachable!("it was unfolded"),
+        }
+    }
+
+    /// Unfolds the connection, in memory that may be at hand.
+    pub(crate) fn unfold(&mut self, spares: &mut Spares) {
+        if let Self::Dormant(dormant) = self {
+            *self = Self::Whole(Whole {
+                woken: true,
+                ..Whole::new(spares.place(dormant.wake()))
+            });
         }
     }
 
@@ -95,6 +102,14 @@ impl Body {
         match self {
             Self::Whole(whole) => ConnectionRef(Look::Whole(&whole.connection)),
             Self::Dormant(dormant) => ConnectionRef(Look::Unfolded(Box::new(dormant.wake()))),
+        }
+    }
+
+    /// Something of each line of memory that [`wake`](Self::wake) needs.
+    pub(crate) fn read_ahead(&self) -> u64 {
+        match self {
+            Self::Whole(whole) => u64::from(whole.connection.poll_timeout().is_some()),
+            Self::Dormant(dormant) => dormant.read_ahead(),
         }
     }
 
@@ -118,12 +133,43 @@ impl Body {
     }
 
     /// Folds the connection up if it rests.
-    fn fold(&mut self) {
+    fn fold(&mut self, spares: &mut Spares) {
         if let Self::Whole(whole) = self
             && whole.shares.are_empty()
             && let Some(dormant) = whole.connection.to_dormant()
+            && let Self::Whole(whole) = core::mem::replace(self, Self::Dormant(dormant))
         {
-            *self = Self::Dormant(dormant);
+            spares.keep(whole.connection);
+        }
+    }
+}
+
+/// So much memory of connections that were folded up is kept: for as many as one batch of frames may wake.
+const SPARES: usize = 256;
+
+/// Memory of connections that were folded up, what they were still in it, for those that are woken next: an allocator looks long
+/// for pieces of this size, and in memory that is in no cache.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "the boxes are what is kept, and given out again"
+)]
+pub(crate) struct Spares(Vec<Box<Connection>>);
+
+impl Spares {
+    fn place(&mut self, connection: Connection) -> Box<Connection> {
+        match self.0.pop() {
+            Some(mut place) => {
+                *place = connection;
+                place
+            }
+            None => Box::new(connection),
+        }
+    }
+
+    fn keep(&mut self, place: Box<Connection>) {
+        if self.0.len() < SPARES {
+            self.0.push(place);
         }
     }
 }
@@ -175,15 +221,17 @@ pub(crate) struct Resting {
     woken: VecDeque<SlabKey>,
     /// How many of those came one after the other.
     doubted: u32,
+    pub(crate) spares: Spares,
 }
 
 impl Resting {
-    pub(crate) const fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             queue: VecDeque::new(),
             most,
             woken: VecDeque::new(),
             doubted: 0,
+            spares: Spares::default(),
         }
     }
 
@@ -220,7 +268,12 @@ impl Endpoints {
     }
 
     fn shorten_woken(&mut self) {
-        let Resting { woken, most, .. } = &mut self.resting;
+        let Resting {
+            woken,
+            most,
+            spares,
+            ..
+        } = &mut self.resting;
         if woken.len() <= WOKEN.min(*most) {
             return;
         }
@@ -232,7 +285,7 @@ impl Endpoints {
                 slot.rests = Rests::Queued;
                 self.keep(first);
             }
-            Some(slot) => slot.fold(),
+            Some(slot) => slot.fold(spares),
             None => {}
         }
     }
@@ -244,7 +297,12 @@ impl Endpoints {
         if let Some(whole) = slot.and_then(|slot| slot.body.whole_mut()) {
             whole.woken = false;
         }
-        let Resting { queue, most, .. } = &mut self.resting;
+        let Resting {
+            queue,
+            most,
+            spares,
+            ..
+        } = &mut self.resting;
         queue.push_back(key);
         // One has come, and up to two may go: the queue shrinks when it was too long.
         for _ in 0..2 {
@@ -259,7 +317,7 @@ impl Endpoints {
                     slot.rests = Rests::Queued;
                     queue.push_back(first);
                 }
-                Some(slot) => slot.fold(),
+                Some(slot) => slot.fold(spares),
                 None => {}
             }
         }
@@ -268,8 +326,8 @@ impl Endpoints {
 
 impl Slot {
     /// Folds the connection up if it rests still.
-    fn fold(&mut self) {
+    fn fold(&mut self, spares: &mut Spares) {
         self.rests = Rests::No;
-        self.body.fold();
+        self.body.fold(spares);
     }
 }

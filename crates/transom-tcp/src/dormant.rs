@@ -27,6 +27,9 @@ pub struct Dormant {
     octets: Box<[u8]>,
 }
 
+/// Octets of a line of memory in usual processors' caches.
+const CACHE_LINE: usize = 64;
+
 impl Connection {
     /// Whether the connection rests: the handshake is complete, nothing is in flight, to be sent, received and not read, or
     /// to be told, and nothing is waited for but the time of a keep-alive probe. What is owed has to be drained before.
@@ -82,6 +85,14 @@ impl Dormant {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let (_, deadline): (Phase, _) = Pack::unpack(&mut Unpacker::new(&self.octets));
         deadline
+    }
+
+    /// Reads something of each line of memory that [`wake`](Self::wake) needs, for who has several of them to wake and lets the
+    /// waits overlap. What is returned has no meaning.
+    pub fn read_ahead(&self) -> u64 {
+        let lines = self.octets.iter().step_by(CACHE_LINE);
+        let sum = lines.fold(0_u64, |sum, octet| sum.wrapping_add(u64::from(*octet)));
+        sum.wrapping_add(u64::from(self.octets.last().copied().unwrap_or(0)))
     }
 
     /// Octets of memory that it takes, itself included.

@@ -137,9 +137,7 @@ impl Driver {
             blocked = self.shared.settle(inner, now, Caller::Driver).blocked;
             inner = self.shared.lock("handle frames");
         }
-        for frame in self.frames.drain(..) {
-            inner.stack.handle_frame(now, frame);
-        }
+        inner.stack.handle_frames(now, &mut self.frames);
         if inner.stack.poll_timeout(now).is_some_and(|at| at <= now) {
             inner.stack.handle_timeout(now);
         }

@@ -21,6 +21,8 @@ struct Pair {
     /// Frames carried, and a sum over all that they are and when they came.
     frames: u64,
     sum: u64,
+    /// What is under way arrives in one batch.
+    together: bool,
 }
 
 fn make(config: StackConfig, last: u8, now: Instant) -> Stack {
@@ -43,6 +45,7 @@ impl Pair {
             now,
             frames: 0,
             sum: 0,
+            together: false,
         }
     }
 
@@ -58,9 +61,18 @@ impl Pair {
                 }
                 moved |= !under_way.is_empty();
                 self.now += Duration::from_micros(500);
-                for frame in under_way {
-                    self.note(&frame);
-                    self.stacks[1 - from].handle_frame(self.now, RxFrame::from(Bytes::from(frame)));
+                under_way.iter().for_each(|frame| self.note(frame));
+                let under_way = under_way.into_iter();
+                let mut arrived: Vec<_> =
+                    under_way.map(|f| RxFrame::from(Bytes::from(f))).collect();
+                let to = &mut self.stacks[1 - from];
+                if self.together {
+                    to.handle_frames(self.now, &mut arrived);
+                    assert!(arrived.is_empty());
+                } else {
+                    for frame in arrived {
+                        to.handle_frame(self.now, frame);
+                    }
                 }
             }
             for stack in &mut self.stacks {
@@ -216,4 +228,49 @@ fn folding_up_changes_no_octet_of_what_is_sent() {
             assert_eq!(talk(unfolded, &tcp), whole, "{}", algorithm.name());
         }
     }
+}
+
+/// What many connections do, some of which come and go in the midst of others' segments.
+fn talk_at_once(together: bool) -> (u64, u64) {
+    const COUNT: usize = 1500;
+    let config = StackConfig::default().unfolded_idle(100);
+    let mut pair = Pair::new(&config);
+    pair.together = together;
+    let mut ids: Vec<_> = (0..COUNT).map(|_| pair.connect()).collect();
+    let mut random = 88_172_645_463_325_252_u64;
+    for turn in 0..100 {
+        for _ in 0..70 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let [client, server] = ids[random as usize % ids.len()];
+            let data = || Bytes::from(vec![7; 1 + (random >> 32) as usize % 4000]);
+            match random >> 24 & 63 {
+                0 => pair.stacks[0].tcp_abort(pair.now, client),
+                1 => pair.stacks[1].tcp_release(pair.now, server),
+                2..32 => drop(pair.stacks[1].tcp_send(pair.now, server, data())),
+                _ => drop(pair.stacks[0].tcp_send(pair.now, client, data())),
+            }
+        }
+        pair.exchange();
+        for (stack, id) in ids.iter().flat_map(|[a, b]| [(0, *a), (1, *b)]) {
+            while let Ok(Some(data)) = pair.stacks[stack].tcp_recv(pair.now, id, usize::MAX) {
+                if data.is_empty() {
+                    break;
+                }
+            }
+        }
+        if turn % 10 == 0 {
+            ids.push(pair.connect());
+        }
+        pair.wait(Duration::from_millis(30));
+    }
+    (pair.frames, pair.sum)
+}
+
+#[test]
+fn frames_that_arrive_together_do_what_they_do_one_by_one() {
+    let one_by_one = talk_at_once(false);
+    assert!(one_by_one.0 > 20_000, "{} frames", one_by_one.0);
+    assert_eq!(talk_at_once(true), one_by_one);
 }

@@ -228,6 +228,26 @@ async fn the_client_may_finish_first_and_still_be_answered() {
 }
 
 #[tokio::test]
+async fn a_fin_goes_with_the_data_before_it() {
+    bounded(async {
+        let (near_host, client_host) = hosts_over(offload());
+        let (mut client, near) = connection(&near_host, &client_host).await;
+        let (far, mut server) = kernel().await;
+        server.write_all(b"answer").await.unwrap();
+        server.shutdown().await.unwrap();
+        let before = near_host.counters().segments_out;
+        let outcome = tokio::spawn(relay(near, far));
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, b"answer");
+        assert_eq!(near_host.counters().segments_out, before + 1);
+        client.shutdown().await.unwrap();
+        assert!(outcome.await.unwrap().is_orderly());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_server_may_finish_first_and_still_listen() {
     for_all_legs(|mut it| async move {
         it.server.shutdown().await.unwrap();

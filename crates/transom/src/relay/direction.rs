@@ -9,6 +9,10 @@ use super::{DirectionEnd, DirectionOutcome, RelayCounters, RelayEnd, RelayQueue,
 /// How many reads and writes one turn may do before other tasks get theirs.
 const TURN: usize = 32;
 
+/// When less than this was read, more is looked for before it is passed on: the sender's FIN is often right behind its
+/// last data, and can then go with it. More is passed on while it is in the cache.
+const LITTLE: usize = 16 << 10;
+
 /// A connection failed, and it was this one.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -74,14 +78,14 @@ impl<'a> Direction<'a> {
             return Poll::Ready(Ok(()));
         }
         for _ in 0..TURN {
+            let received = self.poll_recv(cx, from)?;
+            let was_full = self.queue.room() == 0;
             let sent = self.poll_send(cx, to)?;
-            if self.queue.is_empty() && self.fin == Fin::Read {
-                to.finish().map_err(|error| self.receiver_failed(error))?;
-                self.fin = Fin::PassedOn;
+            if self.fin == Fin::PassedOn {
                 return Poll::Ready(Ok(()));
             }
-            let received = self.poll_recv(cx, from)?;
-            if sent.is_pending() && received.is_pending() {
+            let is_done = sent.is_pending() || (self.queue.is_empty() && !was_full);
+            if received.is_pending() && is_done {
                 return Poll::Pending;
             }
         }
@@ -128,43 +132,58 @@ impl<'a> Direction<'a> {
         }
     }
 
-    /// Ready if there is nothing (more) to send or something was sent.
+    /// Ready if something was sent. What is sent last takes the FIN along.
     fn poll_send<T: RelayEnd>(
         &mut self,
         cx: &mut Context<'_>,
         to: &T,
     ) -> Result<Poll<()>, Failure> {
-        if self.queue.is_empty() {
-            return Ok(Poll::Pending);
-        }
-        match to.poll_send(cx, &mut self.queue) {
-            Poll::Ready(Ok(count)) => {
-                self.count(count);
-                Ok(Poll::Ready(()))
+        let is_last = self.fin == Fin::Read;
+        let sent = if !self.queue.is_empty() {
+            let sent = if is_last {
+                to.poll_send_last(cx, &mut self.queue)
+            } else {
+                to.poll_send(cx, &mut self.queue)
+            };
+            match sent {
+                Poll::Ready(Ok(count)) => {
+                    self.count(count);
+                    Poll::Ready(())
+                }
+                Poll::Ready(Err(error)) => return Err(self.receiver_failed(error)),
+                Poll::Pending => Poll::Pending,
             }
-            Poll::Ready(Err(error)) => Err(self.receiver_failed(error)),
-            Poll::Pending => Ok(Poll::Pending),
+        } else if is_last {
+            to.finish().map_err(|error| self.receiver_failed(error))?;
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        };
+        if is_last && self.queue.is_empty() {
+            self.fin = Fin::PassedOn;
         }
+        Ok(sent)
     }
 
-    /// Ready if something was received.
+    /// Ready if there may be more to receive.
     fn poll_recv<F: RelayEnd>(
         &mut self,
         cx: &mut Context<'_>,
         from: &F,
     ) -> Result<Poll<()>, Failure> {
-        if self.fin != Fin::Awaited || self.queue.room() == 0 {
-            return Ok(Poll::Pending);
-        }
-        match from.poll_recv(cx, &mut self.queue) {
-            Poll::Ready(Ok(0)) => {
-                self.fin = Fin::Read;
-                Ok(Poll::Ready(()))
+        for _ in 0..TURN {
+            if self.fin != Fin::Awaited || self.queue.room() == 0 {
+                return Ok(Poll::Pending);
             }
-            Poll::Ready(Ok(_)) => Ok(Poll::Ready(())),
-            Poll::Ready(Err(error)) => Err(Failure::new(self.sender, error)),
-            Poll::Pending => Ok(Poll::Pending),
+            match from.poll_recv(cx, &mut self.queue) {
+                Poll::Ready(Ok(0)) => self.fin = Fin::Read,
+                Poll::Ready(Ok(_)) if self.queue.len() >= LITTLE => break,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Err(Failure::new(self.sender, error)),
+                Poll::Pending => return Ok(Poll::Pending),
+            }
         }
+        Ok(Poll::Ready(()))
     }
 
     fn count(&self, bytes: usize) {

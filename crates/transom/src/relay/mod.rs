@@ -27,7 +27,7 @@ mod queue;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use direction::{Direction, Failure};
@@ -52,6 +52,23 @@ pub trait RelayEnd: Send + Sync {
     /// # Errors
     /// The connection has failed.
     fn poll_send(&self, cx: &mut Context<'_>, queue: &mut RelayQueue) -> Poll<io::Result<usize>>;
+
+    /// As [`poll_send`](Self::poll_send), where nothing follows: once all of `queue` is taken, as by
+    /// [`finish`](Self::finish), which need not be called then. An end that can sends both together.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    fn poll_send_last(
+        &self,
+        cx: &mut Context<'_>,
+        queue: &mut RelayQueue,
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(self.poll_send(cx, queue))?;
+        if queue.is_empty() {
+            self.finish()?;
+        }
+        Poll::Ready(Ok(count))
+    }
 
     /// Sends FIN after the data taken so far.
     ///

@@ -95,8 +95,8 @@ impl Owners {
             // Nobody holds it any more: the kernel finishes the connection by itself.
             return None;
         }
-        if let Some(process) = self.known.get(&inode) {
-            return Some(process.clone());
+        if let Some(process) = self.remembered(inode) {
+            return Some(process);
         }
         self.forget_if_full();
         self.regulars.retain(Regular::is_itself);
@@ -130,11 +130,16 @@ impl Owners {
         }
     }
 
+    /// The process, if it was found before.
+    pub(crate) fn remembered(&self, inode: u32) -> Option<Process> {
+        self.known.get(&inode).cloned()
+    }
+
     /// As [`owner`](Self::owner), but gives up where it would have to go through all descriptors of
     /// a process.
     pub(crate) fn guess(&mut self, inode: u32) -> Option<Process> {
-        if let Some(process) = self.known.get(&inode) {
-            return Some(process.clone());
+        if let Some(process) = self.remembered(inode) {
+            return Some(process);
         }
         let mut regulars = self.regulars.iter_mut();
         let process = regulars.find_map(|regular| regular.guess(inode))?;
@@ -194,7 +199,10 @@ impl Regular {
     /// Whether it lives and runs the same program.
     fn is_itself(&self) -> bool {
         let mut name = [0; 64];
-        let length = self.comm.read_at(&mut name, 0).unwrap_or(0);
+        // Of a process that has gone there is nothing to read; an empty name has at least its line's end.
+        let Ok(length @ 1..) = self.comm.read_at(&mut name, 0) else {
+            return false;
+        };
         name.get(..length).unwrap_or_default().trim_ascii_end() == self.process.name.as_bytes()
     }
 
@@ -288,5 +296,25 @@ mod tests {
         assert_eq!(owners.guess(inode_of(&first)), owner, "where it was");
         owners.known.clear();
         assert_eq!(owners.guess(0), None, "not anywhere else");
+    }
+
+    #[test]
+    fn a_process_without_a_name_is_not_itself_any_more_when_it_has_gone() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let name = name_of(child.id()).unwrap();
+        let regular = |name: &str| {
+            let name = name.to_owned();
+            let pid = child.id();
+            Regular::new(&Process { pid, name }).unwrap()
+        };
+        let (named, nameless) = (regular(&name), regular(""));
+        assert!(named.is_itself());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!named.is_itself());
+        assert!(!nameless.is_itself());
     }
 }

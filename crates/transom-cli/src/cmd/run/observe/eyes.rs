@@ -52,7 +52,7 @@ impl Eyes {
     pub(crate) fn look_at(&self, program: SocketAddr, peer: SocketAddr) -> Option<Look> {
         let mut pair = lock(&self.looking);
         let socket = pair.diag.one(program, peer).ok()??;
-        Some(pair.complete(socket))
+        Some(self.complete(&mut pair, socket))
     }
 
     /// As [`look_at`](Self::look_at), after a glance was not enough: lets later glances know what was found.
@@ -78,19 +78,20 @@ impl Eyes {
         let mut pair = lock(&self.looking);
         let sockets = pair.diag.all().unwrap_or_default();
         let chosen = sockets.into_iter().filter(wanted).take(most);
-        chosen.map(|socket| pair.complete(socket)).collect()
+        let looks = chosen.map(|socket| self.complete(&mut pair, socket));
+        looks.collect()
+    }
+
+    /// Finds the owner; most were found by a glance, when the connection began.
+    fn complete(&self, looking: &mut Pair, socket: KernelSocket) -> Look {
+        let glanced_at = lock(&self.glancing).owners.remembered(socket.inode);
+        let owner = glanced_at.or_else(|| looking.owners.owner(socket.inode));
+        look(socket, owner)
     }
 }
 
 fn lock(pair: &Mutex<Pair>) -> MutexGuard<'_, Pair> {
     pair.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Pair {
-    fn complete(&mut self, socket: KernelSocket) -> Look {
-        let owner = self.owners.owner(socket.inode);
-        look(socket, owner)
-    }
 }
 
 fn look(socket: KernelSocket, owner: Option<processes::Process>) -> Look {

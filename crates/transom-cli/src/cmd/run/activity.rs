@@ -28,11 +28,18 @@ impl Activity {
         Self(watch::Sender::new(Counts::default()))
     }
 
+    /// Changes the counts. Where nobody waits for them nobody is told, which would cost more.
+    fn change(&self, change: impl FnOnce(&mut Counts)) {
+        // Who begins to wait meanwhile is counted before it looks, and looks when this is done.
+        self.0.send_if_modified(|counts| {
+            change(counts);
+            self.0.receiver_count() > 0
+        });
+    }
+
     /// Counts a connection, which carries nothing yet.
     pub(crate) fn begin(&self) -> Counted {
-        self.0.send_modify(|counts| {
-            counts.open += 1;
-        });
+        self.change(|counts| counts.open += 1);
         Counted {
             activity: self.clone(),
             carries: false,
@@ -56,9 +63,7 @@ impl Counted {
     pub(crate) fn carries(&mut self) {
         if !self.carries {
             self.carries = true;
-            self.activity
-                .0
-                .send_modify(|counts| counts.undelivered += 1);
+            self.activity.change(|counts| counts.undelivered += 1);
         }
     }
 
@@ -66,9 +71,7 @@ impl Counted {
     pub(crate) fn delivered(&mut self) {
         if self.carries {
             self.carries = false;
-            self.activity
-                .0
-                .send_modify(|counts| counts.undelivered -= 1);
+            self.activity.change(|counts| counts.undelivered -= 1);
         }
     }
 }
@@ -76,7 +79,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.delivered();
-        self.activity.0.send_modify(|counts| counts.open -= 1);
+        self.activity.change(|counts| counts.open -= 1);
     }
 }
 

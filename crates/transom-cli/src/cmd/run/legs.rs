@@ -94,7 +94,7 @@ impl Legs {
                 leg.opened = Err(error.to_string());
                 let text = format!("leg B: {outside} did not take the connection: {error}");
                 self.observer.remark(peer, program, text);
-                self.observer.note(Seen::Leg(leg));
+                self.observer.note(Seen::Leg(Box::new(leg)));
                 answer_failure(attempt, &error).await;
             }
         }
@@ -112,7 +112,7 @@ impl Legs {
         let Ok(client) = attempt.accept().await else {
             // The program has gone: its kernel would have answered the SYN-ACK with a reset.
             let _ = server.set_zero_linger();
-            self.observer.note(Seen::Leg(leg));
+            self.observer.note(Seen::Leg(Box::new(leg)));
             return;
         };
         counted.carries();
@@ -127,7 +127,7 @@ impl Legs {
             self.observer.remark(leg.peer, leg.program, text);
         }
         self.observer.look(leg.program, leg.peer);
-        self.observer.note(Seen::Leg(leg));
+        self.observer.note(Seen::Leg(Box::new(leg)));
     }
 
     /// A client of the host and the program's published port: here leg B is the client's.
@@ -167,7 +167,7 @@ impl Legs {
             self.observer.remark(leg.peer, leg.program, text);
         }
         self.observer.look(leg.program, leg.peer);
-        self.observer.note(Seen::Leg(leg));
+        self.observer.note(Seen::Leg(Box::new(leg)));
     }
 }
 

@@ -129,7 +129,7 @@ impl Collector {
                 });
                 self.comment_state(local, peer, from, to);
             }
-            Seen::Looked { time, socket } => self.looked(time, socket),
+            Seen::Looked { time, look } => self.looked(time, *look),
             Seen::Names { name, addresses } => {
                 for address in addresses {
                     self.collected.tracker.label(address, &name);
@@ -151,7 +151,7 @@ impl Collector {
             }
             Seen::Leg(leg) => {
                 if self.collected.legs.len() < MAX_DETAILS {
-                    self.collected.legs.insert((leg.program, leg.peer), leg);
+                    self.collected.legs.insert((leg.program, leg.peer), *leg);
                 }
             }
             Seen::Notice(text) => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use transom_tcp::State;
 
 use super::super::diag::KernelSocket;
-use super::{Look, LookRequest, Observer, Seen};
+use super::{LookRequest, Observer};
 
 /// Between two looks at everything. Changes are looked at when they happen; this one finds what
 /// makes no packet, such as data that the program does not read.
@@ -67,7 +67,7 @@ impl Looker {
                         None => eyes.look_at(program, peer),
                     };
                     looked.insert((program, peer));
-                    look.into_iter().for_each(|look| self.report(look));
+                    look.into_iter().for_each(|look| self.observer.looked(look));
                     if let Some(done) = done {
                         // Nobody waits that long.
                         let _ = done.send(());
@@ -86,12 +86,7 @@ impl Looker {
         let is_connected =
             |socket: &KernelSocket| socket.state != State::Listen && socket.peer.port() != 0;
         for look in self.observer.eyes.look_at_all(usize::MAX, is_connected) {
-            self.report(look);
+            self.observer.looked(look);
         }
-    }
-
-    fn report(&self, socket: Look) {
-        let time = self.observer.now();
-        self.observer.note(Seen::Looked { time, socket });
     }
 }

@@ -28,7 +28,9 @@ use transom_stack::{Direction, Discard};
 use transom_tcp::State;
 
 use super::diag::Diag;
+use super::legs::Leg;
 use super::processes::Inside;
+use super::samples::Sample;
 
 pub(crate) use self::collector::{Collected, Collector};
 use self::eyes::Eyes;
@@ -42,8 +44,6 @@ const NOTES: Limits = Limits {
     much: 512 << 10,
     pause: Duration::from_millis(5),
 };
-/// What a note weighs besides the packet in it.
-const NOTE: usize = 128;
 /// Sockets that wait to be looked at; more are passed over.
 const LOOKS: Limits = Limits {
     most: 256,
@@ -77,7 +77,7 @@ pub(crate) enum Seen {
         reason: Discard,
     },
     /// A look at the kernel's socket of the program.
-    Looked { time: Duration, socket: Look },
+    Looked { time: Duration, look: Box<Look> },
     /// DNS said that these addresses belong to this name.
     Names {
         name: String,
@@ -93,9 +93,33 @@ pub(crate) enum Seen {
     /// Something that the user should know, besides what is known of connections.
     Notice(String),
     /// What our own connection to the real peer was, when it is over.
-    Leg(super::legs::Leg),
+    Leg(Box<Leg>),
     /// No more will come.
     End,
+}
+
+impl Seen {
+    /// The memory that it takes while it waits.
+    fn weight(&self) -> usize {
+        let more = match self {
+            Self::Packet {
+                packet: Packet::Head { bytes, .. } | Packet::Whole { bytes, .. },
+                ..
+            } => bytes.capacity(),
+            Self::Looked { .. } => size_of::<Look>(),
+            Self::Names { name, addresses } => {
+                name.capacity() + addresses.capacity() * size_of::<IpAddr>()
+            }
+            Self::Remark { text, .. } | Self::Notice(text) => text.capacity(),
+            Self::Leg(leg) => {
+                let error = leg.opened.as_ref().err();
+                let samples = leg.samples.capacity() * size_of::<Sample>();
+                size_of::<Leg>() + samples + error.map_or(0, String::capacity)
+            }
+            Self::State { .. } | Self::Discard { .. } | Self::End => 0,
+        };
+        size_of::<Self>() + more
+    }
 }
 
 /// A packet, as much of it as is needed.
@@ -163,16 +187,12 @@ impl Observer {
 
     /// Notes something; waits while too much is waiting.
     pub(crate) fn note(&self, seen: Seen) {
-        let size = match &seen {
-            Seen::Packet {
-                packet: Packet::Head { bytes, .. } | Packet::Whole { bytes, .. },
-                ..
-            } => bytes.len(),
+        let weight = seen.weight();
+        match seen {
             // Whoever says that this was all waits for what has become of it.
-            Seen::End => return self.notes.urge(seen),
-            _ => 0,
-        };
-        self.notes.add(seen, size + NOTE);
+            Seen::End => self.notes.urge(seen, weight),
+            _ => self.notes.add(seen, weight),
+        }
     }
 
     /// Asks for a look at the program's socket, soon. When too many are asked for, some are not
@@ -190,31 +210,38 @@ impl Observer {
     /// Looks at the program's socket now, and finds its owner while that surely lives. Where that takes
     /// longer than a moment, the looker does it, and this waits, but not for long.
     pub(crate) async fn look_now(&self, program: SocketAddr, peer: SocketAddr) {
-        if let Some(socket) = self.eyes.glance(program, peer) {
-            let time = self.now();
-            self.note(Seen::Looked { time, socket });
+        if let Some(look) = self.eyes.glance(program, peer) {
+            self.looked(look);
             return;
         }
         let (done, taken) = oneshot::channel();
         let done = Some(done);
-        self.looks.urge(LookRequest::One {
+        let look = LookRequest::One {
             program,
             peer,
             done,
-        });
+        };
+        self.looks.urge(look, 1);
         // Taken, or passed over.
         let _ = timeout(PATIENCE, taken).await;
     }
 
+    /// Notes what a look showed just now.
+    fn looked(&self, look: Look) {
+        let time = self.now();
+        let look = Box::new(look);
+        self.note(Seen::Looked { time, look });
+    }
+
     /// Takes the looks that are still asked for, and no more.
     pub(crate) fn look_no_more(&self) {
-        self.looks.urge(LookRequest::End);
+        self.looks.urge(LookRequest::End, 1);
     }
 
     /// Looks at all of the program's sockets; None when the run is over.
     pub(crate) async fn look_at_all(&self) -> Option<Vec<Look>> {
         let (show, shown) = oneshot::channel();
-        self.looks.urge(LookRequest::All(show));
+        self.looks.urge(LookRequest::All(show), 1);
         shown.await.ok()
     }
 
@@ -239,5 +266,37 @@ impl Observer {
             let instant = Instant::now();
             instant.checked_sub(now.since_origin()).unwrap_or(instant)
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_weighs_what_it_holds() {
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        let leg = |samples| Leg {
+            program: address,
+            peer: address,
+            outside: address,
+            opened: Err("x".repeat(100)),
+            info: None,
+            samples,
+            to_peer: 0,
+            to_program: 0,
+        };
+        let sample = Sample {
+            time: Duration::ZERO,
+            info: crate::kernel::tcp_info::TcpInfo::default(),
+        };
+        let small = Seen::Leg(Box::new(leg(Vec::new()))).weight();
+        let large = Seen::Leg(Box::new(leg(vec![sample; 64]))).weight();
+        assert_eq!(large - small, 64 * size_of::<Sample>());
+        assert!(small >= size_of::<Seen>() + size_of::<Leg>() + 100);
+        let text = "y".repeat(5000);
+        assert!(Seen::Notice(text).weight() > 5000);
+        // Most notes are small, so that none is moved about at a large one's cost.
+        assert!(size_of::<Seen>() <= 128, "{}", size_of::<Seen>());
     }
 }

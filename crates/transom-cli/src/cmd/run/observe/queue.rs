@@ -8,6 +8,9 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Things that an empty queue has room for without asking for memory, beyond what it had the time before.
+const KEPT: usize = 1024;
+
 /// How much may wait, in units of the caller's choice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -109,10 +112,10 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds something that somebody waits for.
-    pub(crate) fn urge(&self, item: T) {
+    /// Adds something that weighs so much and that somebody waits for, however much is waiting.
+    pub(crate) fn urge(&self, item: T, weight: usize) {
         let state = self.lock();
-        self.push(state, item, 0, true);
+        self.push(state, item, weight, true);
     }
 
     fn push(&self, mut state: MutexGuard<'_, State<T>>, item: T, weight: usize, urgent: bool) {
@@ -145,6 +148,8 @@ impl<T> Queue<T> {
     /// `into` empty in the latter case.
     pub(crate) fn take(&self, into: &mut Vec<T>, end: Option<Instant>) {
         into.clear();
+        // What it took at a bad time it need not have for ever.
+        into.shrink_to(KEPT);
         let mut state = self.lock();
         if !state.urgent && state.weight < self.limits.much {
             state.reader = Reader::Pausing;
@@ -206,12 +211,36 @@ mod tests {
         let queue = Queue::new(limits(NEVER));
         let mut taken = Vec::new();
         queue.add(1, 1);
-        queue.urge(2);
+        queue.urge(2, 1);
         queue.take(&mut taken, None);
         assert_eq!(taken, [1, 2]);
         queue.add(3, 10);
         queue.take(&mut taken, None);
         assert_eq!(taken, [3]);
+    }
+
+    #[test]
+    fn what_is_urgent_takes_the_place_of_offers() {
+        let queue = Queue::new(limits(NEVER));
+        (0..150).for_each(|item| queue.urge(item, 1));
+        queue.offer(150, 1);
+        let mut taken = Vec::new();
+        queue.take(&mut taken, None);
+        assert!(taken.iter().copied().eq(0..150));
+    }
+
+    #[test]
+    fn a_bad_time_leaves_no_memory_behind() {
+        let queue = Queue::new(limits(Duration::ZERO));
+        let mut taken = Vec::new();
+        (0..100_000).for_each(|item| queue.urge(item, 1));
+        queue.take(&mut taken, None);
+        assert_eq!(taken.len(), 100_000);
+        for item in 0..2 {
+            queue.urge(item, 1);
+            queue.take(&mut taken, None);
+        }
+        assert!(taken.capacity() <= KEPT && queue.lock().items.capacity() <= KEPT);
     }
 
     #[test]

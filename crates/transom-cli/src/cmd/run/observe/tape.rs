@@ -42,7 +42,9 @@ impl Tape {
         let bytes = match frame {
             FrameRef::Rx(frame) => frame.data.get(..HEAD).unwrap_or(&frame.data).to_vec(),
             FrameRef::Tx(frame) => {
-                let mut bytes = frame.headers.to_vec();
+                let len = frame.headers.len() + frame.payload.len();
+                let mut bytes = Vec::with_capacity(len.min(HEAD.max(frame.headers.len())));
+                bytes.extend_from_slice(&frame.headers);
                 for chunk in frame.payload.chunks() {
                     let room = HEAD.saturating_sub(bytes.len());
                     bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));

@@ -20,7 +20,7 @@ pub(crate) use process::{
     process_descriptor, raise_descriptor_limit, wait_for,
 };
 pub(crate) use signal::{
-    SavedMask, block_all, block_and_watch, die_by, ignore_all, is_ignored, send, stop_by,
-    take_pending,
+    SavedMask, block_all, block_and_watch, die_by, ignore_all, is_ignored, is_pending, send,
+    stop_by, take_pending,
 };
 pub(crate) use socket::tcp_info;

@@ -109,6 +109,16 @@ pub(crate) fn take_pending(signal: i32) -> Option<i32> {
     Some(if from_process { pid } else { 0 })
 }
 
+/// Whether a signal that is blocked waits for this thread or its process.
+pub(crate) fn is_pending(signal: i32) -> bool {
+    let mut pending = set_of(&[]);
+    // SAFETY: the set is initialised and outlives the calls.
+    unsafe {
+        libc::sigpending(&raw mut pending);
+        libc::sigismember(&raw const pending, signal) == 1
+    }
+}
+
 /// Ignores every signal that can be ignored, except SIGCHLD.
 pub(crate) fn ignore_all() {
     for signal in 1..=libc::SIGRTMAX() {

@@ -171,7 +171,7 @@ async fn carry(
             .map(|family| family.gateway)
             .collect(),
     });
-    signals::catch_up(&signals, program);
+    signals::catch_up(&signals, program, witness);
     if let Err(error) = starter.start() {
         watch::abandon(program, keeper);
         return Err(Failure::doing("start the program", error));

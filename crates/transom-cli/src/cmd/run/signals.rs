@@ -117,8 +117,11 @@ fn parse(record: &[u8; RECORD]) -> Arrived {
 ///
 /// To be called while that process waits for the word with all of these blocked: of those that it got
 /// itself it still has only one afterwards.
-pub(crate) fn catch_up(signals: &Signals, program: Pid) {
+pub(crate) fn catch_up(signals: &Signals, program: Pid, witness: Option<&Witness>) {
     while let Some(arrived) = signals.waiting() {
+        if let Some(witness) = witness {
+            witness.forget(arrived.number);
+        }
         if !matches!(arrived.number, libc::SIGCHLD | libc::SIGCONT) {
             let _ = sys::send(program, arrived.number);
         }
@@ -136,6 +139,18 @@ pub(crate) fn pass_on(arrived: Arrived, program: Pid, witness: Option<&Witness>)
     if arrived.number != libc::SIGCONT {
         // A program that has just ended cannot be signalled, and need not be.
         let _ = sys::send(program, arrived.number);
+    }
+}
+
+/// After a stop: who continued us has thereby taken away the signals to stop that were waiting for us, but not
+/// those of the witness, unless the whole group was continued.
+pub(crate) fn stopped(witness: Option<&Witness>) {
+    let Some(witness) = witness else { return };
+    for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+        // One that waits here has come since, and is asked about when it is taken.
+        if !sys::is_pending(number) {
+            witness.forget(number);
+        }
     }
 }
 

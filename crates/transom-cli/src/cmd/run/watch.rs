@@ -32,6 +32,7 @@ pub(crate) async fn until_end(
                     // The shell watches us, not the program: be stopped as it is, and when the
                     // shell lets us go on, so does the program.
                     sys::stop_by(signal);
+                    signals::stopped(witness);
                     let next = look(program)?;
                     // A shell continues the whole job at once, and the program may have been
                     // stopped anew since: only the stop that we know of is ours to end.

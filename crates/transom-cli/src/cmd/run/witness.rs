@@ -60,6 +60,14 @@ impl Witness {
             && getpgid(Some(program)) == Ok(getpgrp())
     }
 
+    /// Takes a signal away that is no longer waiting here, if it came to the group: it would be taken for the
+    /// next one from the same sender.
+    pub(crate) fn forget(&self, number: i32) {
+        if self.answers.get() && self.sender_of(number).is_err() {
+            self.answers.set(false);
+        }
+    }
+
     /// Who sent the first signal of this number that waits at the witness.
     fn sender_of(&self, number: i32) -> io::Result<Option<Pid>> {
         let mut questions = &self.questions;

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -16,18 +16,29 @@ use crate::failure::Failure;
 const APPLICATION: &str = concat!("transom ", env!("CARGO_PKG_VERSION"));
 
 /// A file to which interfaces are still added.
-pub(crate) struct Begun<'a> {
+pub(crate) struct Begun<'a, W: Write = File> {
     path: &'a Path,
-    writer: Writer<BufWriter<File>>,
+    writer: Writer<BufWriter<W>>,
     is_regular: bool,
 }
 
 impl<'a> Begun<'a> {
     pub(crate) fn create(path: &'a Path) -> Result<Self, Failure> {
+        Self::through(path, Ok)
+    }
+}
+
+impl<'a, W: Write> Begun<'a, W> {
+    /// As [`create`](Begun::create), where something else than the file writes to it.
+    pub(crate) fn through(
+        path: &'a Path,
+        writes: impl FnOnce(File) -> io::Result<W>,
+    ) -> Result<Self, Failure> {
         let file = File::create(path).map_err(|error| refused(path, &error))?;
         let is_regular = file.metadata().is_ok_and(|file| file.is_file());
-        let writer = Writer::new(BufWriter::new(file), APPLICATION)
-            .map_err(|error| refused(path, &error))?;
+        let out = writes(file).map_err(|error| refused(path, &error))?;
+        let writer =
+            Writer::new(BufWriter::new(out), APPLICATION).map_err(|error| refused(path, &error))?;
         Ok(Self {
             path,
             writer,
@@ -51,7 +62,7 @@ impl<'a> Begun<'a> {
     }
 
     /// Packets may come.
-    pub(crate) fn into_writer(self) -> Writer<BufWriter<File>> {
+    pub(crate) fn into_writer(self) -> Writer<BufWriter<W>> {
         self.writer
     }
 }

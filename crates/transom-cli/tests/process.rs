@@ -9,6 +9,7 @@
 mod harness;
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
@@ -113,6 +114,110 @@ fn a_signal_to_the_group_reaches_the_program_once() {
         kill(pid_of(&child), Signal::SIGTERM).expect("signalled");
         assert_eq!(child.wait().expect("waited").code(), Some(5), "{mode}");
     }
+}
+
+/// A field of /proc/PID/status.
+fn status(pid: Pid, field: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mut lines = status.lines();
+    let value = lines.find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn a_signal_to_the_group_during_the_start_hides_none_to_transom_alone() {
+    let script =
+        "trap 'echo winch' WINCH; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut command = any_mode().run();
+    command.process_group(0);
+    let (mut child, mut said) = start(command, script);
+    // Its watchers are there, and hold back what comes.
+    let this = pid_of(&child);
+    until("transom holds signals back and has children", || {
+        let blocked = u64::from_str_radix(&status(this, "SigBlk"), 16).unwrap_or(0);
+        let children = format!("/proc/{this}/task/{this}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        blocked >> (Signal::SIGWINCH as i32 - 1) & 1 == 1 && !children.is_empty()
+    });
+    // Nobody minds it before the program has set its trap.
+    kill(Pid::from_raw(-this.as_raw()), Signal::SIGWINCH).expect("signalled");
+    assert_eq!(line(&mut said), "ready");
+    kill(this, Signal::SIGWINCH).expect("signalled");
+    until("the signal to transom is passed on", || {
+        status(this, "ShdPnd") == "0000000000000000"
+    });
+    kill(this, Signal::SIGTERM).expect("signalled");
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("the program ends");
+    assert_eq!(rest, "winch\n");
+    assert_eq!(child.wait().expect("waited").code(), Some(5));
+}
+
+#[test]
+fn a_stop_of_the_group_hides_none_of_transom_alone() {
+    let script =
+        "trap 'echo on' CONT; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut command = any_mode().run();
+    command.process_group(0);
+    let (mut child, mut said) = start(command, script);
+    assert_eq!(line(&mut said), "ready");
+    let this = pid_of(&child);
+    let stopped = || status(this, "State").starts_with('T');
+    for to in [Pid::from_raw(-this.as_raw()), this, this] {
+        kill(to, Signal::SIGTSTP).expect("signalled");
+        until("transom is stopped", stopped);
+        // Not the group: what waits at its other members stays there.
+        kill(this, Signal::SIGCONT).expect("signalled");
+        assert_eq!(line(&mut said), "on");
+    }
+    kill(this, Signal::SIGTERM).expect("signalled");
+    assert_eq!(child.wait().expect("waited").code(), Some(5));
+}
+
+#[test]
+fn a_capture_that_nobody_reads_holds_up_no_signal_and_no_end() {
+    let pipe = harness::scratch("unread").join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("a pipe");
+    let _reader = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(&pipe)
+        .expect("its other end");
+    let server =
+        harness::server::Once::new(|mut from| std::io::copy(&mut from, &mut std::io::sink()));
+    // Sends until nothing is taken any more.
+    let program = format!(
+        "import os, signal, socket\n\
+         signal.signal(signal.SIGTERM, lambda *_: os._exit(5))\n\
+         to = socket.create_connection(('host.transom.internal', {}))\n\
+         to.settimeout(2)\n\
+         try:\n    \
+             while True: to.send(bytes(1 << 20))\n\
+         except TimeoutError:\n    \
+             print('stuck', flush=True)\n\
+         while True: signal.pause()\n",
+        server.address.port()
+    );
+    let mut child = any_mode()
+        .run()
+        .arg("-w")
+        .arg(&pipe)
+        .args(["--", python(), "-c", &program])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("transom starts");
+    let this = pid_of(&child);
+    let mut said = BufReader::new(child.stdout.take().expect("piped"));
+    assert_eq!(line(&mut said), "stuck");
+    kill(this, Signal::SIGTERM).expect("signalled");
+    let output = harness::wait(child, "transom");
+    assert_eq!(output.status.code(), Some(5));
+    let report = text(&output.stderr);
+    assert!(report.contains("nobody read it"), "{report}");
+    assert!(report.contains("are missing"), "{report}");
+    drop(server);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! `-w FILE`: every packet of the program's network, with what else is known as comments.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufWriter, IntoInnerError};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,6 +15,7 @@ use transom_wire::Medium;
 
 use super::key_log::KeyLog;
 use super::plan::INTERFACE;
+use super::sink::{Haste, Sink};
 use crate::calendar::now;
 use crate::failure::Failure;
 use crate::pcapng::{self, Begun};
@@ -34,7 +34,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Capture {
     path: PathBuf,
-    writer: Writer<BufWriter<File>>,
+    writer: Writer<BufWriter<Sink>>,
     interface: InterfaceId,
     /// The stack's clock, on the calendar.
     origin: Option<Duration>,
@@ -46,6 +46,8 @@ pub(crate) struct Capture {
     named: HashSet<IpAddr>,
     keys: Option<KeyLog>,
     error: Option<String>,
+    /// Packets that are not in the file, because of that error.
+    missing: u64,
 }
 
 /// What is to be said of a file that is complete.
@@ -64,9 +66,10 @@ const NO_SECRETS: &str = "there are no TLS secrets: the program's TLS library ta
 const MAX_NAMED: usize = 65_536;
 
 impl Capture {
-    /// Starts the file, before the program runs. `keys`: TLS secrets that it is to have in the end.
-    pub(crate) fn create(path: &Path, keys: Option<KeyLog>) -> Result<Self, Failure> {
-        let mut file = Begun::create(path)?;
+    /// Starts the file, before the program runs. `keys`: TLS secrets that it is to have in the end; `haste`: how long
+    /// its reader is waited for.
+    pub(crate) fn create(path: &Path, keys: Option<KeyLog>, haste: Haste) -> Result<Self, Failure> {
+        let mut file = Begun::through(path, |file| Sink::new(file, haste))?;
         if keys.is_some() {
             file.must_be_regular()?;
         }
@@ -88,6 +91,7 @@ impl Capture {
             named: HashSet::new(),
             keys,
             error: None,
+            missing: 0,
         })
     }
 
@@ -153,6 +157,10 @@ impl Capture {
         self.write_waiting();
         let flushed = self.writer.flush();
         self.note(flushed);
+        if let (Some(error), missing @ 1..) = (&mut self.error, self.missing) {
+            let missing = transom_flow::words::count(missing, "packet");
+            error.push_str(&format!("; {missing} or a few more are missing"));
+        }
         let mut finished = Finished {
             error: self.error,
             notices: Vec::new(),
@@ -170,7 +178,7 @@ impl Capture {
             && let Err(error) = out
                 .into_inner()
                 .map_err(IntoInnerError::into_error)
-                .and_then(|file| pcapng::insert_secrets(&file, &secrets))
+                .and_then(|sink| pcapng::insert_secrets(&sink.into_file(), &secrets))
         {
             finished.error = Some(format!(
                 "the TLS secrets are not in {}: {error}; make room or choose another file with -w",
@@ -192,6 +200,7 @@ impl Capture {
         packet.comments = &comments;
         let result = self.writer.packet(&packet);
         self.note(result);
+        self.missing += u64::from(self.error.is_some());
     }
 
     /// Keeps the first error; those that follow from it say nothing new.

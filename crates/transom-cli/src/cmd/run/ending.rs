@@ -10,6 +10,7 @@ use super::activity::Activity;
 use super::observe::Observer;
 use super::processes::{Inside, Process};
 use super::signals::Signals;
+use super::sink::Haste;
 use crate::sys;
 
 /// How long processes that are about to end anyway get before anything is said.
@@ -32,6 +33,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) signals: &'a Signals,
     /// Who is told.
     pub(crate) observer: &'a Observer,
+    /// How long the capture's reader is waited for.
+    pub(crate) haste: &'a Haste,
     /// `--no-wait`
     pub(crate) no_wait: bool,
     /// `--quiet`
@@ -41,7 +44,9 @@ pub(crate) struct Ending<'a> {
 impl Ending<'_> {
     /// Waits for what is left.
     pub(crate) async fn see_off(&self) {
-        if self.wait_for_processes().await {
+        let all_gone = self.wait_for_processes().await;
+        self.haste.ended();
+        if all_gone {
             self.wait_for_data().await;
         }
     }
@@ -71,7 +76,7 @@ impl Ending<'_> {
         }
         tokio::select! {
             () = self.all_gone() => true,
-            () = self.told_to_leave() => {
+            () = self.signals.told_to_leave() => {
                 let left = self.inside.inhabitants();
                 if !left.is_empty() {
                     self.observer.notice(&format!("cut off from the network: {}", listed(&left)));
@@ -96,30 +101,11 @@ impl Ending<'_> {
         }
     }
 
-    /// A signal that would end us. One that we were started without minding, such as the hang-up after
-    /// nohup, does not: those who are left do not mind it either.
-    async fn told_to_leave(&self) {
-        loop {
-            match self.signals.next().await {
-                Ok(arrived)
-                    if matches!(
-                        arrived.number,
-                        libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT
-                    ) && !sys::is_ignored(arrived.number) =>
-                {
-                    return;
-                }
-                Ok(_) => {}
-                Err(_) => return,
-            }
-        }
-    }
-
     async fn wait_for_data(&self) {
         let delivered = async {
             tokio::select! {
                 () = self.activity.until(|counts| counts.undelivered == 0) => true,
-                () = self.told_to_leave() => false,
+                () = self.signals.told_to_leave() => false,
             }
         };
         if !timeout(DELIVERY, delivered).await.unwrap_or(false) {

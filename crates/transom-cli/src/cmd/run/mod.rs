@@ -7,6 +7,7 @@
 
 mod activity;
 mod capture;
+mod carrier;
 mod child;
 mod control;
 mod destination;
@@ -29,6 +30,7 @@ mod report;
 mod samples;
 mod sandbox;
 mod signals;
+mod sink;
 mod udp;
 mod watch;
 mod witness;
@@ -41,22 +43,20 @@ use crate::failure::{Failure, Outcome};
 use crate::sys;
 
 use self::capture::Capture;
+use self::carrier::Carrier;
 use self::child::Program;
 use self::ending::Ending;
 use self::host::Host;
 use self::key_log::KeyLog;
-use self::network::{Network, Parts, Settings};
+use self::network::{Parts, Settings};
 use self::observe::{Collected, Seen};
 use self::plan::{HOST_NAME, Plan};
 use self::publish::Published;
 use self::report::{Facts, Report};
 use self::sandbox::Sandbox;
 use self::signals::Signals;
+use self::sink::Haste;
 use self::witness::Witness;
-
-/// Turns of tasks between two looks at what is ready: a turn may carry a batch of super-segments, and who waits
-/// for one byte should not wait for many of them.
-const EVENTS: u32 = 8;
 
 /// Runs the program to its end.
 pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
@@ -75,8 +75,9 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
         key_log: key_log.as_ref().map(|keys| keys.path().to_owned()),
     };
     let capture = args.write.as_deref();
+    let haste = Haste::default();
     let capture = capture
-        .map(|path| Capture::create(path, key_log))
+        .map(|path| Capture::create(path, key_log, haste.clone()))
         .transpose()?;
     let (signals, mask) = sys::block_and_watch(&signals::watched())
         .map_err(|error| Failure::doing("watch for signals", error))?;
@@ -88,32 +89,22 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
     sys::raise_descriptor_limit();
     let settings = Settings::new(&plan, host.nameservers(), published, args.fault.clone());
     let (device, started) = (sandbox.kind.clone(), Instant::now());
-    // One thread: what passes between threads costs more than what a second one gains, since every frame goes
-    // through the one stack anyway.
+    let inside = settings.inside().to_vec();
+    // Only signals and the program's end are waited for here; the network has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .event_interval(EVENTS)
         .build()
         .map_err(|error| Failure::doing("start the runtime", error))?;
-    let carried = carry(
-        &args,
-        sandbox,
-        &settings,
-        capture,
-        signals,
-        witness.as_ref(),
-    );
-    let ended = runtime.block_on(carried);
-    // Whatever still waits for the network waits in vain.
-    runtime.shutdown_background();
-    let (outcome, collected) = ended?;
+    let witness = witness.as_ref();
+    let carried = carry(&args, sandbox, settings, (capture, haste), signals, witness);
+    let (outcome, collected) = runtime.block_on(carried)?;
     let facts = Facts {
         command: &args.command,
         outcome,
         duration: started.elapsed(),
         device: &device,
         mtu: plan.mtu,
-        inside: settings.inside(),
+        inside: &inside,
     };
     report.write(&collected, &facts)?;
     Ok(outcome)
@@ -123,8 +114,8 @@ pub(crate) fn run(args: RunArgs) -> Result<Outcome, Failure> {
 async fn carry(
     args: &RunArgs,
     sandbox: Sandbox,
-    settings: &Settings,
-    capture: Option<Capture>,
+    settings: Settings,
+    (capture, haste): (Option<Capture>, Haste),
     signals: OwnedFd,
     witness: Option<&Witness>,
 ) -> Result<(Outcome, Collected), Failure> {
@@ -152,7 +143,15 @@ async fn carry(
         program,
         keeper: keeper.pid(),
     };
-    let network = match Network::start(settings, parts, capture).await {
+    let names = Seen::Names {
+        name: HOST_NAME.to_owned(),
+        addresses: settings
+            .inside()
+            .iter()
+            .map(|family| family.gateway)
+            .collect(),
+    };
+    let network = match Carrier::start(settings, parts, capture).await {
         Ok(network) => network,
         Err(failure) => {
             drop(starter);
@@ -161,16 +160,9 @@ async fn carry(
         }
     };
     for notice in &notices {
-        network.observer().notice(notice);
+        network.observer.notice(notice);
     }
-    network.observer().note(Seen::Names {
-        name: HOST_NAME.to_owned(),
-        addresses: settings
-            .inside()
-            .iter()
-            .map(|family| family.gateway)
-            .collect(),
-    });
+    network.observer.note(names);
     signals::catch_up(&signals, program, witness);
     if let Err(error) = starter.start() {
         watch::abandon(program, keeper);
@@ -183,16 +175,17 @@ async fn carry(
         return Err(failure);
     }
     let ending = Ending {
-        inside: network.inside(),
-        activity: network.activity(),
+        inside: &network.inside,
+        activity: &network.activity,
         signals: &signals,
-        observer: network.observer(),
+        observer: &network.observer,
+        haste: &haste,
         no_wait: args.no_wait,
         quiet: args.quiet,
     };
     ending.see_off().await;
     let leaving = keeper.dismiss();
-    let collected = network.stop().await;
+    let collected = network.stop(&signals, &haste).await;
     drop(leaving);
     Ok((outcome, collected))
 }

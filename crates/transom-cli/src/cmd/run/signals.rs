@@ -88,6 +88,25 @@ impl Signals {
         }
     }
 
+    /// A signal that would end us. One that we were started without minding, such as the hang-up after
+    /// nohup, does not: those who are left do not mind it either.
+    pub(crate) async fn told_to_leave(&self) {
+        loop {
+            match self.next().await {
+                Ok(arrived)
+                    if matches!(
+                        arrived.number,
+                        libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT
+                    ) && !sys::is_ignored(arrived.number) =>
+                {
+                    return;
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// One that has arrived already.
     fn waiting(&self) -> Option<Arrived> {
         let mut record = [0; RECORD];

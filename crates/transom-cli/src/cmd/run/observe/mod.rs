@@ -8,7 +8,7 @@
 //! ```
 //!
 //! When the collector cannot keep up the stack waits for it: nothing seen is lost, and memory stays
-//! bounded. Both threads let things gather for some milliseconds (see [`queue`]), so that the program's
+//! bounded. (Signals and the program's end do not wait: see [`carrier`](super::carrier).) Both threads let things gather for some milliseconds (see [`queue`]), so that the program's
 //! data does not wait for them.
 
 mod collector;
@@ -191,6 +191,8 @@ impl Observer {
         match seen {
             // Whoever says that this was all waits for what has become of it.
             Seen::End => self.notes.urge(seen, weight),
+            // There are few, and who has one to give may have something else to do.
+            Seen::Notice(_) => self.notes.put(seen, weight),
             _ => self.notes.add(seen, weight),
         }
     }

@@ -112,6 +112,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Adds something that weighs so much, however much is waiting.
+    pub(crate) fn put(&self, item: T, weight: usize) {
+        let state = self.lock();
+        self.push(state, item, weight, false);
+    }
+
     /// Adds something that weighs so much and that somebody waits for, however much is waiting.
     pub(crate) fn urge(&self, item: T, weight: usize) {
         let state = self.lock();

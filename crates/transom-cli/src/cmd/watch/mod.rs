@@ -1,7 +1,7 @@
 //! `transom watch`: what happens on the connections of an interface, while it happens.
 //!
 //! The way through: a [`Monitor`] hears frames, or a capture that grows is read ([`growing`]); [`follow`] makes
-//! events of them, which [`tell`] writes as they come; [`store`] keeps the frames; what is over goes to the model of
+//! events of them, which [`mod@tell`] writes as they come; [`store`] keeps the frames; what is over goes to the model of
 //! `explain`, which makes the report at the end.
 
 pub(crate) mod args;

@@ -12,7 +12,7 @@ use transom_stack::tcp::congestion::Algorithm;
 use transom_stack::tcp::{AccEcnOption, AccurateInfo, EcnUse};
 
 /// Octets of a flow.
-const BYTES: u64 = 4_000_000;
+const BYTES: u64 = 6_000_000;
 
 fn run(there: &str, back: &str, algorithm: Algorithm, option: AccEcnOption) -> Report {
     let flow = Flow::new(algorithm)

@@ -3,9 +3,15 @@
 //!
 //! The least round trip of each round is compared with that of the round before. When it has grown by
 //! an eighth, growth goes on four times more slowly for five rounds (conservative slow start, CSS);
-//! if the round trip falls again meanwhile, it was only jitter, and slow start is resumed. If it grows by as much once
-//! more, it was no jitter, and slow start ends at once, which the RFC does not ask for: five rounds are a growth by three,
-//! and the queue that makes the round trip longer is filled by less.
+//! if the round trip falls again meanwhile, it was only jitter, and slow start is resumed.
+//!
+//! Two things the RFC does not ask for:
+//! - It waits for the least of a whole round to grow. But a window is spread over the round trip (pacing), and what stands in
+//!   the queue grows from the first packet of a round to the last, while the first still finds it empty: a round with a long
+//!   round trip throughout comes one doubling later, and the queue overflows in it. So eight samples in a row are what is
+//!   compared, wherever in the round they lie.
+//! - When the round trip goes on growing by as much once more, above all that was seen in rounds before, it is no jitter, and slow
+//!   start ends at once: five rounds are a growth by three.
 
 use core::time::Duration;
 
@@ -37,7 +43,12 @@ pub(super) struct HyStart {
     last_round_min: Option<Duration>,
     /// `currentRoundMinRTT`.
     current_round_min: Option<Duration>,
-    /// `rttSampleCount`, as far as it matters.
+    /// Greatest of what groups of samples had as their least, in all rounds before and in this one.
+    earlier_max: Option<Duration>,
+    current_round_max: Option<Duration>,
+    /// The least of the group that is under way.
+    group_min: Option<Duration>,
+    /// `rttSampleCount`, of the group.
     samples: u8,
     css: Option<Css>,
 }
@@ -45,6 +56,9 @@ pub(super) struct HyStart {
 packed!(HyStart {
     last_round_min,
     current_round_min,
+    earlier_max,
+    current_round_max,
+    group_min,
     samples,
     css,
 });
@@ -66,53 +80,68 @@ impl HyStart {
     /// nothing else, held the sender back; a round trip that grows meanwhile is somebody else's doing,
     /// and no reason to give up growing later.
     pub(super) fn on_ack(&mut self, rtt: Option<Duration>, round_end: bool, is_used: bool) -> bool {
-        if let Some(rtt) = rtt.filter(|_| is_used) {
-            self.sample(rtt);
-        }
-        // RFC 9406 §4.2 HS-2.
-        if !round_end {
-            return false;
-        }
-        let measured = self
-            .current_round_min
-            .filter(|_| self.samples >= N_RTT_SAMPLE);
-        if self.samples > 0 {
-            self.last_round_min = self.current_round_min.take();
-            self.samples = 0;
-        }
-        // HS-6: the round in which it began counts, though it is not a whole one.
-        match &mut self.css {
-            Some(css) if is_used => {
+        let rtt = rtt.filter(|_| is_used);
+        let mut is_over = rtt.is_some_and(|rtt| self.sample(rtt));
+        if round_end {
+            self.end_round();
+            // HS-6: the round in which it began counts, though it is not a whole one.
+            if let Some(css) = self.css.as_mut().filter(|_| is_used) {
                 css.rounds = css.rounds.saturating_add(1);
-                let grows = css.baseline.saturating_add(threshold(css.baseline));
-                css.rounds >= CSS_ROUNDS || measured.is_some_and(|least| least >= grows)
+                is_over |= css.rounds >= CSS_ROUNDS;
             }
-            _ => false,
+        }
+        is_over
+    }
+
+    /// RFC 9406 §4.2 HS-2. A group does not reach from one round into the next.
+    fn end_round(&mut self) {
+        if self.current_round_min.is_some() {
+            self.last_round_min = self.current_round_min.take();
+            self.earlier_max = self.earlier_max.max(self.current_round_max.take());
+            self.group_min = None;
+            self.samples = 0;
         }
     }
 
-    fn sample(&mut self, rtt: Duration) {
-        let current = self.current_round_min.map_or(rtt, |least| least.min(rtt));
-        self.current_round_min = Some(current);
+    fn sample(&mut self, rtt: Duration) -> bool {
+        let least = |of: Option<Duration>| Some(of.map_or(rtt, |least| least.min(rtt)));
+        self.current_round_min = least(self.current_round_min);
+        self.group_min = least(self.group_min);
         self.samples = self.samples.saturating_add(1);
         if self.samples < N_RTT_SAMPLE {
-            return;
+            return false;
         }
+        self.samples = 0;
+        self.group_min.take().is_some_and(|least| self.group(least))
+    }
+
+    /// Eight round trips in a row took at least `least`.
+    fn group(&mut self, least: Duration) -> bool {
+        self.current_round_max = self.current_round_max.max(Some(least));
         match self.css {
             None => {
                 // HS-4.
                 if let Some(last) = self.last_round_min
-                    && current >= last.saturating_add(threshold(last))
+                    && least >= last.saturating_add(threshold(last))
                 {
                     self.css = Some(Css {
-                        baseline: current,
+                        baseline: least,
                         rounds: 0,
                     });
                 }
+                false
             }
-            // HS-5: less than when it began: that was no queue.
-            Some(css) if current < css.baseline => self.css = None,
-            Some(_) => {}
+            // HS-5: less than when it began: that was no queue. Not yet in the round in which it began.
+            Some(css) if least < css.baseline => {
+                if css.rounds > 0 {
+                    self.css = None;
+                }
+                false
+            }
+            Some(css) => {
+                let seen = self.earlier_max.max(Some(css.baseline));
+                seen.is_some_and(|seen| least >= seen.saturating_add(threshold(css.baseline)))
+            }
         }
     }
 }
@@ -205,6 +234,42 @@ mod tests {
             // Seven samples prove nothing here either.
             assert!(!round(&mut hystart, ms(60), 7));
             assert_eq!(round(&mut hystart, ms(rtt), 10), ends, "{rtt} ms");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_grows_within_a_round_is_seen_in_it() {
+        let mut hystart = HyStart::default();
+        round(&mut hystart, ms(20), 16);
+        let mut eight = |rtt, divisor| {
+            let is_over = (0..8).any(|_| hystart.on_ack(Some(ms(rtt)), false, true));
+            assert_eq!(hystart.divisor(), divisor, "{rtt} ms");
+            is_over
+        };
+        // The least of the round stays 20 ms.
+        assert!(!eight(20, 1));
+        assert!(!eight(23, 1));
+        assert!(!eight(24, 4));
+        assert!(!eight(27, 4));
+        assert!(eight(28, 4));
+    }
+
+    #[test]
+    fn what_rounds_before_have_seen_does_not_end_slow_start() {
+        let mut hystart = HyStart::default();
+        round(&mut hystart, ms(20), 8);
+        // Jitter: a round begins as short as ever.
+        assert!((0..8).all(|_| !hystart.on_ack(Some(ms(20)), false, true)));
+        assert!(!round(&mut hystart, ms(34), 8));
+        for (rtt, divisor, ends) in [
+            (20, 1, false),
+            (24, 4, false),
+            (34, 4, false),
+            (37, 4, false),
+            (38, 4, true),
+        ] {
+            let is_over = (0..8).any(|_| hystart.on_ack(Some(ms(rtt)), false, true));
+            assert_eq!((hystart.divisor(), is_over), (divisor, ends), "{rtt} ms");
         }
     }
 

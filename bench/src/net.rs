@@ -1,6 +1,7 @@
 //! What every server of the comparison shares: ports, addresses, and the kernel's end of the device.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::process::Command;
 
 /// A server on this port sends for ever.
@@ -23,6 +24,9 @@ pub(crate) const STACK_NETWORK: &str = "10.9.0.2/24";
 pub(crate) const THEIRS: &str = "veth0";
 /// The other end.
 pub(crate) const OURS: &str = "veth1";
+
+/// Local ports of who connects, whichever stack it is.
+pub(crate) const PORTS: RangeInclusive<u16> = 10_000..=65_000;
 
 /// How a stack under test is set up.
 pub(crate) struct Roles {

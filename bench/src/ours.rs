@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use transom::{TcpListener, TcpStream};
+use transom::{StackConfig, TcpListener, TcpStream};
 use transom_device::{PacketSocket, Tun, TunOptions, XdpOptions, XdpSocket};
 
 use crate::net::{self, ECHO, KERNEL_ADDRESS, REQUESTS, Roles, SINK, SOURCE, STACK, STACK_NETWORK};
@@ -28,7 +28,9 @@ pub(crate) fn serve(trial: &Trial, roles: &Roles) -> io::Result<()> {
             .build()?,
     };
     runtime.block_on(async {
-        let builder = transom::Stack::builder().address(STACK_NETWORK);
+        let builder = transom::Stack::builder()
+            .config(StackConfig::default().ephemeral_ports(net::PORTS))
+            .address(STACK_NETWORK);
         let builder = match (trial.wire, &trial.stack) {
             (Wire::Veth, crate::trial::Stack::TransomQueues(n)) => {
                 builder.devices(PacketSocket::open_pair_queues(net::OURS, net::THEIRS, *n)?)

@@ -186,7 +186,7 @@ impl Clients {
         Self {
             asked: vec![false; handles.len()],
             handles,
-            port: 10_000,
+            port: *net::PORTS.start(),
             done: 0,
             started: std::time::Instant::now(),
             counting: None,
@@ -205,10 +205,10 @@ impl Clients {
             }
             if !socket.is_open() {
                 *asked = false;
-                self.port = if self.port < 60_000 {
+                self.port = if self.port < *net::PORTS.end() {
                     self.port + 1
                 } else {
-                    10_000
+                    *net::PORTS.start()
                 };
                 socket
                     .connect(interface.context(), (address, REQUESTS), self.port)

@@ -207,8 +207,9 @@ pub(crate) fn inside(trial: &str) -> io::Result<()> {
     net::ip(&["link", "set", "lo", "up"])?;
     let roles = trial.roles();
     // A client that closes first keeps its port for a minute; with these it does not run out of them in a measurement.
+    let ports = format!("{} {}", net::PORTS.start(), net::PORTS.end());
     for (name, value) in [
-        ("ip_local_port_range", "10000 65000"),
+        ("ip_local_port_range", ports.as_str()),
         ("tcp_tw_reuse", "1"),
     ] {
         // An older kernel may not have it.
@@ -218,10 +219,11 @@ pub(crate) fn inside(trial: &str) -> io::Result<()> {
         net::veth(&roles)?;
     }
     let figures = if let Work::Connect(_) = trial.work {
-        // Its device may not be there yet.
+        // Before there is a thread that serves: it would be bound nowhere, and taken to the stack's processor.
+        sys::pin(0);
+        // The stack's device may not be there yet.
         let _server = kernel_server::start("0.0.0.0")?;
         let mut node = trial.start(&roles)?;
-        sys::pin(0);
         vec![node.line()?.parse().map_err(io::Error::other)?]
     } else {
         let _node = trial.start(&roles)?;

@@ -12,6 +12,7 @@ use crate::endpoint::{Entry, Holder};
 use crate::error::{ConnectError, ListenError, RecvError, SendError, ShutdownError, StaleHandle};
 use crate::handle::{ConnId, ListenerId};
 use crate::listener::{ListenOn, ListenOptions};
+use crate::ports::Use;
 use crate::rest::ConnectionRef;
 use crate::stack::Stack;
 use crate::tuple::Tuple;
@@ -177,18 +178,20 @@ impl Stack {
             endpoints, host, ..
         } = self;
         let (ports, random, share) = (&mut host.ports, &mut host.random, &host.share);
-        let mut chosen = ports.choose(source, remote, random, |port| {
-            share.has(&tuple(port))
-                && endpoints.lookup(&tuple(port)).is_none()
-                && !endpoints.listeners.is_bound(SocketAddr::new(source, port))
-        });
-        if chosen.is_none() {
-            // PORT-3: only when nothing else is left, one whose TIME-WAIT may be cut short (TW-11).
-            chosen = ports.choose(source, remote, random, |port| {
-                share.has(&tuple(port)) && endpoints.reusable(now, &tuple(port)).is_some()
-            });
-        }
-        let port = chosen.ok_or(ConnectError::PortsExhausted)?;
+        let port = ports
+            .choose(source, remote, random, |port| {
+                let tuple = tuple(port);
+                if !share.has(&tuple) {
+                    return Use::Taken;
+                }
+                match endpoints.lookup(&tuple) {
+                    None if endpoints.listeners.is_bound(tuple.local()) => Use::Taken,
+                    None => Use::Free,
+                    Some(entry) if endpoints.reusable(now, entry).is_some() => Use::Reusable,
+                    Some(_) => Use::Taken,
+                }
+            })
+            .ok_or(ConnectError::PortsExhausted)?;
         let min_iss = self.take_tuple(now, &tuple(port))?;
         Ok((tuple(port), min_iss))
     }
@@ -197,10 +200,10 @@ impl Stack {
     fn take_tuple(&mut self, now: Instant, tuple: &Tuple) -> Result<Option<Seq>, ConnectError> {
         match self.endpoints.lookup(tuple) {
             None => Ok(None),
-            Some(Entry::TimeWait(index)) => {
+            Some(entry @ Entry::TimeWait(index)) => {
                 let min_iss = self
                     .endpoints
-                    .reusable(now, tuple)
+                    .reusable(now, entry)
                     .ok_or(ConnectError::AddressInUse)?;
                 if let Some(key) = self.endpoints.tenants.time_waits.key_at(index) {
                     self.end_time_wait(now, key);

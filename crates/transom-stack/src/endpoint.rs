@@ -221,6 +221,8 @@ pub(crate) struct Endpoints {
     pub(crate) timers: Timers,
     /// Connections that may owe a segment; each at most once (`Slot::owes`).
     pub(crate) owing: VecDeque<SlabKey>,
+    /// Those that are passed over for the moment.
+    held: Vec<SlabKey>,
     pub(crate) resting: Resting,
     pub(crate) identities: Identities,
     pub(crate) cookies: Cookies,
@@ -249,6 +251,7 @@ impl Endpoints {
             listeners: Listeners::new(key),
             timers: Timers::default(),
             owing: VecDeque::new(),
+            held: Vec::new(),
             resting: Resting::new(config.unfolded_idle),
             identities: Identities::new(secret),
             cookies: Cookies::new(secret),
@@ -388,6 +391,28 @@ impl Endpoints {
         }
     }
 
+    /// Empties the queue of those that may owe something, until [`release`](Self::release) or until they are entered anew.
+    pub(crate) fn hold(&mut self) {
+        for key in self.owing.drain(..) {
+            if let Some(slot) = self.tenants.connections.get_mut(key) {
+                slot.owes = false;
+                if self.held.last() != Some(&key) {
+                    self.held.push(key);
+                }
+            }
+        }
+    }
+
+    /// Enters again those that were held.
+    pub(crate) fn release(&mut self) {
+        let mut held = core::mem::take(&mut self.held);
+        for key in held.drain(..) {
+            self.owe(key);
+        }
+        // Its memory serves the next time.
+        self.held = held;
+    }
+
     pub(crate) fn arm_connection(&mut self, key: SlabKey, deadline: Instant) {
         if let Some(slot) = self.tenants.connections.get_mut(key) {
             self.timers
@@ -447,8 +472,8 @@ impl Endpoints {
 
     /// Whether an active OPEN may take over a tuple in TIME-WAIT: the least initial sequence number, if so.
     // TW-11, as Linux: only with timestamps, and not within the first second.
-    pub(crate) fn reusable(&self, now: Instant, tuple: &Tuple) -> Option<Seq> {
-        match self.lookup(tuple)? {
+    pub(crate) fn reusable(&self, now: Instant, entry: Entry) -> Option<Seq> {
+        match entry {
             Entry::TimeWait(index) => self.tenants.time_waits.at(index)?.time_wait.reuse(now),
             Entry::Connection(_) | Entry::Incoming(_) | Entry::Embryo(_) => None,
         }

@@ -191,6 +191,19 @@ impl Stack {
         !self.endpoints.owing.is_empty() || !self.link.is_empty()
     }
 
+    /// Sets aside what connections owe, until [`release_owed`](Self::release_owed): for who knows that applications are about to act on
+    /// what has arrived, so that their answers take the acknowledgements along. A connection on which somebody acts
+    /// meanwhile may send, replies of others than connections do, and what is set aside counts for nothing in
+    /// [`may_owe`](Self::may_owe) and [`poll_timeout`](Self::poll_timeout). The caller has to come back soon.
+    pub fn hold_owed(&mut self) {
+        self.endpoints.hold();
+    }
+
+    /// Ends what [`hold_owed`](Self::hold_owed) has begun.
+    pub fn release_owed(&mut self) {
+        self.endpoints.release();
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout), or drain, at the latest: `now` while anything is owed.
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {

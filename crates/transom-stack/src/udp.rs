@@ -12,6 +12,7 @@ use crate::discard::Discard;
 use crate::error::{BindError, DatagramError};
 use crate::event::{StackEvent, Unreachable};
 use crate::handle::UdpId;
+use crate::ports::Use;
 use crate::secret::{Key, Map};
 use crate::slab::{Slab, SlabKey};
 use crate::stack::Stack;
@@ -230,7 +231,11 @@ impl Stack {
         let port = host
             .ports
             .choose(ip, SocketAddr::new(ip, 0), &mut host.random, |port| {
-                !udp.is_bound(SocketAddr::new(ip, port))
+                if udp.is_bound(SocketAddr::new(ip, port)) {
+                    Use::Taken
+                } else {
+                    Use::Free
+                }
             })
             .ok_or(BindError::PortsExhausted)?;
         Ok(SocketAddr::new(ip, port))

@@ -1,11 +1,12 @@
 //! The task that carries frames between the device and the stack.
 
 use std::io::{self, ErrorKind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use transom_stack::tcp::Instant;
 use transom_stack::wire::RxFrame;
 
@@ -39,6 +40,8 @@ pub(crate) struct Driver {
     busy_poll: BusyPoll,
     /// The part in a host with several queues.
     part: Option<Part>,
+    /// Whether the runtime has one thread for everything.
+    alone: bool,
 }
 
 /// What one turn came to.
@@ -67,7 +70,14 @@ impl Driver {
             batch,
             busy_poll,
             part: None,
+            alone: false,
         }
+    }
+
+    /// Says what will run it.
+    pub(crate) fn on(mut self, runtime: &Handle) -> Self {
+        self.alone = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        self
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {
@@ -134,6 +144,7 @@ impl Driver {
         if inner.deferring {
             // Those who were woken have had their turn.
             inner.deferring = false;
+            inner.stack.release_owed();
             blocked = self.shared.settle(inner, now, Caller::Driver).blocked;
             inner = self.shared.lock("handle frames");
         }
@@ -205,6 +216,17 @@ impl Driver {
         finished && self.part.as_mut().is_none_or(Part::finish)
     }
 
+    /// Has itself polled again, after everybody who was woken by this turn.
+    fn come_back(&self, cx: &mut Context<'_>) {
+        if self.alone {
+            // The future of `block_on`, in which many programs accept and connect, is polled only once no task is left to run
+            // (or after dozens of them). A task that wakes itself is one that is left; one that yields is not.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+        } else {
+            cx.waker().wake_by_ref();
+        }
+    }
+
     fn fail(&self, kind: ErrorKind) {
         let now = self.shared.clock.now();
         let mut inner = self.shared.lock("fail");
@@ -241,7 +263,7 @@ impl Future for Driver {
             }
             Turn::Again => {
                 // One batch a turn: those whose data it brought should get at it before the next.
-                cx.waker().wake_by_ref();
+                this.come_back(cx);
                 return Poll::Pending;
             }
             Turn::Sleep => {}

@@ -85,7 +85,7 @@ impl Host {
         let first = shards.next().ok_or(io::ErrorKind::InvalidInput)?;
         let stack = Stack::new(first, shards.collect(), Arc::clone(&self.division.inboxes));
         for driver in drivers {
-            runtime.spawn(driver);
+            runtime.spawn(driver.on(runtime));
         }
         Ok(stack)
     }

@@ -9,9 +9,10 @@
 //! # Acknowledgements travel with answers
 //!
 //! When the driver has received little and somebody is woken by it, it leaves what the stack owes for its next turn, which is
-//! due at once, behind those that it woke ([`Shared::settle_later`]). Reading does not send meanwhile either. So an answer
-//! takes the acknowledgement of the question along, and a FIN that of the peer's FIN: of the five frames of a short
-//! connection two are never sent. Nothing waits for longer than one turn.
+//! due at once, behind those that it woke ([`Shared::settle_later`]). Reading does not send meanwhile either, and who writes
+//! sends for his own connection only, not for those of the others who were woken. So an answer takes the acknowledgement
+//! of the question along, and a FIN that of the peer's FIN: of the five frames of a short connection two are never sent.
+//! Nothing waits for longer than one turn.
 //!
 //! # Two locks, one order
 //!
@@ -354,6 +355,7 @@ impl Shared {
         if inner.woken.is_empty() {
             return Some(inner);
         }
+        inner.stack.hold_owed();
         inner.deferring = true;
         let woken = std::mem::take(&mut inner.woken);
         drop(inner);
@@ -370,6 +372,7 @@ impl Shared {
     ) -> Settled {
         let mut blocked = false;
         if caller == Caller::Reader && inner.deferring {
+            inner.stack.hold_owed();
             return self.leave(inner, now, caller, false);
         }
         for _ in 0..ROUNDS {

@@ -333,3 +333,58 @@ async fn an_idle_stack_sends_nothing() {
     let error = other_end.recv(&mut Vec::new(), 8).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
+
+/// Connect, a byte there and back, close.
+async fn ask(client: &Stack) {
+    let mut stream = TcpStream::connect(client, wire::SERVER).await.unwrap();
+    stream.write_all(&[7]).await.unwrap();
+    let mut answer = [0];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [7]);
+}
+
+async fn answer(mut stream: TcpStream) {
+    let mut byte = [0];
+    while stream.read(&mut byte).await.unwrap() > 0 {
+        stream.write_all(&byte).await.unwrap();
+    }
+}
+
+/// Segments that client and server send for so many connections, made one after the other by each of some clients that run side
+/// by side in the test's own future, as does who accepts.
+async fn segments_of(side_by_side: usize, each: usize) -> (u64, u64) {
+    let (server, client) = hosts();
+    let listener = TcpListener::bind(&server, wire::SERVER).await.unwrap();
+    let clients = tokio::task::LocalSet::new();
+    for _ in 0..side_by_side {
+        let client = client.clone();
+        clients.spawn_local(async move {
+            for _ in 0..each {
+                ask(&client).await;
+            }
+        });
+    }
+    let serve = async {
+        for _ in 0..side_by_side * each {
+            tokio::spawn(answer(listener.accept().await.unwrap().0));
+        }
+    };
+    tokio::join!(clients, serve);
+    tokio::join!(client.idle(), server.idle());
+    // The last acknowledgement may be on its way to the device still.
+    tokio::join!(client.caught_up(), server.caught_up());
+    let sent = |stack: &Stack| stack.counters().segments_out;
+    (sent(&client), sent(&server))
+}
+
+/// On one thread, from within `block_on`, which is polled behind all tasks.
+#[tokio::test]
+async fn answers_take_acknowledgements_along() {
+    bounded(async {
+        // SYN, the question, FIN, the last acknowledgement; SYN and ACK, the answer, FIN.
+        assert_eq!(segments_of(1, 20).await, (4 * 20, 3 * 20));
+        // Several are woken by one batch of frames: none of them sends what the others are about to.
+        assert_eq!(segments_of(8, 20).await, (4 * 160, 3 * 160));
+    })
+    .await;
+}

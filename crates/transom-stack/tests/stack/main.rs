@@ -10,6 +10,7 @@ mod closed;
 mod fast_open;
 mod flood;
 mod harness;
+mod hold;
 mod icmp;
 mod identity;
 mod ip;

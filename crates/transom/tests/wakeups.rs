@@ -351,7 +351,7 @@ async fn answer(mut stream: TcpStream) {
 }
 
 /// Segments that client and server send for so many connections, made one after the other by each of some clients that run side
-/// by side in the test's own future, as does who accepts.
+/// by side in the test's own future.
 async fn segments_of(side_by_side: usize, each: usize) -> (u64, u64) {
     let (server, client) = hosts();
     let listener = TcpListener::bind(&server, wire::SERVER).await.unwrap();
@@ -364,12 +364,13 @@ async fn segments_of(side_by_side: usize, each: usize) -> (u64, u64) {
             }
         });
     }
-    let serve = async {
+    let serve = tokio::spawn(async move {
         for _ in 0..side_by_side * each {
             tokio::spawn(answer(listener.accept().await.unwrap().0));
         }
-    };
-    tokio::join!(clients, serve);
+    });
+    clients.await;
+    serve.await.unwrap();
     tokio::join!(client.idle(), server.idle());
     // The last acknowledgement may be on its way to the device still.
     tokio::join!(client.caught_up(), server.caught_up());

@@ -260,12 +260,13 @@ const TERMINAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/termi
 #[test]
 fn at_a_terminal_keys_stop_and_interrupt_the_job_as_in_a_plain_run() {
     // It is ready once its parent sleeps: ours, continued but not yet running again, would be stopped
-    // by the terminal, maybe before the program is.
+    // by the terminal, maybe before the program is. (Not with print, which a signal's handler cannot use
+    // while it is under way.)
     let program = "import os, signal, time\n\
         def say(*_):\n    \
             stat = f'/proc/{os.getppid()}/stat'\n    \
             while open(stat).read().rpartition(')')[2].split()[0] != 'S': pass\n    \
-            print('ready', flush=True)\n\
+            os.write(1, b'ready\\n')\n\
         signal.signal(signal.SIGCONT, say)\n\
         signal.signal(signal.SIGINT, HANDLER)\n\
         say()\n\

@@ -11,11 +11,13 @@ use transom_tcp::Instant;
 use transom_wire::ip::{Packet, Protocol};
 use transom_wire::{Medium, RxFrame, ethernet};
 
+use crate::demux::Entry;
+use crate::endpoint::{Endpoints, Slot};
 use crate::stack::Stack;
 use crate::tuple::Tuple;
 
 /// Frames that are looked at together: what they need stays in a first-level cache until they are handled.
-pub(crate) const TOGETHER: usize = 32;
+const TOGETHER: usize = 32;
 /// Fewer connections stay in a processor's caches by themselves.
 const MANY: usize = 1024;
 
@@ -57,7 +59,7 @@ impl Stack {
             if let Some(tuple) = tuple_of(packet)
                 && let Some(place) = hashes.get_mut(count)
             {
-                *place = self.endpoints.hash(&tuple);
+                *place = self.endpoints.demux.hash(&tuple);
                 count += 1;
             }
         }
@@ -66,6 +68,45 @@ impl Stack {
         {
             black_box(self.endpoints.read_ahead(hashes));
         }
+    }
+}
+
+impl Endpoints {
+    /// Reads something of each line of memory that segments for tuples of these hashes need to come to their connections,
+    /// one step for all after the other. What is returned has no meaning.
+    fn read_ahead(&self, hashes: &[u32]) -> u64 {
+        let mut indices = [0; TOGETHER];
+        let mut count = 0;
+        for hash in hashes {
+            if let Some(Entry::Connection(index)) = self.demux.find(*hash, |_| true)
+                && let Some(free) = indices.get_mut(count)
+            {
+                *free = index;
+                count += 1;
+            }
+        }
+        let slots = indices.get(..count).unwrap_or_default().iter();
+        let slots = slots.filter_map(|index| self.tenants.connections.at(*index));
+        let lines = slots
+            .clone()
+            .map(Slot::read_ahead)
+            .fold(0, u64::wrapping_add);
+        let bodies = slots.map(|slot| slot.body.read_ahead());
+        bodies.fold(lines, u64::wrapping_add)
+    }
+}
+
+impl Slot {
+    /// Something of each of its lines of memory.
+    fn read_ahead(&self) -> u64 {
+        let parts = [
+            u64::from(self.tuple.remote_port),
+            u64::from(self.epoch),
+            u64::from(self.told_mtu),
+            u64::from(self.armed.is(Instant::ORIGIN)),
+            u64::from(self.body.whole().is_some()),
+        ];
+        parts.into_iter().fold(0, u64::wrapping_add)
     }
 }
 

@@ -8,10 +8,11 @@ use transom_tcp::{Connection, Event, Instant, Segment, State, TimeWaitReply, Tra
 use transom_wire::Seq;
 use transom_wire::tcp::Flags;
 
+use crate::demux::Entry;
 use crate::discard::Discard;
 use crate::egress::{self, Marks};
 use crate::embryo::Admission;
-use crate::endpoint::{self, Endpoints, Entry, Holder, IncomingSlot, Slot};
+use crate::endpoint::{self, Endpoints, Holder, IncomingSlot, Slot};
 use crate::event::StackEvent;
 use crate::handle::{ConnId, IncomingId, ListenerId};
 use crate::memory;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use transom_tcp::{Connection, ConnectionInfo, FastOpenUse, Instant, State};
 use transom_wire::Seq;
 
+use crate::demux::Entry;
 use crate::egress::Marks;
-use crate::endpoint::{Entry, Holder};
+use crate::endpoint::Holder;
 use crate::error::{ConnectError, ListenError, RecvError, SendError, ShutdownError, StaleHandle};
 use crate::handle::{ConnId, ListenerId};
 use crate::listener::{ListenOn, ListenOptions};

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hashbrown::HashTable;
 use transom_tcp::{Connection, Embryo, Event, Instant, Segment, State, TimeWait};
 use transom_wire::Seq;
 
-use crate::ahead::TOGETHER;
 use crate::config::StackConfig;
 use crate::cookie::Cookies;
+use crate::demux::{Demux, Entry};
 use crate::egress::Marks;
 use crate::fastopen::FastOpens;
 use crate::isn::Identities;
@@ -18,57 +17,9 @@ use crate::listener::Listeners;
 use crate::memory::{self, Memory};
 use crate::rest::{Body, Resting, Rests, Whole};
 use crate::secret::{Key, Purpose};
-use crate::slab::{MAX_SLOTS, Slab, SlabKey};
+use crate::slab::{Slab, SlabKey};
 use crate::timers::{Armed, Owner, Timers};
 use crate::tuple::Tuple;
-
-/// The tenant of a 4-tuple: an index into one of the slabs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
-    Connection(u32),
-    TimeWait(u32),
-    Incoming(u32),
-    Embryo(u32),
-}
-
-/// A tenant in the demultiplexing table, with half of its tuple's hash: a table that grows, and a look-up that meets
-/// strangers, need not go to the tenants themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    hash: u32,
-    /// Which slab, in the upper two bits, and the index in it.
-    tenant: u32,
-}
-
-impl Place {
-    fn new(hash: u32, entry: Entry) -> Self {
-        let (slab, index) = match entry {
-            Entry::Connection(index) => (0, index),
-            Entry::TimeWait(index) => (1, index),
-            Entry::Incoming(index) => (2, index),
-            Entry::Embryo(index) => (3, index),
-        };
-        Self {
-            hash,
-            tenant: slab << 30 | index,
-        }
-    }
-
-    const fn entry(self) -> Entry {
-        let index = self.tenant % MAX_SLOTS;
-        match self.tenant >> 30 {
-            0 => Entry::Connection(index),
-            1 => Entry::TimeWait(index),
-            2 => Entry::Incoming(index),
-            _ => Entry::Embryo(index),
-        }
-    }
-
-    /// The hash as the table wants it, which takes its bits from both ends.
-    fn spread(&self) -> u64 {
-        u64::from(self.hash) << 32 | u64::from(self.hash)
-    }
-}
 
 /// Who holds a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,20 +54,6 @@ pub(crate) struct Slot {
     /// The path MTU that the connection was told then; it may have learnt of a smaller one since.
     pub(crate) told_mtu: u32,
     pub(crate) marks: Marks,
-}
-
-impl Slot {
-    /// Something of each of its lines of memory.
-    fn read_ahead(&self) -> u64 {
-        let parts = [
-            u64::from(self.tuple.remote_port),
-            u64::from(self.epoch),
-            u64::from(self.told_mtu),
-            u64::from(self.armed.is(Instant::ORIGIN)),
-            u64::from(self.body.whole().is_some()),
-        ];
-        parts.into_iter().fold(0, u64::wrapping_add)
-    }
 }
 
 /// A set of events that can recur.
@@ -214,8 +151,7 @@ impl Tenants {
 /// Everything about TCP that is more than one connection.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    demux: HashTable<Place>,
-    key: Key,
+    pub(crate) demux: Demux,
     pub(crate) tenants: Tenants,
     pub(crate) listeners: Listeners,
     pub(crate) timers: Timers,
@@ -240,8 +176,7 @@ impl Endpoints {
     pub(crate) fn new(config: &StackConfig, secret: &[u8; 32]) -> Self {
         let key = Key::derive(secret, Purpose::Demux);
         Self {
-            demux: HashTable::new(),
-            key,
+            demux: Demux::new(key),
             tenants: Tenants {
                 connections: Slab::new(),
                 time_waits: Slab::new(),
@@ -264,63 +199,10 @@ impl Endpoints {
         }
     }
 
-    /// Half of the hash of a tuple.
-    pub(crate) fn hash(&self, tuple: &Tuple) -> u32 {
-        let [_, _, _, _, a, b, c, d] = tuple.hash(&self.key).to_be_bytes();
-        u32::from_be_bytes([a, b, c, d])
-    }
-
     pub(crate) fn lookup(&self, tuple: &Tuple) -> Option<Entry> {
-        let sought = Place::new(self.hash(tuple), Entry::Connection(0));
-        let is_it = |place: &Place| {
-            place.hash == sought.hash && self.tenants.tuple(place.entry()) == Some(tuple)
-        };
-        let found = self.demux.find(sought.spread(), is_it)?;
-        Some(found.entry())
-    }
-
-    /// Reads something of each line of memory that segments for tuples of these hashes need to come to their connections,
-    /// one step for all after the other. What is returned has no meaning.
-    pub(crate) fn read_ahead(&self, hashes: &[u32]) -> u64 {
-        let place = |hash: &u32| {
-            let sought = Place::new(*hash, Entry::Connection(0));
-            let is_it = |place: &Place| place.hash == *hash;
-            self.demux.find(sought.spread(), is_it).copied()
-        };
-        let mut indices = [0; TOGETHER];
-        let mut count = 0;
-        for place in hashes.iter().filter_map(place) {
-            if let Entry::Connection(index) = place.entry()
-                && let Some(free) = indices.get_mut(count)
-            {
-                *free = index;
-                count += 1;
-            }
-        }
-        let slots = indices.get(..count).unwrap_or_default().iter();
-        let slots = slots.filter_map(|index| self.tenants.connections.at(*index));
-        let lines = slots
-            .clone()
-            .map(Slot::read_ahead)
-            .fold(0, u64::wrapping_add);
-        let bodies = slots.map(|slot| slot.body.read_ahead());
-        bodies.fold(lines, u64::wrapping_add)
-    }
-
-    fn link(&mut self, tuple: &Tuple, entry: Entry) {
-        let place = Place::new(self.hash(tuple), entry);
-        self.demux
-            .insert_unique(place.spread(), place, Place::spread);
-    }
-
-    fn unlink(&mut self, tuple: &Tuple, entry: Entry) {
-        let place = Place::new(self.hash(tuple), entry);
-        if let Ok(found) = self
-            .demux
-            .find_entry(place.spread(), |known| *known == place)
-        {
-            found.remove();
-        }
+        self.demux.find(self.demux.hash(tuple), |entry| {
+            self.tenants.tuple(entry) == Some(tuple)
+        })
     }
 
     /// Adds a connection under a tuple that is free.
@@ -348,7 +230,7 @@ impl Endpoints {
             marks,
         })?;
         self.unfinished += usize::from(!over);
-        self.link(&tuple, Entry::Connection(key.index));
+        self.demux.insert(&tuple, Entry::Connection(key.index));
         Some(key)
     }
 
@@ -369,7 +251,7 @@ impl Endpoints {
         {
             slot.linked = false;
             let tuple = slot.tuple;
-            self.unlink(&tuple, Entry::Connection(key.index));
+            self.demux.remove(&tuple, Entry::Connection(key.index));
         }
     }
 
@@ -442,7 +324,7 @@ impl Endpoints {
         let Some(key) = self.tenants.time_waits.insert(slot) else {
             return overflows;
         };
-        self.link(&tuple, Entry::TimeWait(key.index));
+        self.demux.insert(&tuple, Entry::TimeWait(key.index));
         if let Some(slot) = self.tenants.time_waits.get_mut(key) {
             self.timers
                 .arm(&mut slot.armed, deadline, Owner::TimeWait(key));
@@ -466,7 +348,7 @@ impl Endpoints {
             return false;
         };
         let tuple = slot.tuple;
-        self.unlink(&tuple, Entry::TimeWait(key.index));
+        self.demux.remove(&tuple, Entry::TimeWait(key.index));
         self.tenants.time_waits.remove(key).is_some()
     }
 
@@ -482,7 +364,7 @@ impl Endpoints {
     pub(crate) fn add_incoming(&mut self, slot: IncomingSlot) -> Option<SlabKey> {
         let (tuple, deadline) = (slot.tuple, slot.deadline);
         let key = self.tenants.incomings.insert(slot)?;
-        self.link(&tuple, Entry::Incoming(key.index));
+        self.demux.insert(&tuple, Entry::Incoming(key.index));
         if let Some(slot) = self.tenants.incomings.get_mut(key) {
             self.timers
                 .arm(&mut slot.armed, deadline, Owner::Incoming(key));
@@ -492,7 +374,7 @@ impl Endpoints {
 
     pub(crate) fn remove_incoming(&mut self, key: SlabKey) -> Option<IncomingSlot> {
         let tuple = self.tenants.incomings.get(key)?.tuple;
-        self.unlink(&tuple, Entry::Incoming(key.index));
+        self.demux.remove(&tuple, Entry::Incoming(key.index));
         let slot = self.tenants.incomings.remove(key)?;
         if let Some(listener) = self.listeners.get_mut(slot.listener) {
             listener.incoming.retain(|waiting| *waiting != key);
@@ -503,7 +385,7 @@ impl Endpoints {
     pub(crate) fn add_embryo(&mut self, slot: EmbryoSlot) -> Option<SlabKey> {
         let (tuple, listener) = (slot.tuple, slot.listener);
         let key = self.tenants.embryos.insert(slot)?;
-        self.link(&tuple, Entry::Embryo(key.index));
+        self.demux.insert(&tuple, Entry::Embryo(key.index));
         if let Some(listener) = self.listeners.get_mut(listener) {
             listener.embryos += 1;
         }
@@ -521,7 +403,7 @@ impl Endpoints {
 
     pub(crate) fn remove_embryo(&mut self, key: SlabKey) -> Option<EmbryoSlot> {
         let tuple = self.tenants.embryos.get(key)?.tuple;
-        self.unlink(&tuple, Entry::Embryo(key.index));
+        self.demux.remove(&tuple, Entry::Embryo(key.index));
         let slot = self.tenants.embryos.remove(key)?;
         if let Some(listener) = self.listeners.get_mut(slot.listener) {
             listener.embryos = listener.embryos.saturating_sub(1);
@@ -601,22 +483,7 @@ mod tests {
             "{}",
             size_of::<EmbryoSlot>()
         );
-        assert!(size_of::<Place>() == 8);
-    }
-
-    #[test]
-    fn a_place_tells_its_tenant() {
-        for index in [0, 1, MAX_SLOTS - 1] {
-            let entries = [
-                Entry::Connection(index),
-                Entry::TimeWait(index),
-                Entry::Incoming(index),
-                Entry::Embryo(index),
-            ];
-            for entry in entries {
-                assert_eq!(Place::new(u32::MAX, entry).entry(), entry);
-            }
-        }
+        assert!(size_of::<crate::demux::Place>() == 8);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use transom_wire::quote::Quoted;
 use transom_wire::{Protocol, Seq, icmpv4, icmpv6, ndp};
 
 use crate::config::EchoMode;
+use crate::demux::Entry;
 use crate::discard::Discard;
-use crate::endpoint::Entry;
 use crate::event::{EchoRequest, StackEvent};
 use crate::groups;
 use crate::ingress::Ingress;

@@ -29,6 +29,7 @@ mod config;
 mod cookie;
 mod counters;
 mod deadlines;
+mod demux;
 mod discard;
 mod egress;
 mod embryo;

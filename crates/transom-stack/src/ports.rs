@@ -195,6 +195,7 @@ mod tests {
         assert_eq!(choice, None);
         assert_eq!(tried.get(), 60999 - 32768 + 1);
     }
+
     #[test]
     fn req_port_3_the_only_port_left_is_found_wherever_the_search_begins() {
         let mut ports = Ports::new(&[5; 32], 32768..=60999);

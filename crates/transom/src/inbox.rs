@@ -203,16 +203,7 @@ impl Drop for Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::waiters::tests::Count;
 
     #[test]
     fn nobody_ends_before_all_are_finished_and_the_last_tells_the_others() {

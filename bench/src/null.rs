@@ -52,6 +52,9 @@ pub(crate) struct Null<L = OwnedFd> {
     mss: usize,
     /// Bytes that may come, and that may be under way.
     pub(crate) window: u32,
+    /// Packets with data that one acknowledgement answers, and those that none has answered yet.
+    ack_every: usize,
+    owed: usize,
     out: Vec<u8>,
     pub(crate) connection: Connection,
     progress: Instant,
@@ -81,10 +84,8 @@ pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
     let mss = roles.mtu - 40;
     let mut null = Null::new(fd, roles.vnet, mss);
     let mut buffer = vec![0u8; 70_000];
-    let ack_every = if roles.vnet { 4 } else { 32 };
     loop {
         let mut received = 0;
-        let mut owed = 0;
         while received < 64 {
             let Some(n) = sys::read(&null.link, &mut buffer) else {
                 break;
@@ -92,15 +93,10 @@ pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
             received += 1;
             let start = if roles.vnet { VNET_HEADER } else { 0 };
             let packet = buffer.get(start..n).unwrap_or_default();
-            owed += null.handle(packet, ack_every).closer;
-            if owed >= ack_every {
-                null.acknowledge();
-                owed = 0;
-            }
+            let heard = null.handle(packet);
+            null.owe(heard.closer);
         }
-        if owed > 0 {
-            null.acknowledge();
-        }
+        null.settle();
         let sent = null.send();
         if received == 0 && sent == 0 {
             sys::wait_readable(&null.link, 100_000);
@@ -115,6 +111,8 @@ impl<L: Link> Null<L> {
             vnet,
             mss,
             window: WINDOW,
+            ack_every: if vnet { 4 } else { 32 },
+            owed: 0,
             out: vec![0; 70_000],
             connection: Connection::default(),
             progress: Instant::now(),
@@ -122,7 +120,7 @@ impl<L: Link> Null<L> {
     }
 
     /// Takes one packet.
-    pub(crate) fn handle(&mut self, packet: &[u8], ack_every: usize) -> Heard {
+    pub(crate) fn handle(&mut self, packet: &[u8]) -> Heard {
         if packet.len() < 40 || packet[0] >> 4 != 4 || packet[9] != 6 {
             return Heard::nothing();
         }
@@ -188,7 +186,7 @@ impl<L: Link> Null<L> {
                 heard.closer = 1;
                 heard.data = 20 + offset..total;
             } else {
-                heard.closer = ack_every;
+                heard.closer = self.ack_every;
             }
         }
         if flags & FIN != 0 {
@@ -200,8 +198,23 @@ impl<L: Link> Null<L> {
         heard
     }
 
-    /// Acknowledges what was received.
-    pub(crate) fn acknowledge(&mut self) {
+    /// An acknowledgement has come so much closer, and may be due.
+    pub(crate) fn owe(&mut self, closer: usize) {
+        self.owed += closer;
+        if self.owed >= self.ack_every {
+            self.acknowledge();
+        }
+    }
+
+    /// Nothing more is there for now: acknowledges what was received.
+    pub(crate) fn settle(&mut self) {
+        if self.owed > 0 {
+            self.acknowledge();
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        self.owed = 0;
         self.emit(ACK, &[], 0, self.connection.snd_nxt);
     }
 

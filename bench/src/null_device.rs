@@ -58,7 +58,6 @@ pub(crate) fn serve(device: Box<dyn Device>, roles: &Roles) -> io::Result<()> {
     if !roles.vnet {
         null.window = WINDOW;
     }
-    let ack_every = if roles.vnet { 4 } else { 32 };
     let mut frames = Vec::with_capacity(TURN);
     loop {
         match null.link.device.recv(&mut frames, TURN) {
@@ -67,7 +66,6 @@ pub(crate) fn serve(device: Box<dyn Device>, roles: &Roles) -> io::Result<()> {
             Err(error) => return Err(error),
         }
         let received = frames.len();
-        let mut owed = 0;
         for RxFrame { data, .. } in frames.drain(..) {
             let Some((ethernet, packet)) = data.split_first_chunk::<ETHERNET>() else {
                 continue;
@@ -76,15 +74,10 @@ pub(crate) fn serve(device: Box<dyn Device>, roles: &Roles) -> io::Result<()> {
             own[..6].copy_from_slice(&ethernet[6..12]);
             own[6..12].copy_from_slice(&OUR_ADDRESS);
             own[12..].copy_from_slice(&ethernet[12..]);
-            owed += null.handle(packet, ack_every).closer;
-            if owed >= ack_every {
-                null.acknowledge();
-                owed = 0;
-            }
+            let heard = null.handle(packet);
+            null.owe(heard.closer);
         }
-        if owed > 0 {
-            null.acknowledge();
-        }
+        null.settle();
         let sent = null.send();
         null.link.flush();
         if received == 0 && sent == 0 {

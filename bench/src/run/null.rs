@@ -13,8 +13,6 @@ use crate::sys::{self, VNET_HEADER};
 
 const DEVICE: &str = "null0";
 const MTU: usize = 1500;
-/// Super-segments to one acknowledgement.
-const ACK_EVERY: usize = 4;
 /// Packets in one direction before the other has its turn.
 const TURN: usize = 16;
 
@@ -64,14 +62,14 @@ fn configure(namespace: BorrowedFd<'_>) -> io::Result<()> {
 
 /// From the program to the server; returns how many packets there were.
 fn receive(null: &mut Null, server: &mut Option<TcpStream>, packet: &mut [u8]) -> usize {
-    let (mut received, mut owed) = (0, 0);
+    let mut received = 0;
     while received < TURN {
         let Some(n) = sys::read(&null.link, packet) else {
             break;
         };
         received += 1;
         let packet = packet.get(VNET_HEADER..n).unwrap_or_default();
-        let heard = null.handle(packet, ACK_EVERY);
+        let heard = null.handle(packet);
         if heard.opened {
             *server = connect(null);
         }
@@ -79,15 +77,9 @@ fn receive(null: &mut Null, server: &mut Option<TcpStream>, packet: &mut [u8]) -
             // A server that has gone away is seen by the program's next connection.
             drop(server.write_all(data));
         }
-        owed += heard.closer;
-        if owed >= ACK_EVERY {
-            null.acknowledge();
-            owed = 0;
-        }
+        null.owe(heard.closer);
     }
-    if owed > 0 {
-        null.acknowledge();
-    }
+    null.settle();
     received
 }
 

@@ -18,6 +18,10 @@ const CEILING: &str = "null TCP (the ceiling)";
 /// What user-mode networks for containers use.
 const LARGE_MTU: usize = 65_520;
 const SMOLTCP: &str = "smoltcp, its own device, 1 MiB";
+/// Connections on which nothing happens, beside one.
+const IDLE: usize = 10_000;
+const ALONE: &str = "transom, alone";
+const SMOLTCP_ALONE: &str = "smoltcp, alone";
 
 /// The comparison.
 pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
@@ -72,6 +76,13 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             peers: Vec::new(),
         });
     }
+    for (word, work) in [("receives", Work::Receive), ("sends", Work::Send)] {
+        let title = format!("Beside 10,000 idle connections, the stack {word}");
+        if options.wants(&title) {
+            let figures = vec![Figure("GB/s", 2)];
+            sections.push(beside_idle(&options, title, figures, work));
+        }
+    }
     options.finish(&PART, &sections)
 }
 
@@ -84,23 +95,70 @@ pub(crate) fn rows(options: &Options, stacks: Vec<Configuration>, work: Work) ->
 }
 
 fn rows_at(options: &Options, stacks: Vec<Configuration>, work: Work, mtu: usize) -> Vec<Row> {
-    let configurations: Vec<(Row, Result<Trial, String>)> = stacks
-        .into_iter()
-        .filter(|(name, ..)| options.wants_row(name))
-        .map(|(name, stack, wire)| {
-            let trial = stack.map(|stack| Trial {
-                stack,
-                wire,
-                work,
-                mtu,
-            });
-            (Row::new(&name), trial)
-        })
+    let trials = stacks.into_iter().map(|(name, stack, wire)| {
+        let trial = stack.map(|stack| Trial {
+            stack,
+            wire,
+            work,
+            mtu,
+            idle: 0,
+        });
+        (name, trial)
+    });
+    measure(options, trials)
+}
+
+/// Measures trials in turn, or says why there is none.
+fn measure(
+    options: &Options,
+    trials: impl Iterator<Item = (String, Result<Trial, String>)>,
+) -> Vec<Row> {
+    let configurations: Vec<_> = trials
+        .filter(|(name, _)| options.wants_row(name))
+        .map(|(name, trial)| (Row::new(&name), trial))
         .collect();
     interleave(options.rounds, &configurations, |trial| match trial {
         Ok(trial) => trial.run(),
         Err(reason) => Err(io::Error::other(reason.clone())),
     })
+}
+
+/// A stack alone, and beside connections on which nothing happens; each row is compared with its stack alone.
+pub(crate) fn beside_idle(
+    options: &Options,
+    title: String,
+    figures: Vec<Figure>,
+    work: Work,
+) -> Section {
+    let smoltcp = Stack::SmoltcpOurDevice(1 << 20);
+    let stacks = [
+        (ALONE, Stack::Transom, Wire::TunOffload, 0),
+        (
+            "transom, 10,000 idle",
+            Stack::Transom,
+            Wire::TunOffload,
+            IDLE,
+        ),
+        (SMOLTCP_ALONE, smoltcp.clone(), Wire::Tun, 0),
+        ("smoltcp, 10,000 idle", smoltcp, Wire::Tun, IDLE),
+    ];
+    let trials = stacks.into_iter().map(|(name, stack, wire, idle)| {
+        let trial = Trial {
+            stack,
+            wire,
+            work,
+            mtu: 1500,
+            idle,
+        };
+        (name.to_owned(), Ok(trial))
+    });
+    Section {
+        title,
+        figures,
+        rows: measure(options, trials),
+        ceiling: None,
+        peers: vec![ALONE, SMOLTCP_ALONE],
+    }
 }
 
 /// The peers that are programs, built or not.

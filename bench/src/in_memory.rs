@@ -54,20 +54,20 @@ pub(crate) fn run(load: Load) -> io::Result<Transfer> {
 }
 
 /// A stack and its end of the link.
-struct End {
-    stack: Stack,
+pub(crate) struct End {
+    pub(crate) stack: Stack,
     device: MemoryDevice,
     tx: VecDeque<TxFrame>,
     rx: Vec<RxFrame>,
 }
 
 impl End {
-    fn new(address: &str, secret: u8, device: MemoryDevice, buffer: usize) -> io::Result<Self> {
-        let tcp = Config::default()
-            .send_buffer(buffer)
-            .recv_buffer(buffer)
-            .nodelay(true);
-        let config = StackConfig::default().tcp(tcp);
+    pub(crate) fn new(
+        address: &str,
+        secret: u8,
+        device: MemoryDevice,
+        config: StackConfig,
+    ) -> io::Result<Self> {
         let now = StackInstant::from_origin(Duration::from_secs(1));
         let mut stack = Stack::new(config, device.capabilities(), [secret; 32], now);
         stack.add_address(address.parse().map_err(io::Error::other)?);
@@ -84,7 +84,7 @@ impl End {
     }
 
     /// Sends a batch; whether there was anything to send.
-    fn send(&mut self, now: StackInstant) -> bool {
+    pub(crate) fn send(&mut self, now: StackInstant) -> bool {
         while self.tx.len() < BATCH
             && let Some(frame) = self.stack.poll_transmit(now)
         {
@@ -96,7 +96,7 @@ impl End {
         any
     }
 
-    fn receive(&mut self, now: StackInstant) {
+    pub(crate) fn receive(&mut self, now: StackInstant) {
         // Nothing there is no error.
         let _ = self.device.recv(&mut self.rx, BATCH);
         for frame in self.rx.drain(..) {
@@ -124,8 +124,13 @@ impl Ends {
                 ..Capabilities::ip(load.mtu)
             })
         };
-        let mut client = End::new("10.0.0.1/24", 1, near, load.buffer)?;
-        let mut server = End::new("10.0.0.2/24", 2, far, load.buffer)?;
+        let tcp = Config::default()
+            .send_buffer(load.buffer)
+            .recv_buffer(load.buffer)
+            .nodelay(true);
+        let config = StackConfig::default().tcp(tcp);
+        let mut client = End::new("10.0.0.1/24", 1, near, config.clone())?;
+        let mut server = End::new("10.0.0.2/24", 2, far, config)?;
         let address = "10.0.0.2:80".parse().map_err(io::Error::other)?;
         let listener = server
             .stack

@@ -14,6 +14,11 @@ const WARM_UP: usize = 1000;
 /// A peer that takes longer to answer has lost it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Threads that open idle connections.
+const IDLE_OPENERS: usize = 32;
+/// For one of those to be opened, among others.
+const IDLE_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Which way the bytes go, seen from the stack under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -73,6 +78,33 @@ pub(crate) fn bulk(
         return Err(io::Error::other("no bytes moved in the window"));
     }
     Ok(bytes as f64 / seconds / 1e9)
+}
+
+/// Connections to the stack on which nothing happens, as long as what is returned is there.
+pub(crate) fn idle(count: usize) -> io::Result<Vec<TcpStream>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    crate::sys::raise_descriptor_limit();
+    let to: SocketAddr = format!("{STACK}:{REQUESTS}")
+        .parse()
+        .map_err(io::Error::other)?;
+    let openers: Vec<_> = (0..IDLE_OPENERS)
+        .map(|at| {
+            let share = count / IDLE_OPENERS + usize::from(at < count % IDLE_OPENERS);
+            thread::spawn(move || {
+                (0..share)
+                    .map(|_| TcpStream::connect_timeout(&to, IDLE_PATIENCE))
+                    .collect::<io::Result<Vec<_>>>()
+            })
+        })
+        .collect();
+    let mut streams = Vec::with_capacity(count);
+    for opener in openers {
+        let panicked = || Err(io::Error::other("a thread panicked"));
+        streams.extend(opener.join().unwrap_or_else(|_| panicked())?);
+    }
+    Ok(streams)
 }
 
 /// One byte there and back, again and again.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::bulk::{Configuration, Peers, rows};
+use crate::bulk::{Configuration, Peers, beside_idle, rows};
 use crate::comparison::{Figure, Section};
 use crate::part::{Options, Part};
 use crate::trial::{Stack, Wire, Work};
@@ -55,7 +55,20 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
         ];
         sections.push(section(&options, title, stacks, vec![KERNEL]));
     }
+    let title = "Ping-pong over TUN beside 10,000 idle connections";
+    if options.wants(title) {
+        let title = title.to_owned();
+        sections.push(beside_idle(&options, title, figures(), Work::PingPong));
+    }
     options.finish(&PART, &sections)
+}
+
+fn figures() -> Vec<Figure> {
+    vec![
+        Figure("median, µs", 1),
+        Figure("99 %, µs", 1),
+        Figure("99.9 %, µs", 0),
+    ]
 }
 
 /// A row of the table.
@@ -71,11 +84,7 @@ fn section(
 ) -> Section {
     Section {
         title: title.to_owned(),
-        figures: vec![
-            Figure("median, µs", 1),
-            Figure("99 %, µs", 1),
-            Figure("99.9 %, µs", 0),
-        ],
+        figures: figures(),
         rows: rows(options, stacks, Work::PingPong),
         ceiling: None,
         peers,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::comparison::{Figure, Row, Section, interleave};
 use crate::part::{Options, Part};
-use crate::{in_memory, option, smol, sys};
+use crate::{in_memory, in_memory_rate, option, smol_memory, sys};
 
 /// How much, in which pieces.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,16 @@ pub(crate) struct Load {
     pub(crate) bytes: usize,
 }
 
+/// How many connections, each of which carries a byte there and back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connections {
+    /// Open at a time.
+    pub(crate) at_once: usize,
+    pub(crate) count: u64,
+    /// Longer is as good as never.
+    pub(crate) patience: Duration,
+}
+
 /// What was carried, and how long it took.
 pub(crate) struct Transfer {
     pub(crate) bytes: usize,
@@ -32,7 +42,9 @@ const PART: Part = Part {
     heading: "# In memory",
     command: "memory --write",
     about: "Two stacks of a kind back to back in one thread, at equal work; the application copies 64 KiB in and out each time.\n\
-            Packets exist complete between the stacks, with their checksums where it says so; buffers are of 1 MiB.",
+            Packets exist complete between the stacks, with their checksums where it says so; buffers are of 1 MiB.\n\
+            Connections: one byte there and back, and who connected closes; 55,000 ports, so that most of 200,000 use one that was in\n\
+            TIME-WAIT (smoltcp resets the connection in place of TIME-WAIT, in which it would keep the socket).",
 };
 
 const SMOLTCP: &str = "smoltcp";
@@ -78,11 +90,11 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             let buffer = 256 << 10;
             in_memory::run(Load { buffer, ..load })
         }),
-        (SMOLTCP, smol::in_memory),
+        (SMOLTCP, smol_memory::bulk),
         // Faster with long frames: both of its buffers stay in the second-level cache.
         ("smoltcp, buffers of 256 KiB", |load| {
             let buffer = 256 << 10;
-            smol::in_memory(Load { buffer, ..load })
+            smol_memory::bulk(Load { buffer, ..load })
         }),
     ];
     let mut sections = Vec::new();
@@ -114,5 +126,40 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             peers: vec![SMOLTCP],
         });
     }
+    for at_once in [1, 8, 100] {
+        let title = format!("In memory: connect, request, answer, close: {at_once} at a time");
+        if options.wants(&title) {
+            sections.push(connections(&options, title, at_once));
+        }
+    }
     options.finish(&PART, &sections)
+}
+
+/// Connections a second of both ends together, which are in one thread.
+fn connections(options: &Options, title: String, at_once: usize) -> Section {
+    type Run = fn(Connections) -> io::Result<Duration>;
+    let stacks: [(&str, Run); 2] = [
+        ("transom", in_memory_rate::run),
+        (SMOLTCP, smol_memory::connections),
+    ];
+    let chosen: Vec<(Row, Run)> = stacks
+        .into_iter()
+        .filter(|(name, _)| options.wants_row(name))
+        .map(|(name, run)| (Row::new(name), run))
+        .collect();
+    let load = Connections {
+        at_once,
+        count: 200_000,
+        patience: Duration::from_secs(60),
+    };
+    let rows = interleave(options.rounds, &chosen, |run| {
+        Ok(vec![load.count as f64 / run(load)?.as_secs_f64()])
+    });
+    Section {
+        title,
+        figures: vec![Figure("connections/s", 0)],
+        rows,
+        ceiling: None,
+        peers: vec![SMOLTCP],
+    }
 }

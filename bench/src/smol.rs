@@ -1,20 +1,18 @@
 //! smoltcp on the same device and doing the same work, and two of its sockets in memory.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
+use std::net::{AddrParseError, Ipv4Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{
-    Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TunTapInterface,
-    TxToken,
+    Checksum, Device, DeviceCapabilities, Medium, RxToken, TunTapInterface, TxToken,
 };
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use crate::memory::{Load, Transfer};
 use crate::net::{self, ECHO, REQUESTS, Roles, SINK, SOURCE};
 use crate::null::{fold, sum};
 use crate::sys::{self, VNET_HEADER};
@@ -23,7 +21,7 @@ use crate::trial::{CONNECT_WARM_UP, CONNECT_WINDOW, Stack, Trial, Work};
 /// Listening sockets for connections of one byte.
 const POOL: usize = 64;
 /// Buffer of each of those, in bytes.
-const POOL_BUFFER: usize = 4096;
+pub(crate) const POOL_BUFFER: usize = 4096;
 
 /// smoltcp behind its own TUN device, as shipped.
 pub(crate) fn serve_stock(trial: &Trial, roles: &Roles) -> io::Result<()> {
@@ -50,7 +48,7 @@ pub(crate) fn serve_ours(trial: &Trial, roles: &Roles) -> io::Result<()> {
     serve(&mut device, fd, trial, roles)
 }
 
-fn socket(receive: usize, send: usize) -> Socket<'static> {
+pub(crate) fn socket(receive: usize, send: usize) -> Socket<'static> {
     let mut socket = Socket::new(
         SocketBuffer::new(vec![0; receive]),
         SocketBuffer::new(vec![0; send]),
@@ -66,7 +64,7 @@ fn serve<D: Device>(device: &mut D, fd: i32, trial: &Trial, roles: &Roles) -> io
         .map_err(|_| io::Error::other("address"))?;
     interface.update_ip_addrs(|addresses| _ = addresses.push(IpCidr::new(address, 24)));
     let mut sockets = SocketSet::new(Vec::new());
-    let mut work = Application::new(&mut sockets, trial, roles);
+    let mut work = Application::new(&mut sockets, trial, roles).map_err(io::Error::other)?;
     let spinning = matches!(trial.stack, Stack::SmoltcpSpinning(_));
     let mut told = false;
     loop {
@@ -96,36 +94,45 @@ enum Application {
         /// The first is for [`ECHO`], all others for [`REQUESTS`].
         echoes: Vec<SocketHandle>,
     },
-    Connects(Clients),
+    Connects(Clients, Count),
 }
 
 impl Application {
     /// With sockets for the work alone: each of them is looked at in every poll.
-    fn new(sockets: &mut SocketSet<'_>, trial: &Trial, roles: &Roles) -> Self {
+    fn new(
+        sockets: &mut SocketSet<'_>,
+        trial: &Trial,
+        roles: &Roles,
+    ) -> Result<Self, AddrParseError> {
         if let Work::Connect(at_once) = trial.work {
             let handles = (0..at_once).map(|_| sockets.add(socket(POOL_BUFFER, POOL_BUFFER)));
-            return Self::Connects(Clients::new(handles.collect()));
+            let to: Ipv4Addr = net::KERNEL_ADDRESS.parse()?;
+            let clients = Clients::new((to.into(), REQUESTS), handles.collect());
+            return Ok(Self::Connects(clients, Count::new()));
         }
         let pool = if matches!(trial.work, Work::Accept(_)) {
             POOL
         } else {
-            0
+            trial.idle
         };
         let source = sockets.add(socket(4096, roles.buffer));
         let sink = sockets.add(socket(roles.buffer, 4096));
         let mut echoes = vec![sockets.add(socket(POOL_BUFFER, POOL_BUFFER))];
         echoes.extend((0..pool).map(|_| sockets.add(socket(POOL_BUFFER, POOL_BUFFER))));
-        Self::Serves {
+        Ok(Self::Serves {
             source,
             sink,
             echoes,
-        }
+        })
     }
 
     /// True when everything is done.
     fn act(&mut self, interface: &mut Interface, sockets: &mut SocketSet<'_>) -> io::Result<bool> {
         let (source, sink, echoes) = match self {
-            Self::Connects(clients) => return clients.act(interface, sockets),
+            Self::Connects(clients, count) => {
+                clients.act(interface, sockets)?;
+                return Ok(count.look(clients.done));
+            }
             Self::Serves {
                 source,
                 sink,
@@ -149,54 +156,59 @@ impl Application {
         if socket.state() == State::CloseWait {
             socket.close();
         }
-        let mut buffer = [0; 64];
         for (at, echo) in echoes.iter().enumerate() {
-            let socket = sockets.get_mut::<Socket<'_>>(*echo);
-            if !socket.is_open() {
-                let port = if at == 0 { ECHO } else { REQUESTS };
-                socket.listen(port).map_err(broken)?;
-            }
-            while socket.can_recv() && socket.can_send() {
-                let n = socket.recv_slice(&mut buffer).unwrap_or(0);
-                // It has room.
-                let _ = socket.send_slice(&buffer[..n]);
-            }
-            if socket.state() == State::CloseWait {
-                socket.close();
-            }
+            let port = if at == 0 { ECHO } else { REQUESTS };
+            send_back(sockets.get_mut(*echo), port)?;
         }
         Ok(false)
     }
 }
 
-/// Sockets that connect to the kernel again and again.
-struct Clients {
+/// Listens where nobody is connected, and sends back what comes.
+pub(crate) fn send_back(socket: &mut Socket<'_>, port: u16) -> io::Result<()> {
+    if !socket.is_open() {
+        let listens = socket.listen(port);
+        listens.map_err(|_| io::Error::other("smoltcp refused to listen"))?;
+    }
+    while socket.can_recv() && socket.can_send() {
+        let mut buffer = [0; 64];
+        let n = socket.recv_slice(&mut buffer).unwrap_or(0);
+        // It has room.
+        let _ = socket.send_slice(&buffer[..n]);
+    }
+    if socket.state() == State::CloseWait {
+        socket.close();
+    }
+    Ok(())
+}
+
+/// Sockets that connect again and again; a byte goes there and back.
+pub(crate) struct Clients {
+    to: (IpAddress, u16),
     handles: Vec<SocketHandle>,
     /// Whether the byte of each is on its way.
     asked: Vec<bool>,
     port: u16,
-    done: u64,
-    started: std::time::Instant,
-    /// When counting began, and from what.
-    counting: Option<(std::time::Instant, u64)>,
+    /// Connections whose byte came back.
+    pub(crate) done: u64,
 }
 
 impl Clients {
-    fn new(handles: Vec<SocketHandle>) -> Self {
+    pub(crate) fn new(to: (IpAddress, u16), handles: Vec<SocketHandle>) -> Self {
         Self {
+            to,
             asked: vec![false; handles.len()],
             handles,
             port: *net::PORTS.start(),
             done: 0,
-            started: std::time::Instant::now(),
-            counting: None,
         }
     }
 
-    fn act(&mut self, interface: &mut Interface, sockets: &mut SocketSet<'_>) -> io::Result<bool> {
-        let address: IpAddress = net::KERNEL_ADDRESS
-            .parse()
-            .map_err(|_| io::Error::other("address"))?;
+    pub(crate) fn act(
+        &mut self,
+        interface: &mut Interface,
+        sockets: &mut SocketSet<'_>,
+    ) -> io::Result<()> {
         for (handle, asked) in self.handles.iter().zip(&mut self.asked) {
             let socket = sockets.get_mut::<Socket<'_>>(*handle);
             if socket.state() == State::TimeWait {
@@ -211,7 +223,7 @@ impl Clients {
                     *net::PORTS.start()
                 };
                 socket
-                    .connect(interface.context(), (address, REQUESTS), self.port)
+                    .connect(interface.context(), self.to, self.port)
                     .map_err(|_| io::Error::other("smoltcp refused to connect"))?;
             } else if !*asked && socket.can_send() {
                 *asked = socket.send_slice(&[7]).is_ok();
@@ -221,18 +233,39 @@ impl Clients {
                 socket.close();
             }
         }
-        match self.counting {
+        Ok(())
+    }
+}
+
+/// Counts for a while after a warm-up.
+struct Count {
+    started: std::time::Instant,
+    /// When counting began, and from what.
+    since: Option<(std::time::Instant, u64)>,
+}
+
+impl Count {
+    fn new() -> Self {
+        Self {
+            started: std::time::Instant::now(),
+            since: None,
+        }
+    }
+
+    /// Tells the rate when the time is over; true then.
+    fn look(&mut self, done: u64) -> bool {
+        match self.since {
             None if self.started.elapsed() >= CONNECT_WARM_UP => {
-                self.counting = Some((std::time::Instant::now(), self.done));
+                self.since = Some((std::time::Instant::now(), done));
             }
             Some((since, before)) if since.elapsed() >= CONNECT_WINDOW => {
-                let rate = (self.done - before) as f64 / since.elapsed().as_secs_f64();
+                let rate = (done - before) as f64 / since.elapsed().as_secs_f64();
                 crate::trial::say(&rate.to_string());
-                return Ok(true);
+                return true;
             }
             _ => {}
         }
-        Ok(false)
+        false
     }
 }
 
@@ -296,100 +329,4 @@ impl Device for OurDevice {
     fn transmit(&mut self, _: Instant) -> Option<Sending<'_>> {
         Some(Sending(self))
     }
-}
-
-type Frames = RefCell<(VecDeque<Vec<u8>>, Vec<Vec<u8>>)>;
-
-struct Memory {
-    frames: Frames,
-    mtu: usize,
-    checksums: bool,
-}
-
-struct FromMemory<'a>(Vec<u8>, &'a Frames);
-struct ToMemory<'a>(&'a Frames);
-
-impl RxToken for FromMemory<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        let result = f(&self.0);
-        self.1.borrow_mut().1.push(self.0);
-        result
-    }
-}
-
-impl TxToken for ToMemory<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
-        let mut frame = self.0.borrow_mut().1.pop().unwrap_or_default();
-        frame.resize(length, 0);
-        let result = f(&mut frame);
-        self.0.borrow_mut().0.push_back(frame);
-        result
-    }
-}
-
-impl Device for Memory {
-    type RxToken<'a> = FromMemory<'a>;
-    type TxToken<'a> = ToMemory<'a>;
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = self.mtu;
-        if !self.checksums {
-            capabilities.checksum = ChecksumCapabilities::ignored();
-        }
-        capabilities
-    }
-
-    fn receive(&mut self, _: Instant) -> Option<(FromMemory<'_>, ToMemory<'_>)> {
-        let frame = self.frames.borrow_mut().0.pop_front()?;
-        Some((FromMemory(frame, &self.frames), ToMemory(&self.frames)))
-    }
-
-    fn transmit(&mut self, _: Instant) -> Option<ToMemory<'_>> {
-        Some(ToMemory(&self.frames))
-    }
-}
-
-/// Two sockets of one smoltcp interface, the application copying in and out with 64 KiB buffers.
-pub(crate) fn in_memory(load: Load) -> io::Result<Transfer> {
-    let mut device = Memory {
-        frames: Frames::default(),
-        mtu: load.mtu,
-        checksums: load.checksums,
-    };
-    let config = Config::new(HardwareAddress::Ip);
-    let mut interface = Interface::new(config, &mut device, Instant::now());
-    interface.update_ip_addrs(|addresses| {
-        _ = addresses.push(IpCidr::new(IpAddress::v4(127, 0, 0, 1), 8))
-    });
-    let mut sockets = SocketSet::new(Vec::new());
-    let server = sockets.add(socket(load.buffer, 4096));
-    let client = sockets.add(socket(4096, load.buffer));
-    let broken = |_| io::Error::other("smoltcp refused to listen");
-    sockets
-        .get_mut::<Socket<'_>>(server)
-        .listen(1234)
-        .map_err(broken)?;
-    let to = (IpAddress::v4(127, 0, 0, 1), 1234);
-    let connected = sockets
-        .get_mut::<Socket<'_>>(client)
-        .connect(interface.context(), to, 65_000);
-    connected.map_err(|_| io::Error::other("smoltcp refused to connect"))?;
-    let mut application = vec![1u8; 65_536];
-    let mut received = 0;
-    let started = std::time::Instant::now();
-    while received < load.bytes {
-        interface.poll(Instant::now(), &mut device, &mut sockets);
-        let socket = sockets.get_mut::<Socket<'_>>(server);
-        while socket.can_recv() {
-            received += socket.recv_slice(&mut application).unwrap_or(0);
-        }
-        let socket = sockets.get_mut::<Socket<'_>>(client);
-        while socket.can_send() && socket.send_slice(&application).unwrap_or(0) > 0 {}
-    }
-    Ok(Transfer {
-        bytes: received,
-        elapsed: started.elapsed(),
-    })
 }

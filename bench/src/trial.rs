@@ -23,6 +23,8 @@ pub(crate) const CONNECT_WINDOW: Duration = Duration::from_millis(1500);
 const ROUND_TRIPS: usize = 10_000;
 /// A stack that does not start, or answer, in this time does not at all.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long idle connections may take to open beyond that: who looks at all of them for each packet needs it.
+const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is measured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +34,8 @@ pub(crate) struct Trial {
     pub(crate) work: Work,
     /// IP MTU in bytes.
     pub(crate) mtu: usize,
+    /// Connections beside, which the kernel has opened before and on which nothing happens.
+    pub(crate) idle: usize,
 }
 
 /// A stack under test.
@@ -201,7 +205,12 @@ impl Drop for Node {
 pub(crate) fn inside(trial: &str) -> io::Result<()> {
     let trial: Trial = serde_json::from_str(trial)?;
     sys::die_with_parent();
-    sys::end_after(PATIENCE);
+    let patience = if trial.idle > 0 {
+        PATIENCE + IDLE_PATIENCE
+    } else {
+        PATIENCE
+    };
+    sys::end_after(patience);
     sys::own_session();
     sys::own_network()?;
     net::ip(&["link", "set", "lo", "up"])?;
@@ -230,6 +239,7 @@ pub(crate) fn inside(trial: &str) -> io::Result<()> {
         if !trial.is_spread() {
             sys::pin(0);
         }
+        let _idle = kernel::idle(trial.idle)?;
         match trial.work {
             Work::Receive => vec![kernel::bulk(kernel::Way::Receives, 1, WARM_UP, WINDOW)?],
             Work::Send => vec![kernel::bulk(kernel::Way::Sends, 1, WARM_UP, WINDOW)?],

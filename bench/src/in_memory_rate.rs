@@ -1,16 +1,22 @@
 //! Two of our stacks in one thread: connections that are opened, carry a byte there and back, and are closed.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use transom_device::memory::cable;
 use transom_stack::tcp::{CloseReason, Event, Instant as StackInstant};
-use transom_stack::{ConnId, ConnectOptions, ListenOn, ListenOptions, ListenerId, Stack};
+use transom_stack::{ConnId, ConnectOptions, ListenOn, ListenOptions, Stack};
 use transom_stack::{StackConfig, StackEvent};
 
 use crate::in_memory::End;
 use crate::memory::Connections;
 use crate::net;
+
+const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+/// A port of who connects is used again towards one of these a second after its connection at the earliest.
+const SERVED: Range<u16> = 1000..1008;
 
 /// How long it takes.
 pub(crate) fn run(load: Connections) -> io::Result<Duration> {
@@ -18,11 +24,12 @@ pub(crate) fn run(load: Connections) -> io::Result<Duration> {
     let config = StackConfig::default().ephemeral_ports(net::PORTS);
     let mut client = End::new("10.0.0.1/24", 1, near, config.clone())?;
     let mut server = End::new("10.0.0.2/24", 2, far, config)?;
-    let to = "10.0.0.2:80".parse().map_err(io::Error::other)?;
-    let listener = server
-        .stack
-        .tcp_listen(ListenOptions::new(ListenOn::Address(to)))
-        .map_err(io::Error::other)?;
+    for port in SERVED {
+        let here = ListenOn::Address(SocketAddr::new(SERVER, port));
+        let listens = server.stack.tcp_listen(ListenOptions::new(here));
+        listens.map_err(io::Error::other)?;
+    }
+    let mut ports = SERVED.cycle();
     let (mut open, mut done) = (0, 0);
     let started = Instant::now();
     while done < load.count {
@@ -31,13 +38,14 @@ pub(crate) fn run(load: Connections) -> io::Result<Duration> {
             return Err(io::Error::other(format!("{done} connections only")));
         }
         while open < load.at_once {
+            let to = SocketAddr::new(SERVER, ports.next().unwrap_or(SERVED.start));
             let connects = client.stack.tcp_connect(now, ConnectOptions::new(to));
             connects.map_err(io::Error::other)?;
             open += 1;
         }
         let there = client.send(now);
         server.receive(now);
-        serve(&mut server.stack, now, listener)?;
+        serve(&mut server.stack, now)?;
         let back = server.send(now);
         client.receive(now);
         let finished = ask(&mut client.stack, now)?;
@@ -52,10 +60,10 @@ pub(crate) fn run(load: Connections) -> io::Result<Duration> {
 }
 
 /// Sends back what comes, and closes after the peer.
-fn serve(stack: &mut Stack, now: StackInstant, listener: ListenerId) -> io::Result<()> {
+fn serve(stack: &mut Stack, now: StackInstant) -> io::Result<()> {
     while let Some(event) = stack.poll_event() {
         match event {
-            StackEvent::Acceptable(_) => {
+            StackEvent::Acceptable(listener) => {
                 while let Some(id) = stack.tcp_accept(listener) {
                     // What came before it was taken was not told.
                     send_back(stack, now, id)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::comparison::{Figure, Row, Section, interleave};
 use crate::part::{Options, Part};
-use crate::{in_memory, in_memory_rate, option, smol_memory, sys};
+use crate::{in_memory, in_memory_rate, number, option, smol_memory, sys};
 
 /// How much, in which pieces.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +43,13 @@ const PART: Part = Part {
     command: "memory --write",
     about: "Two stacks of a kind back to back in one thread, at equal work; the application copies 64 KiB in and out each time.\n\
             Packets exist complete between the stacks, with their checksums where it says so; buffers are of 1 MiB.\n\
-            Connections: one byte there and back, and who connected closes; 55,000 ports, so that most of 200,000 use one that was in\n\
-            TIME-WAIT (smoltcp resets the connection in place of TIME-WAIT, in which it would keep the socket).",
+            Connections: one byte there and back, and who connected closes; 600,000 use 440,000 pairs of ports, so that some meet another\n\
+            in TIME-WAIT (smoltcp resets the connection in place of TIME-WAIT, in which it would keep the socket).",
 };
 
 const SMOLTCP: &str = "smoltcp";
+/// Of a round, where nothing else is said.
+const CONNECTIONS: u64 = 600_000;
 
 /// The comparison.
 pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
@@ -129,14 +131,15 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
     for at_once in [1, 8, 100] {
         let title = format!("In memory: connect, request, answer, close: {at_once} at a time");
         if options.wants(&title) {
-            sections.push(connections(&options, title, at_once));
+            let count = number(arguments, "--connections", CONNECTIONS)?;
+            sections.push(connections(&options, title, at_once, count));
         }
     }
     options.finish(&PART, &sections)
 }
 
 /// Connections a second of both ends together, which are in one thread.
-fn connections(options: &Options, title: String, at_once: usize) -> Section {
+fn connections(options: &Options, title: String, at_once: usize, count: u64) -> Section {
     type Run = fn(Connections) -> io::Result<Duration>;
     let stacks: [(&str, Run); 2] = [
         ("transom", in_memory_rate::run),
@@ -149,7 +152,7 @@ fn connections(options: &Options, title: String, at_once: usize) -> Section {
         .collect();
     let load = Connections {
         at_once,
-        count: 200_000,
+        count,
         patience: Duration::from_secs(60),
     };
     let rows = interleave(options.rounds, &chosen, |run| {

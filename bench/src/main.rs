@@ -13,7 +13,8 @@
 //! - `scale [--rounds N] [--count N] [--only stack|sockets|fairness]`: a million connections: bytes of each, and what
 //!   their number does to the cost of a packet, of a timer, and of what others do; needs no root
 //!
-//! Other user-space stacks are built from their published packages when they are needed (`bench/peers`); one that cannot be
+//! Other user-space stacks are built from their published packages when they are needed (`bench/peers`), and lwIP against
+//! Debian's library (`apt-get install liblwip-dev`, and a C compiler); one that cannot be
 //! built or does not run says so in its row. Needs root (network namespaces, TUN), and two processors.
 #![expect(
     clippy::indexing_slicing,

@@ -134,72 +134,137 @@ impl fmt::Display for PathError {
     }
 }
 
+/// Events that wait without an allocation: a change of state and what it means.
+const FIRST: usize = 2;
+
+/// Events that can recur, each of which is told once however often it happened; the order in which they are told.
+const RECURRING: [Event; 4] = [
+    Event::Urgent,
+    Event::Readable,
+    Event::Writable,
+    Event::RetransmittingExcessively,
+];
+
 /// Events not yet polled.
 ///
 /// Bounded whatever the peer does: events that can recur are bits (or the latest value), and the
 /// queue holds state changes and their companions, of which a connection has a handful.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
+    /// The first of the queue: what one segment brings about, without an allocation.
+    first: [Option<Event>; FIRST],
+    /// What follows them.
     #[expect(
         clippy::box_collection,
         reason = "nearly always absent, and a quarter of the size"
     )]
-    rare: Option<Box<VecDeque<Event>>>,
+    rest: Option<Box<VecDeque<Event>>>,
     soft_error: Option<PathError>,
-    readable: bool,
-    writable: bool,
-    urgent: bool,
-    retransmitting: bool,
+    /// A bit for each of [`RECURRING`].
+    recurring: u8,
 }
 
 impl Events {
     pub(crate) const fn is_empty(&self) -> bool {
         let Self {
-            rare,
+            first: [first, ..],
+            rest: _,
             soft_error,
-            readable,
-            writable,
-            urgent,
-            retransmitting,
+            recurring,
         } = self;
-        let recurring = *readable || *writable || *urgent || *retransmitting;
-        rare.is_none() && soft_error.is_none() && !recurring
+        first.is_none() && soft_error.is_none() && *recurring == 0
     }
 
     pub(crate) fn push(&mut self, event: Event) {
         match event {
-            Event::Readable => self.readable = true,
-            Event::Writable => self.writable = true,
-            Event::Urgent => self.urgent = true,
-            Event::RetransmittingExcessively => self.retransmitting = true,
+            Event::Urgent
+            | Event::Readable
+            | Event::Writable
+            | Event::RetransmittingExcessively => {
+                let at = RECURRING.iter().position(|other| *other == event);
+                self.recurring |= at.map_or(0, |at| 1 << at);
+            }
             Event::SoftError(error) => self.soft_error = Some(error),
             Event::State { .. } | Event::Connected | Event::PeerFinished | Event::Closed(_) => {
-                self.rare.get_or_insert_default().push_back(event);
+                self.queue(event);
             }
         }
     }
 
-    pub(crate) fn poll(&mut self) -> Option<Event> {
-        if let Some(rare) = &mut self.rare {
-            let event = rare.pop_front();
-            if rare.is_empty() {
+    fn queue(&mut self, event: Event) {
+        match self.first.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(event),
+            // `take_first` fills the places from the rest: while there is one, none is free.
+            None => self.rest.get_or_insert_default().push_back(event),
+        }
+    }
+
+    /// The first of the queue, whose place the others move up to.
+    fn take_first(&mut self) -> Option<Event> {
+        let [first, second] = &mut self.first;
+        let event = first.take()?;
+        *first = second.take();
+        if let Some(rest) = &mut self.rest {
+            *second = rest.pop_front();
+            if rest.is_empty() {
                 // An idle connection holds no memory for events.
-                self.rare = None;
+                self.rest = None;
             }
-            return event;
         }
-        if core::mem::take(&mut self.urgent) {
-            return Some(Event::Urgent);
+        Some(event)
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Event> {
+        if let Some(event) = self.take_first() {
+            return Some(event);
         }
-        if core::mem::take(&mut self.readable) {
-            return Some(Event::Readable);
-        }
-        if core::mem::take(&mut self.writable) {
-            return Some(Event::Writable);
-        }
-        if core::mem::take(&mut self.retransmitting) {
-            return Some(Event::RetransmittingExcessively);
+        if self.recurring != 0 {
+            let at = self.recurring.trailing_zeros();
+            self.recurring &= self.recurring - 1;
+            return RECURRING.get(at as usize).copied();
         }
         self.soft_error.take().map(Event::SoftError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_state_come_in_order_however_many_and_before_what_recurs() {
+        let changes = [
+            Event::State {
+                from: State::SynSent,
+                to: State::Established,
+            },
+            Event::Connected,
+            Event::PeerFinished,
+            Event::State {
+                from: State::Established,
+                to: State::CloseWait,
+            },
+            Event::Closed(CloseReason::Normal),
+        ];
+        let mut events = Events::default();
+        for _ in 0..2 {
+            events.push(Event::Writable);
+            events.push(Event::Readable);
+            events.push(Event::Readable);
+            for (at, change) in changes.into_iter().enumerate() {
+                events.push(change);
+                if at == 2 {
+                    assert_eq!(events.poll(), Some(changes[0]), "one is taken meanwhile");
+                }
+            }
+            for change in &changes[1..] {
+                assert!(!events.is_empty());
+                assert_eq!(events.poll(), Some(*change));
+            }
+            assert_eq!(events.poll(), Some(Event::Readable));
+            assert_eq!(events.poll(), Some(Event::Writable));
+            assert_eq!(events.poll(), None);
+            assert!(events.is_empty());
+        }
     }
 }

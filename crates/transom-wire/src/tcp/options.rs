@@ -388,6 +388,10 @@ impl Options {
     /// Length in bytes that [`emit`](Self::emit) writes: a multiple of 4, at most 40.
     #[must_use]
     pub fn emitted_len(&self) -> usize {
+        if self.sack.is_empty() && self.accecn.is_none() {
+            // Nearly every segment.
+            return self.len_without_sack();
+        }
         let blocks = self.emitted_sack_blocks();
         let sack = if blocks == 0 { 0 } else { 4 + 8 * blocks };
         let accecn = self.accecn_len(self.shares_nops(blocks > 0));

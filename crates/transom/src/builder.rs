@@ -169,6 +169,8 @@ impl Builder {
     /// A frame that comes in this time is handled without waiting for the kernel to wake us: a third of the
     /// round trip. It costs a processor, which other tasks of the runtime share as they come. It adapts:
     /// when frames come further apart than this, it soon sleeps at once, and looks again when they come faster.
+    /// On a runtime of one thread, and with one queue, the task that waited last to read or to accept looks itself once all
+    /// others have run, and has what comes without being woken for it.
     /// 50 to 200 µs are useful.
     pub fn busy_poll(mut self, most: Duration) -> Self {
         self.busy_poll = most;

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// How often busy polling looks at the device in one turn: for some microseconds, most of which it spends looking.
+pub(crate) const LOOKS: usize = 16;
+
 /// How long to look before sleeping, by how long frames have let themselves be waited for.
 ///
 /// It pays to look only if a frame comes before the patience ends. So patience is what was allowed as long as each

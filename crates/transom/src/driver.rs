@@ -10,7 +10,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use transom_stack::tcp::Instant;
 use transom_stack::wire::RxFrame;
 
-use crate::busy_poll::BusyPoll;
+use crate::busy_poll::{BusyPoll, LOOKS};
 use crate::clock::Alarm;
 use crate::inbox::Part;
 use crate::port::{Held, Readable, recv_now};
@@ -20,13 +20,6 @@ use crate::shared::{Caller, Shared};
 /// they are looked at this often.
 const BLOCKED_TICK: Duration = Duration::from_millis(10);
 
-/// How often busy polling looks at the device in one turn: for some microseconds, most of which it spends looking.
-const LOOKS: usize = 16;
-
-/// What a turn may have received, in bytes, for what is owed to be left to those who were woken by it: more than that is no
-/// dialogue, and its sender should go on while it is read.
-const LITTLE: usize = 16 << 10;
-
 /// One per device. Sockets send for themselves; the driver receives, keeps time, and sends what a
 /// socket had to leave behind.
 #[derive(Debug)]
@@ -34,14 +27,22 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     readable: Readable,
     alarm: Alarm,
-    /// Frames just received; empty between two polls.
-    frames: Vec<RxFrame>,
-    batch: usize,
     busy_poll: BusyPoll,
     /// The part in a host with several queues.
     part: Option<Part>,
     /// Whether the runtime has one thread for everything.
     alone: bool,
+}
+
+/// What one turn is to do.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// Look at the device whatever the kernel says of it, and come back.
+    looks: bool,
+    /// Leave that to a task that waits.
+    lends: bool,
+    /// To be answered if the device is empty.
+    question: Option<u64>,
 }
 
 /// What one turn came to.
@@ -55,19 +56,12 @@ enum Turn {
 }
 
 impl Driver {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        readable: Readable,
-        batch: usize,
-        busy_poll: BusyPoll,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, readable: Readable, busy_poll: BusyPoll) -> Self {
         let alarm = Alarm::new(shared.clock);
         Self {
             shared,
             readable,
             alarm,
-            frames: Vec::with_capacity(batch),
-            batch,
             busy_poll,
             part: None,
             alone: false,
@@ -90,81 +84,106 @@ impl Driver {
         self
     }
 
-    /// Takes a batch of frames from the device. Says whether to come back at once, and which question is answered by the
-    /// device being empty.
+    /// Decides what this turn is to do, and leaves the waker.
+    fn plan(&mut self, waker: &Waker) -> Plan {
+        let mut inner = self.shared.lock("begin a turn");
+        match &mut inner.driver {
+            Some(driver) => driver.clone_from(waker),
+            None => inner.driver = Some(waker.clone()),
+        }
+        if inner.lending.take_back() {
+            self.busy_poll.note_frames();
+        }
+        let looks = self.busy_poll.goes_on();
+        // With several threads nobody knows when the others have had their turn; with several queues there are such.
+        let is_wanted = inner
+            .lending
+            .open(looks && self.alone && self.part.is_none());
+        let question = inner.catch_up.question();
+        Plan {
+            looks,
+            lends: is_wanted && question.is_none(),
+            question,
+        }
+    }
+
+    /// Takes a batch of frames from the device, if this turn is not lent. Says whether to come back at once, and which
+    /// question is answered by the device being empty.
     fn receive(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
-        question: Option<u64>,
+        plan: Plan,
+        frames: &mut Vec<RxFrame>,
     ) -> io::Result<(bool, Option<u64>)> {
-        let (port, frames) = (&self.shared.port, &mut self.frames);
+        if plan.lends {
+            return Ok((true, None));
+        }
+        let Shared { port, batch, .. } = &*self.shared;
         // Who looks on is not told by the device, and comes back by itself.
-        let looking = self.busy_poll.goes_on();
-        if !looking {
-            let received = self.readable.poll_recv(cx, port, frames, self.batch);
+        if !plan.looks {
+            let received = self.readable.poll_recv(cx, port, frames, *batch);
             if received?.is_ready() {
                 return Ok((true, None));
             }
-            if question.is_none() {
+            if plan.question.is_none() {
                 return Ok((false, None));
             }
         }
-        let mut held = recv_now(port, frames, self.batch)?;
-        for _ in 1..LOOKS {
-            if !looking || held != Held::Nothing {
-                break;
-            }
-            held = recv_now(port, frames, self.batch)?;
-        }
-        match held {
+        let looks = if plan.looks { LOOKS } else { 1 };
+        match recv_now(port, frames, *batch, looks)? {
             Held::Frames => Ok((true, None)),
             // The alarm will ring for them.
-            Held::Delayed => Ok((looking, None)),
-            Held::Nothing => Ok((looking, question)),
+            Held::Delayed => Ok((plan.looks, None)),
+            Held::Nothing => Ok((plan.looks, plan.question)),
         }
     }
 
     /// Receives a batch, acts on it and on the time, and sends what is owed. Answers the question
     /// whether the device is empty.
-    fn turn(&mut self, cx: &mut Context<'_>, question: Option<u64>) -> Turn {
-        let (mut again, answered) = match self.receive(cx, question) {
+    fn turn(&mut self, cx: &mut Context<'_>, plan: Plan) -> Turn {
+        let shared = Arc::clone(&self.shared);
+        let Some(mut frames) = shared.intake.try_lock("receive") else {
+            // Somebody on another thread has not yet done with the turn that was lent.
+            return Turn::Again;
+        };
+        let (mut again, answered) = match self.receive(cx, plan, &mut frames) {
             Ok(received) => received,
             Err(error) => return Turn::Failed(error.kind()),
         };
-        if !self.frames.is_empty() {
+        if !frames.is_empty() {
             self.busy_poll.note_frames();
         }
         if let Some(part) = &mut self.part {
-            again |= part.exchange(&mut self.frames);
+            again |= part.exchange(&mut frames);
         }
-        let size: usize = self.frames.iter().map(|frame| frame.data.len()).sum();
         let mut blocked = false;
-        let now = self.shared.clock.now();
-        let mut inner = self.shared.lock("handle frames");
+        let now = shared.clock.now();
+        let mut inner = shared.lock("handle frames");
         if inner.deferring {
             // Those who were woken have had their turn.
             inner.deferring = false;
             inner.stack.release_owed();
-            blocked = self.shared.settle(inner, now, Caller::Driver).blocked;
-            inner = self.shared.lock("handle frames");
+            blocked = shared.settle(inner, now, Caller::Driver).blocked;
+            inner = shared.lock("handle frames");
         }
-        inner.stack.handle_frames(now, &mut self.frames);
+        let is_little = inner.take_in(now, &mut frames);
         if inner.stack.poll_timeout(now).is_some_and(|at| at <= now) {
             inner.stack.handle_timeout(now);
         }
         if let Some(question) = answered {
             inner.caught_up(question);
         }
-        if size > 0 && size < LITTLE && !blocked {
-            match self.shared.settle_later(inner) {
+        drop(frames);
+        if is_little && !blocked {
+            match shared.settle_later(inner) {
                 None => return Turn::Again,
                 Some(lock) => inner = lock,
             }
         }
-        let settled = self.shared.settle(inner, now, Caller::Driver);
+        let settled = shared.settle(inner, now, Caller::Driver);
         again |= !settled.complete;
         if settled.blocked {
-            match self.readable.poll_send(cx, &self.shared.port) {
+            match self.readable.poll_send(cx, &shared.port) {
                 // Room again, so the stack may be asked for more.
                 Poll::Ready(Ok(())) => again = true,
                 Poll::Ready(Err(error)) => return Turn::Failed(error.kind()),
@@ -244,24 +263,24 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let question = this.shared.look("note the driver", |inner| {
-            match &mut inner.driver {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => inner.driver = Some(cx.waker().clone()),
-            };
-            inner.catch_up.question()
-        });
+        let plan = this.plan(cx.waker());
         if let Some(part) = &this.part {
             part.note(cx.waker());
         }
         // Its rings only say that the time has come to look; `turn` looks every time.
         let _ = this.alarm.poll_ring(cx);
-        match this.turn(cx, question) {
+        match this.turn(cx, plan) {
             Turn::Failed(kind) => {
                 this.fail(kind);
                 return Poll::Ready(());
             }
             Turn::Again => {
+                if plan.lends {
+                    let looker = this
+                        .shared
+                        .look("lend a turn", |inner| inner.lending.lend());
+                    looker.into_iter().for_each(Waker::wake);
+                }
                 // One batch a turn: those whose data it brought should get at it before the next.
                 this.come_back(cx);
                 return Poll::Pending;

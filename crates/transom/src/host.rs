@@ -120,9 +120,9 @@ impl Host {
             Inner::new(stack, ephemeral_ports),
             Port::new(device),
             self.clock,
+            capabilities.rx_batch.clamp(1, MOST_FRAMES_A_TURN),
         ));
-        let batch = capabilities.rx_batch.clamp(1, MOST_FRAMES_A_TURN);
-        let driver = Driver::new(shared, readable, batch, BusyPoll::new(self.busy_poll));
+        let driver = Driver::new(shared, readable, BusyPoll::new(self.busy_poll));
         let Some(flows) = self.division.flows else {
             return Ok(driver);
         };

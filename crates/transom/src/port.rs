@@ -96,7 +96,7 @@ pub(crate) enum Held {
     Nothing,
 }
 
-/// Takes a batch of frames whether or not the descriptor is known to be readable.
+/// Takes a batch of frames whether or not the descriptor is known to be readable, and looks so often for one to come.
 ///
 /// # Errors
 /// The device does not work any more.
@@ -104,7 +104,19 @@ pub(crate) fn recv_now(
     port: &Mutex<Port>,
     frames: &mut Vec<RxFrame>,
     max: usize,
+    looks: usize,
 ) -> io::Result<Held> {
+    let mut held = look(port, frames, max)?;
+    for _ in 1..looks {
+        if held != Held::Nothing {
+            break;
+        }
+        held = look(port, frames, max)?;
+    }
+    Ok(held)
+}
+
+fn look(port: &Mutex<Port>, frames: &mut Vec<RxFrame>, max: usize) -> io::Result<Held> {
     let mut port = port.lock("receive what is left");
     match port.device.recv(frames, max) {
         Ok(_) => Ok(Held::Frames),

@@ -6,13 +6,7 @@
 //! who wait for them, and gives the device what the stack owes to the network. So a write is on the
 //! wire when it returns, without waiting for the driver to be scheduled.
 //!
-//! # Acknowledgements travel with answers
-//!
-//! When the driver has received little and somebody is woken by it, it leaves what the stack owes for its next turn, which is
-//! due at once, behind those that it woke ([`Shared::settle_later`]). Reading does not send meanwhile either, and who writes
-//! sends for his own connection only, not for those of the others who were woken. So an answer takes the acknowledgement
-//! of the question along, and a FIN that of the peer's FIN: of the five frames of a short connection two are never sent.
-//! Nothing waits for longer than one turn.
+//! What is owed for little that came in may wait for an answer: [`crate::defer`].
 //!
 //! # Two locks, one order
 //!
@@ -33,12 +27,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use transom_stack::tcp::{Event, Instant, State};
+use transom_stack::wire::RxFrame;
 use transom_stack::{ConnId, IncomingId, ListenerId, StackEvent, UdpId};
 
 use crate::catch_up::CatchUp;
 use crate::clock::Clock;
 use crate::echo::EchoQueue;
 use crate::error::device_gone;
+use crate::lend::Lending;
 use crate::mutex::{Mutex, MutexGuard};
 use crate::port::Port;
 use crate::table::Table;
@@ -79,10 +75,11 @@ pub(crate) struct Inner {
     /// Connections at which somebody waits for the last acknowledgement.
     unacknowledged: Vec<ConnId>,
     /// Tasks to wake once the lock is released.
-    woken: Vec<Waker>,
+    pub(crate) woken: Vec<Waker>,
     pub(crate) driver: Option<Waker>,
     /// The driver is on its way to send what is owed; who only reads leaves it to the driver.
     pub(crate) deferring: bool,
+    pub(crate) lending: Lending,
     /// The driver wakes by itself at this time.
     pub(crate) armed: Option<Instant>,
     /// Nobody holds a handle any more.
@@ -116,6 +113,7 @@ impl Inner {
             woken: Vec::new(),
             driver: None,
             deferring: false,
+            lending: Lending::default(),
             armed: None,
             abandoned: false,
             gone: None,
@@ -148,7 +146,7 @@ impl Inner {
     }
 
     /// Schedules those who waited for what has happened.
-    fn dispatch_events(&mut self) {
+    pub(crate) fn dispatch_events(&mut self) {
         while let Some(event) = self.stack.poll_event() {
             match event {
                 StackEvent::Tcp(id, event) => {
@@ -279,14 +277,21 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Somebody owes frames and found the device locked.
     missed: AtomicBool,
+    /// Frames just received; empty between two holds. Who holds it receives, and handles what came before letting go, so
+    /// that frames are handled in the order in which they came. It is locked before the stack and the device.
+    pub(crate) intake: Mutex<Vec<RxFrame>>,
+    /// Frames taken from the device at a time.
+    pub(crate) batch: usize,
     pub(crate) keys: WaitKeys,
 }
 
 impl Shared {
-    pub(crate) fn new(inner: Inner, port: Port, clock: Clock) -> Self {
+    pub(crate) fn new(inner: Inner, port: Port, clock: Clock, batch: usize) -> Self {
         Self {
             inner: Mutex::new(inner),
             port: Mutex::new(port),
+            intake: Mutex::new(Vec::with_capacity(batch)),
+            batch,
             clock,
             missed: AtomicBool::new(false),
             keys: WaitKeys::new(),
@@ -321,11 +326,31 @@ impl Shared {
         cx: &Context<'_>,
         purpose: &'static str,
         wait: WaitFor,
-        act: impl FnOnce(&mut Inner, Instant) -> Poll<io::Result<R>>,
+        mut act: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
         let now = self.clock.now();
         let mut inner = self.inner.lock(purpose);
-        let mut result = act(&mut inner, now);
+        let result = act(&mut inner, now);
+        if result.is_pending() && wait.interest == Interest::READ && inner.lending.borrow() {
+            return self.borrow_turn(cx, purpose, wait, inner, act);
+        }
+        self.conclude(cx, wait, inner, now, result)
+    }
+
+    /// Notes who could not act yet, and settles.
+    pub(crate) fn conclude<R>(
+        &self,
+        cx: &Context<'_>,
+        wait: WaitFor,
+        mut inner: MutexGuard<'_, Inner>,
+        now: Instant,
+        mut result: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        let caller = if wait.interest == Interest::READ {
+            Caller::Reader
+        } else {
+            Caller::Socket
+        };
         if result.is_pending() {
             match inner.gone {
                 Some(kind) => result = Poll::Ready(Err(device_gone(kind))),
@@ -333,34 +358,14 @@ impl Shared {
                     if let Some(waiters) = inner.waiters(wait.place) {
                         waiters.insert(wait.key, wait.interest, cx.waker());
                     }
+                    if caller == Caller::Reader {
+                        inner.lending.note(cx.waker());
+                    }
                 }
             }
         }
-        let caller = if wait.interest == Interest::READ {
-            Caller::Reader
-        } else {
-            Caller::Socket
-        };
         self.settle(inner, now, caller);
         result
-    }
-
-    /// Wakes those who waited for what has happened, and leaves what is owed to the next turn of the driver, which has to
-    /// come at once. Gives the lock back if there is nobody to wait for.
-    pub(crate) fn settle_later<'a>(
-        &self,
-        mut inner: MutexGuard<'a, Inner>,
-    ) -> Option<MutexGuard<'a, Inner>> {
-        inner.dispatch_events();
-        if inner.woken.is_empty() {
-            return Some(inner);
-        }
-        inner.stack.hold_owed();
-        inner.deferring = true;
-        let woken = std::mem::take(&mut inner.woken);
-        drop(inner);
-        woken.into_iter().for_each(Waker::wake);
-        None
     }
 
     /// Wakes those who waited for what has happened, and gives the device what is owed.

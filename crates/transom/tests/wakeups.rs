@@ -145,6 +145,29 @@ async fn ping_pong_with_busy_polling_never_stops() {
     .await;
 }
 
+#[tokio::test]
+async fn ping_pong_with_busy_polling_on_one_thread_never_stops() {
+    bounded(async {
+        let (server, client) = busy_hosts();
+        ping_pong(&server, &client).await;
+    })
+    .await;
+}
+
+/// The drivers are on one thread and the sockets on another: both may look.
+#[tokio::test]
+async fn ping_pong_with_busy_polling_beside_the_driver_never_stops() {
+    bounded(async {
+        let (server, client) = busy_hosts();
+        let players = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(ping_pong(&server, &client));
+        });
+        players.await.unwrap();
+    })
+    .await;
+}
+
 /// A paused clock moves on only when everything sleeps.
 #[tokio::test(start_paused = true)]
 async fn busy_polling_ends_when_nothing_comes() {

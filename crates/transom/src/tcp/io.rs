@@ -108,7 +108,7 @@ impl TcpStream {
         &self,
         cx: &mut Context<'_>,
         purpose: &'static str,
-        act: impl FnOnce(&mut Inner, Instant) -> Poll<io::Result<R>>,
+        act: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
         self.poll_in_place(cx, purpose, Interest::READ, WaitKey::READ, act)
     }
@@ -118,7 +118,7 @@ impl TcpStream {
         &self,
         cx: &mut Context<'_>,
         purpose: &'static str,
-        act: impl FnOnce(&mut Inner, Instant) -> Poll<io::Result<R>>,
+        act: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
         self.poll_in_place(cx, purpose, Interest::WRITE, WaitKey::WRITE, act)
     }
@@ -129,7 +129,7 @@ impl TcpStream {
         purpose: &'static str,
         interest: Interest,
         key: WaitKey,
-        act: impl FnOnce(&mut Inner, Instant) -> Poll<io::Result<R>>,
+        act: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
         // A connection that always has something to do must not keep others from theirs.
         let budget = ready!(coop::poll_proceed(cx));

@@ -55,6 +55,12 @@ impl Raw<'_> {
         field.copied().unwrap_or([0; N])
     }
 
+    /// tcpi_state: whether the handshake is over, and the connection has not failed since.
+    pub(crate) fn is_open(self) -> bool {
+        // TCP_ESTABLISHED, and TCP_CLOSE_WAIT, when the peer has finished at once.
+        matches!(self.byte(0), 1 | 8)
+    }
+
     /// tcpi_retransmits: of the segment that waits for an answer now.
     pub(crate) fn retransmits(self) -> u8 {
         self.byte(2)

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use transom::{
     Incoming, IncomingStream, RelayCounters, RelayEnd, RelayOutcome, RelayQueue, Side, Unreachable,
@@ -16,7 +17,7 @@ use super::activity::{Activity, Counted};
 use super::destination::Destinations;
 use super::observe::{Observer, Seen};
 use super::samples::{Sample, Samples};
-use crate::kernel::tcp_info::TcpInfo;
+use crate::kernel::tcp_info::{Raw, TcpInfo};
 use crate::sys;
 
 /// What leg B of a connection was.
@@ -75,6 +76,8 @@ impl Legs {
             tokio::join!(timed, look).0
         };
         let ((outside, connected), took) = tokio::select! {
+            // A server that is near has answered by now.
+            biased;
             connected = both => connected,
             () = attempt.gone() => return,
         };
@@ -89,7 +92,11 @@ impl Legs {
             to_program: 0,
         };
         match connected {
-            Ok(server) => self.join(attempt, server, leg, counted).await,
+            Ok((server, info)) => {
+                let text = opened_text(outside, took, info.as_ref());
+                self.observer.remark(peer, program, text);
+                self.join(attempt, server, leg, counted).await;
+            }
             Err(error) => {
                 leg.opened = Err(error.to_string());
                 let text = format!("leg B: {outside} did not take the connection: {error}");
@@ -102,13 +109,9 @@ impl Legs {
 
     /// Leg B is open: opens leg A and joins them.
     async fn join(&self, attempt: Incoming, server: TcpStream, mut leg: Leg, mut counted: Counted) {
-        let took = leg.opened.as_ref().copied().unwrap_or_default();
         // Our relay decides what is sent when; a second Nagle behind the program's own would
         // only hold segments back.
         let _ = server.set_nodelay(true);
-        let info = look(&server);
-        let text = opened_text(leg.outside, took, info.as_ref());
-        self.observer.remark(leg.peer, leg.program, text);
         let Ok(client) = attempt.accept().await else {
             // The program has gone: its kernel would have answered the SYN-ACK with a reset.
             let _ = server.set_zero_linger();
@@ -171,9 +174,12 @@ impl Legs {
     }
 }
 
+/// A leg B that is open, and what the kernel says of it.
+type Opened = (TcpStream, Option<TcpInfo>);
+
 /// Opens leg B. The address is the one that answered in the end.
-async fn connect(outside: SocketAddr) -> (SocketAddr, io::Result<TcpStream>) {
-    let first = TcpStream::connect(outside).await;
+async fn connect(outside: SocketAddr) -> (SocketAddr, io::Result<Opened>) {
+    let first = open(outside).await;
     let refused = matches!(&first, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
     // "The host's loopback" is both of its addresses, as `localhost` is on the host.
     if refused && outside.ip().is_loopback() {
@@ -182,11 +188,33 @@ async fn connect(outside: SocketAddr) -> (SocketAddr, io::Result<TcpStream>) {
             SocketAddr::V6(_) => Ipv4Addr::LOCALHOST.into(),
         };
         let other = SocketAddr::new(other, outside.port());
-        if let Ok(stream) = TcpStream::connect(other).await {
-            return (other, Ok(stream));
+        if let Ok(opened) = open(other).await {
+            return (other, Ok(opened));
         }
     }
     (outside, first)
+}
+
+/// Connects to one address. What is said of the connection also tells whether it is open: a server on this machine has
+/// answered before the call returns, though the call does not say so, and nobody has to wait to be told.
+async fn open(address: SocketAddr) -> io::Result<Opened> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let said = sys::tcp_info(&socket).unwrap_or_default();
+    let stream = TcpStream::from_std(socket.into())?;
+    if Raw(&said).is_open() {
+        return Ok((stream, Some(TcpInfo::parse(&said))));
+    }
+    stream.writable().await?;
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    let info = look(&stream);
+    Ok((stream, info))
 }
 
 /// Lets the program see what the host's kernel saw.

@@ -32,6 +32,7 @@ mod sandbox;
 mod signals;
 mod sink;
 mod udp;
+mod vigil;
 mod watch;
 mod witness;
 

@@ -27,6 +27,7 @@ use super::plan::{Addresses, INTERFACE_MAC, PEER_INTERFACE, PEER_MAC, Plan};
 use super::processes::Inside;
 use super::publish::{Door, Published};
 use super::udp::{Carrying, Datagrams};
+use super::vigil::Vigil;
 use crate::failure::Failure;
 use crate::sys;
 
@@ -129,7 +130,9 @@ impl Network {
         let tun = (kind == "tun").then(|| device.try_clone());
         let tun = tun.transpose().map_err(failed)?;
         let (device, overflows) = open_device(&kind, device, settings.mtu).map_err(failed)?;
-        let stack = start_stack(settings, device, &observer, capture.is_some()).map_err(failed)?;
+        let vigil = Vigil::default();
+        let tape = Tape::new(observer.clone(), vigil.clone(), capture.is_some());
+        let stack = start_stack(settings, device, tape).map_err(failed)?;
         let activity = Activity::new();
         let legs = Legs {
             destinations: destinations.clone(),
@@ -137,6 +140,7 @@ impl Network {
             activity: activity.clone(),
         };
         let mut tasks = JoinSet::new();
+        tasks.spawn(vigil.keep());
         for &published in &settings.published {
             let door = Door::open(published).await?;
             tasks.spawn(door.serve(stack.clone(), legs.clone()));
@@ -265,12 +269,7 @@ fn open_device(
     Ok((Box::new(device), Some(overflows)))
 }
 
-fn start_stack(
-    settings: &Settings,
-    device: Box<dyn Device>,
-    observer: &Observer,
-    whole: bool,
-) -> io::Result<Stack> {
+fn start_stack(settings: &Settings, device: Box<dyn Device>, tape: Tape) -> io::Result<Stack> {
     let device: Box<dyn Device> = match &settings.fault {
         Some(fault) => Box::new(Impaired::both(device, fault.clone())),
         None => device,
@@ -280,7 +279,7 @@ fn start_stack(
         .echo(EchoMode::Deliver);
     let mut builder = Stack::builder()
         .config(config)
-        .recorder(Tape::new(observer.clone(), whole))
+        .recorder(tape)
         .device(device);
     for addresses in &settings.inside {
         builder = builder.address(format!("{}/{}", addresses.gateway, addresses.prefix_len));

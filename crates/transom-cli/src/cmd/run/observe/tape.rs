@@ -6,6 +6,7 @@ use transom_stack::{Direction, Discard, FrameRef, Recorder};
 use transom_tcp::{Instant, State};
 use transom_wire::frame::{RxChecksum, TxOffload};
 
+use super::super::vigil::Vigil;
 use super::{Observer, Packet, Seen};
 
 /// How much of a packet is kept when none is written to a file: all headers, and enough data to
@@ -15,13 +16,18 @@ const HEAD: usize = 256;
 /// The stack's recorder. It is called with the stack locked and only copies.
 pub(crate) struct Tape {
     observer: Observer,
+    vigil: Vigil,
     whole: bool,
 }
 
 impl Tape {
     /// `whole`: packets are wanted whole, not only their start.
-    pub(crate) fn new(observer: Observer, whole: bool) -> Self {
-        Self { observer, whole }
+    pub(crate) fn new(observer: Observer, vigil: Vigil, whole: bool) -> Self {
+        Self {
+            observer,
+            vigil,
+            whole,
+        }
     }
 
     fn packet(&self, frame: FrameRef<'_>) -> Packet {
@@ -59,6 +65,7 @@ impl Tape {
 
 impl Recorder for Tape {
     fn frame(&mut self, now: Instant, direction: Direction, frame: FrameRef<'_>) {
+        self.vigil.passes();
         self.observer.learn_clock(now);
         let packet = self.packet(frame);
         self.observer.note(Seen::Packet {

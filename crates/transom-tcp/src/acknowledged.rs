@@ -346,10 +346,11 @@ impl Tcb {
     ) {
         let round_end = self.snd.una.ge(self.snd.round_end);
         // CC-13: growth only while the window is what holds us back. In slow start half of it is
-        // enough, because it doubles within the round trip.
+        // enough, because it doubles within the round trip; in this one or in the one before, as a round
+        // trip begins with a few segments while most of the last window are being acknowledged.
+        let used = u64::from(self.snd.max_in_flight.max(self.snd.max_in_flight_before));
         let is_cwnd_limited = self.snd.cwnd_limited
-            || (self.congestion.in_slow_start()
-                && self.congestion.cwnd() < 2 * self.snd.max_in_flight);
+            || (self.congestion.in_slow_start() && self.congestion.cwnd() < 2 * used);
         // RFC 3168 §6.1.2 ECN-7: an echo never lets the window grow. RFC 5681 §3.1: nor does what
         // acknowledges nothing new, whatever SACK blocks it brings.
         if !echo && (outcome.newly_acked > 0 || self.recovery.is_recovering()) {

@@ -80,7 +80,9 @@ pub(crate) struct Sender {
     /// The same of the round trip before.
     pub(crate) cwnd_limited_before: bool,
     /// Most octets in flight since `usage_start`.
-    pub(crate) max_in_flight: u64,
+    pub(crate) max_in_flight: u32,
+    /// As it was in the period before.
+    pub(crate) max_in_flight_before: u32,
     /// The use of the congestion window is watched from the sending of what ends here. It begins
     /// anew with the first sending after that is acknowledged, so that a burst which fills the
     /// window counts until all of it is acknowledged.
@@ -120,6 +122,7 @@ packed!(Sender {
     cwnd_limited,
     cwnd_limited_before,
     max_in_flight,
+    max_in_flight_before,
 });
 
 impl Sender {
@@ -152,6 +155,7 @@ impl Sender {
             cwnd_limited: false,
             cwnd_limited_before: false,
             max_in_flight: 0,
+            max_in_flight_before: 0,
             usage_start: nxt,
             round_end: nxt,
             mss_since: nxt,

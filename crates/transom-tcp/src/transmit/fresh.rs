@@ -222,9 +222,9 @@ impl Tcb {
         if self.snd.una.ge(self.snd.usage_start) {
             self.snd.usage_start = range.end;
             self.snd.cwnd_limited_before = core::mem::take(&mut self.snd.cwnd_limited);
-            self.snd.max_in_flight = 0;
+            self.snd.max_in_flight_before = core::mem::take(&mut self.snd.max_in_flight);
         }
-        self.snd.max_in_flight = self.snd.max_in_flight.max(in_flight);
+        self.snd.max_in_flight = self.snd.max_in_flight.max(saturate(in_flight));
         self.congestion.on_sent(&SentInfo {
             now,
             bytes: u64::from(len),

@@ -69,6 +69,22 @@ fn req_pace_1_then_twice_the_window_a_round_trip_two_segments_at_once() {
 }
 
 #[test]
+fn the_first_window_doubles_though_what_follows_it_is_paced() {
+    let mut e = paced();
+    e.write(40_000);
+    assert_eq!(burst(&mut e), 10_000);
+    e.wait(ms(100));
+    for segments in 2..=10 {
+        e.lt_unanswered(&format!(". 1:1 ack {}", segments * 1000 + 1));
+        // The next round trip begins while more than half of the window is still to be acknowledged.
+        if segments >= 4 {
+            burst(&mut e);
+        }
+    }
+    assert_eq!(e.conn.info().cwnd, 20_000);
+}
+
+#[test]
 fn req_pace_3_without_a_round_trip_the_first_window_goes_at_once() {
     // Karn: a SYN that was sent twice measured nothing.
     let mut e = Setup::default()

@@ -366,6 +366,7 @@ impl Tcb {
                 app_limited: self.snd.unsent() == 0,
                 round_end,
                 in_recovery: self.recovery.is_in_recovery(),
+                reorders: self.recovery.reordering() > 0,
             });
         }
         if round_end {

@@ -8,6 +8,11 @@
 //! K          = ∛((W_max − cwnd_epoch) / (C·SMSS))                            (figure 2)
 //! W_est     += α_cubic · SMSS · acked / cwnd      α = 3·(1−β)/(1+β) = 9/17   (figure 4)
 //! ```
+//!
+//! One thing the RFC does not ask for, and Linux does: after a slow start that ended without loss (§4.10) the window grows by at least a
+//! twentieth of itself each round trip until the first congestion event. The plateau there is no window at which anything was lost, only
+//! the place where the round trip began to grow; whoever else began to use the path at the same time goes on, and the curve alone
+//! would need half a minute to make up for it. Not on a path that reorders ([`AckInfo::reorders`]).
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -24,6 +29,8 @@ const BETA_ECN: (u64, u64) = (17, 20);
 const FAST_CONVERGENCE: (u64, u64) = (17, 20);
 /// α_cubic = 3·(1 − β)/(1 + β) = 0.9/1.7 (RFC 9438 §4.3).
 const ALPHA: (u64, u64) = (9, 17);
+/// The part of the window by which it grows each round trip at least while nothing has ever been lost.
+const SEARCH: u64 = 20;
 /// ms³ in which one SMSS is gained from the plateau: 1 / C = 2.5 s³.
 const CUBE_MILLIS_PER_SEGMENT: u64 = 2_500_000_000;
 /// (2^21 ms)³ < 2^63: 35 minutes from the plateau the window has long reached its maximum.
@@ -60,6 +67,7 @@ struct Saved {
     cwnd_prior: u64,
     w_max: u64,
     epoch: Option<Epoch>,
+    searches: bool,
 }
 
 packed!(Saved {
@@ -68,6 +76,7 @@ packed!(Saved {
     cwnd_prior,
     w_max,
     epoch,
+    searches,
 });
 
 /// RFC 9438.
@@ -81,6 +90,9 @@ pub struct Cubic {
     epoch: Option<Epoch>,
     /// The next epoch begins at its own plateau (after a timeout).
     plateau_next: bool,
+    /// There was no congestion event yet, so that nothing is known of what the path takes: the plateau is only where
+    /// slow start ended.
+    searches: bool,
     /// Remainder of the division by cwnd that grows it.
     growth_rest: u64,
     /// Last time the window was in use: until here the epoch's clock runs.
@@ -94,6 +106,7 @@ packed!(Cubic {
     cwnd_prior,
     epoch,
     plateau_next,
+    searches,
     growth_rest,
     last_used,
     before_loss,
@@ -108,6 +121,7 @@ impl Cubic {
             cwnd_prior: 0,
             epoch: None,
             plateau_next: false,
+            searches: true,
             growth_rest: 0,
             last_used: setup.now,
             before_loss: None,
@@ -162,10 +176,11 @@ impl Cubic {
         }
     }
 
-    fn congestion_avoidance(&mut self, now: Instant, acked: u64, srtt: Duration) {
+    fn congestion_avoidance(&mut self, ack: &AckInfo, acked: u64) {
+        let srtt = ack.srtt.or(ack.rtt).unwrap_or_default();
         let mut epoch = match self.epoch {
             Some(epoch) => epoch,
-            None => self.begin_epoch(now),
+            None => self.begin_epoch(ack.now),
         };
         let cwnd = self.window.cwnd.max(1);
         let mss = self.window.mss;
@@ -181,20 +196,29 @@ impl Cubic {
         epoch.w_est = epoch.w_est.saturating_add(gain / divisor);
         epoch.w_est_rest = gain % divisor;
 
-        let t = now.duration_since(epoch.start);
-        if w_cubic(t, epoch.k, epoch.origin, mss) < epoch.w_est {
-            // RFC 9438 §4.3: in the Reno-friendly region the window is W_est.
-            self.window.set_cwnd(cwnd.max(epoch.w_est));
+        let t = ack.now.duration_since(epoch.start);
+        let is_friendly = w_cubic(t, epoch.k, epoch.origin, mss) < epoch.w_est;
+        // RFC 9438 §4.2 CUB-3: target = W_cubic(t + RTT), within cwnd and 1.5·cwnd.
+        let curve = if is_friendly {
+            cwnd
         } else {
-            // RFC 9438 §4.2 CUB-3: target = W_cubic(t + RTT), within cwnd and 1.5·cwnd.
-            let target = w_cubic(t.saturating_add(srtt), epoch.k, epoch.origin, mss);
-            let target = target.clamp(cwnd, cwnd + cwnd / 2);
-            // RFC 9438 §4.4 CUB-4: (target − cwnd)/cwnd segments for each segment acknowledged.
-            let gain = (target - cwnd)
-                .saturating_mul(acked)
-                .saturating_add(self.growth_rest);
-            self.window.grow(gain / cwnd);
-            self.growth_rest = gain % cwnd;
+            w_cubic(t.saturating_add(srtt), epoch.k, epoch.origin, mss)
+        };
+        let least = if self.searches && !ack.reorders {
+            cwnd + cwnd / SEARCH
+        } else {
+            cwnd
+        };
+        let target = curve.clamp(least, cwnd + cwnd / 2);
+        // RFC 9438 §4.4 CUB-4: (target − cwnd)/cwnd segments for each segment acknowledged.
+        let gain = (target - cwnd)
+            .saturating_mul(acked)
+            .saturating_add(self.growth_rest);
+        self.window.grow(gain / cwnd);
+        self.growth_rest = gain % cwnd;
+        if is_friendly {
+            // RFC 9438 §4.3: in the Reno-friendly region the window is W_est.
+            self.window.set_cwnd(self.window.cwnd.max(epoch.w_est));
         }
         self.epoch = Some(epoch);
     }
@@ -251,8 +275,7 @@ impl Controller for Cubic {
             }
         }
         if acked > 0 && !self.in_slow_start() {
-            let srtt = ack.srtt.or(ack.rtt).unwrap_or_default();
-            self.congestion_avoidance(ack.now, acked, srtt);
+            self.congestion_avoidance(ack, acked);
         }
     }
 
@@ -265,9 +288,11 @@ impl Controller for Cubic {
                 cwnd_prior: self.cwnd_prior,
                 w_max: self.w_max,
                 epoch: self.epoch,
+                searches: self.searches,
             }));
         }
         self.window.change_mss(loss.mss);
+        self.searches = false;
         self.epoch = None;
         // RFC 9438 §4.6 CUB-7: of what is in flight; or of the window, as Linux does, where it is not allowed to grow
         // without being used (CC-13) and was used. A burst that waits for its turn would else deepen every reduction.
@@ -327,6 +352,7 @@ impl Controller for Cubic {
             self.cwnd_prior = saved.cwnd_prior;
             self.w_max = saved.w_max;
             self.epoch = saved.epoch;
+            self.searches = saved.searches;
             self.plateau_next = false;
             self.window.phase = Phase::Open;
         }

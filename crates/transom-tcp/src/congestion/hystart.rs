@@ -6,15 +6,17 @@
 //! if the round trip falls again meanwhile, it was only jitter, and slow start is resumed.
 //!
 //! Two things the RFC does not ask for:
-//! - It waits for the least of a whole round to grow. But a window is spread over the round trip (pacing), and what stands in
-//!   the queue grows from the first packet of a round to the last, while the first still finds it empty: a round with a long
-//!   round trip throughout comes one doubling later, and the queue overflows in it. So eight samples in a row are what is
-//!   compared, wherever in the round they lie.
-//! - When the round trip goes on growing by as much once more, above all that was seen in rounds before, it is no jitter, and slow
-//!   start ends at once: five rounds are a growth by three.
+//! - When the round trip goes on growing by as much once more, it is no jitter, and slow start ends at once: five rounds are a
+//!   growth by three.
+//! - Where the path reorders, and a queue that overflows is dear, it looks within a round. The least of a whole round has to grow
+//!   else; but a window is spread over the round trip (pacing), and what stands in the queue grows from the first packet of a round
+//!   to the last, while the first still finds it empty: a round with a long round trip throughout comes one doubling later,
+//!   and the queue overflows in it. So eight samples in a row are what is compared there, wherever in the round they lie.
+//!   Everywhere else who looks so early has the lesser share beside one who does not.
 
 use core::time::Duration;
 
+use super::AckInfo;
 use crate::pack::packed;
 
 /// RFC 9406 §4.3 HS-1: the tuning constants that it recommends.
@@ -46,10 +48,11 @@ pub(super) struct HyStart {
     /// Greatest of what groups of samples had as their least, in all rounds before and in this one.
     earlier_max: Option<Duration>,
     current_round_max: Option<Duration>,
-    /// The least of the group that is under way.
+    /// The least of the group that is under way, where it looks within a round.
     group_min: Option<Duration>,
-    /// `rttSampleCount`, of the group.
+    /// `rttSampleCount`, of the round or of the group.
     samples: u8,
+    within: bool,
     css: Option<Css>,
 }
 
@@ -60,6 +63,7 @@ packed!(HyStart {
     current_round_max,
     group_min,
     samples,
+    within,
     css,
 });
 
@@ -76,43 +80,78 @@ impl HyStart {
     /// An acknowledgement in slow start, after the window has grown for it; true when slow start
     /// is to end.
     ///
-    /// `round_end`: it acknowledges what was sent when the round began. `is_used`: the window, and
-    /// nothing else, held the sender back; a round trip that grows meanwhile is somebody else's doing,
+    /// Where something else than the window held the sender back, a round trip that grows is somebody else's doing,
     /// and no reason to give up growing later.
-    pub(super) fn on_ack(&mut self, rtt: Option<Duration>, round_end: bool, is_used: bool) -> bool {
-        let rtt = rtt.filter(|_| is_used);
+    pub(super) fn on_ack(&mut self, ack: &AckInfo) -> bool {
+        let rtt = ack.rtt.filter(|_| ack.is_cwnd_limited);
+        if ack.reorders && !self.within {
+            self.within = true;
+            self.samples = 0;
+        }
         let mut is_over = rtt.is_some_and(|rtt| self.sample(rtt));
-        if round_end {
-            self.end_round();
+        if ack.round_end {
+            let least = self.end_round();
             // HS-6: the round in which it began counts, though it is not a whole one.
-            if let Some(css) = self.css.as_mut().filter(|_| is_used) {
+            if let Some(css) = self.css.as_mut().filter(|_| ack.is_cwnd_limited) {
                 css.rounds = css.rounds.saturating_add(1);
-                is_over |= css.rounds >= CSS_ROUNDS;
+                let grown = css.baseline.saturating_add(threshold(css.baseline));
+                is_over |= css.rounds >= CSS_ROUNDS || least.is_some_and(|least| least >= grown);
             }
         }
         is_over
     }
 
-    /// RFC 9406 §4.2 HS-2. A group does not reach from one round into the next.
-    fn end_round(&mut self) {
-        if self.current_round_min.is_some() {
-            self.last_round_min = self.current_round_min.take();
-            self.earlier_max = self.earlier_max.max(self.current_round_max.take());
-            self.group_min = None;
-            self.samples = 0;
-        }
+    /// RFC 9406 §4.2 HS-2. A group does not reach from one round into the next. Gives the least of the round, if it is known
+    /// well enough and nothing was looked for within it.
+    fn end_round(&mut self) -> Option<Duration> {
+        let least = self.current_round_min.take()?;
+        self.last_round_min = Some(least);
+        self.earlier_max = self.earlier_max.max(self.current_round_max.take());
+        self.group_min = None;
+        let samples = core::mem::take(&mut self.samples);
+        (samples >= N_RTT_SAMPLE && !self.within).then_some(least)
     }
 
     fn sample(&mut self, rtt: Duration) -> bool {
-        let least = |of: Option<Duration>| Some(of.map_or(rtt, |least| least.min(rtt)));
-        self.current_round_min = least(self.current_round_min);
-        self.group_min = least(self.group_min);
+        let current = self.current_round_min.map_or(rtt, |least| least.min(rtt));
+        self.current_round_min = Some(current);
         self.samples = self.samples.saturating_add(1);
+        if !self.within {
+            if self.samples >= N_RTT_SAMPLE {
+                self.round_so_far(current);
+            }
+            return false;
+        }
+        let group = self.group_min.map_or(rtt, |least| least.min(rtt));
+        self.group_min = Some(group);
         if self.samples < N_RTT_SAMPLE {
             return false;
         }
         self.samples = 0;
-        self.group_min.take().is_some_and(|least| self.group(least))
+        self.group_min = None;
+        self.group(group)
+    }
+
+    /// All round trips of this round took at least `least`.
+    fn round_so_far(&mut self, least: Duration) {
+        match self.css {
+            None => self.begin_if_grown(least),
+            // HS-5: less than when it began: that was no queue.
+            Some(css) if least < css.baseline => self.css = None,
+            Some(_) => {}
+        }
+    }
+
+    /// HS-4.
+    fn begin_if_grown(&mut self, least: Duration) {
+        if let Some(last) = self.last_round_min
+            && least >= last.saturating_add(threshold(last))
+        {
+            self.css = Some(Css {
+                baseline: least,
+                rounds: 0,
+            });
+        }
     }
 
     /// Eight round trips in a row took at least `least`.
@@ -120,18 +159,10 @@ impl HyStart {
         self.current_round_max = self.current_round_max.max(Some(least));
         match self.css {
             None => {
-                // HS-4.
-                if let Some(last) = self.last_round_min
-                    && least >= last.saturating_add(threshold(last))
-                {
-                    self.css = Some(Css {
-                        baseline: least,
-                        rounds: 0,
-                    });
-                }
+                self.begin_if_grown(least);
                 false
             }
-            // HS-5: less than when it began: that was no queue. Not yet in the round in which it began.
+            // HS-5: not yet in the round in which it began.
             Some(css) if least < css.baseline => {
                 if css.rounds > 0 {
                     self.css = None;
@@ -154,14 +185,34 @@ fn threshold(last_round_min: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Instant;
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
     }
 
+    /// An acknowledgement that took `rtt`.
+    fn ack(rtt: Duration, round_end: bool) -> AckInfo {
+        AckInfo {
+            rtt: Some(rtt),
+            round_end,
+            ..super::super::tests::ack(Instant::ORIGIN, 1000)
+        }
+    }
+
     /// A round of `samples` acknowledgements that take `rtt`; whether slow start ends with it.
     fn round(hystart: &mut HyStart, rtt: Duration, samples: u32) -> bool {
-        (1..=samples).any(|n| hystart.on_ack(Some(rtt), n == samples, true))
+        (1..=samples).any(|n| hystart.on_ack(&ack(rtt, n == samples)))
+    }
+
+    /// Eight acknowledgements within a round on a path that reorders; whether slow start ends with them.
+    fn eight(hystart: &mut HyStart, rtt: u64) -> bool {
+        (0..8).any(|_| {
+            hystart.on_ack(&AckInfo {
+                reorders: true,
+                ..ack(ms(rtt), false)
+            })
+        })
     }
 
     #[test]
@@ -176,7 +227,7 @@ mod tests {
     fn req_hs_2_a_round_keeps_its_least_round_trip_for_the_next() {
         let mut hystart = HyStart::default();
         for (n, rtt) in [30, 20, 40].into_iter().enumerate() {
-            hystart.on_ack(Some(ms(rtt)), n == 2, true);
+            hystart.on_ack(&ack(ms(rtt), n == 2));
         }
         assert_eq!(hystart.last_round_min, Some(ms(20)));
         assert_eq!((hystart.current_round_min, hystart.samples), (None, 0));
@@ -197,10 +248,10 @@ mod tests {
         let mut hystart = HyStart::default();
         round(&mut hystart, ms(20), 10);
         for _ in 0..7 {
-            hystart.on_ack(Some(ms(60)), false, true);
+            hystart.on_ack(&ack(ms(60), false));
             assert_eq!(hystart.divisor(), 1);
         }
-        hystart.on_ack(Some(ms(60)), false, true);
+        hystart.on_ack(&ack(ms(60), false));
         assert_eq!(hystart.divisor(), 4, "the eighth");
     }
 
@@ -238,20 +289,20 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_grows_within_a_round_is_seen_in_it() {
+    fn where_the_path_reorders_a_queue_that_grows_within_a_round_is_seen_in_it() {
         let mut hystart = HyStart::default();
         round(&mut hystart, ms(20), 16);
-        let mut eight = |rtt, divisor| {
-            let is_over = (0..8).any(|_| hystart.on_ack(Some(ms(rtt)), false, true));
-            assert_eq!(hystart.divisor(), divisor, "{rtt} ms");
-            is_over
-        };
         // The least of the round stays 20 ms.
-        assert!(!eight(20, 1));
-        assert!(!eight(23, 1));
-        assert!(!eight(24, 4));
-        assert!(!eight(27, 4));
-        assert!(eight(28, 4));
+        for (rtt, divisor, ends) in [
+            (20, 1, false),
+            (23, 1, false),
+            (24, 4, false),
+            (27, 4, false),
+            (28, 4, true),
+        ] {
+            let is_over = eight(&mut hystart, rtt);
+            assert_eq!((hystart.divisor(), is_over), (divisor, ends), "{rtt} ms");
+        }
     }
 
     #[test]
@@ -259,8 +310,9 @@ mod tests {
         let mut hystart = HyStart::default();
         round(&mut hystart, ms(20), 8);
         // Jitter: a round begins as short as ever.
-        assert!((0..8).all(|_| !hystart.on_ack(Some(ms(20)), false, true)));
-        assert!(!round(&mut hystart, ms(34), 8));
+        assert!(!eight(&mut hystart, 20));
+        assert!(!eight(&mut hystart, 34));
+        hystart.on_ack(&ack(ms(34), true));
         for (rtt, divisor, ends) in [
             (20, 1, false),
             (24, 4, false),
@@ -268,9 +320,18 @@ mod tests {
             (37, 4, false),
             (38, 4, true),
         ] {
-            let is_over = (0..8).any(|_| hystart.on_ack(Some(ms(rtt)), false, true));
+            let is_over = eight(&mut hystart, rtt);
             assert_eq!((hystart.divisor(), is_over), (divisor, ends), "{rtt} ms");
         }
+    }
+
+    #[test]
+    fn elsewhere_the_least_of_the_round_counts() {
+        let mut hystart = HyStart::default();
+        round(&mut hystart, ms(20), 16);
+        hystart.on_ack(&ack(ms(20), false));
+        assert!(!round(&mut hystart, ms(60), 30));
+        assert_eq!(hystart.divisor(), 1);
     }
 
     #[test]
@@ -278,7 +339,10 @@ mod tests {
         let mut hystart = HyStart::default();
         round(&mut hystart, ms(20), 10);
         for _ in 0..100 {
-            assert!(!hystart.on_ack(Some(ms(90)), true, false));
+            assert!(!hystart.on_ack(&AckInfo {
+                is_cwnd_limited: false,
+                ..ack(ms(90), true)
+            }));
         }
         assert_eq!(hystart.divisor(), 1);
     }

@@ -67,6 +67,9 @@ pub struct AckInfo {
     pub round_end: bool,
     /// Fast recovery is under way (not: slow start after a timeout).
     pub in_recovery: bool,
+    /// The path was seen to deliver in another order than was sent (RFC 8985 §6.2 step 4), so that what a queue drops is dear: the
+    /// copy that fills the gap moves the receiver's clock on, and what it overtakes is thrown away (RFC 7323 §5.3 R1).
+    pub reorders: bool,
 }
 
 /// What the delivery of something tells of the path (draft-ietf-ccwg-bbr §4.1, `RS`).
@@ -402,7 +405,7 @@ impl Window {
             **hystart = HyStart::default();
             return false;
         }
-        let is_over = hystart.on_ack(ack.rtt, ack.round_end, ack.is_cwnd_limited);
+        let is_over = hystart.on_ack(ack);
         if is_over {
             // HS-6.
             self.set_ssthresh(self.cwnd);

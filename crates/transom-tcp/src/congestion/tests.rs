@@ -29,6 +29,7 @@ pub(super) fn ack(now: Instant, bytes: u64) -> AckInfo {
         app_limited: false,
         round_end: false,
         in_recovery: false,
+        reorders: false,
     }
 }
 

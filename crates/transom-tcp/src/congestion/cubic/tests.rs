@@ -406,3 +406,67 @@ fn req_cub_12_slow_start_that_ends_without_loss_begins_at_the_plateau() {
     assert_eq!(cubic.k(), Some(Duration::ZERO));
     assert_eq!(cubic.w_max(), cwnd);
 }
+
+/// A flow whose slow start has just ended because the round trip grew, and its clock in milliseconds.
+fn searching() -> (Cubic, u64) {
+    let mut cubic = Cubic::new(&Setup::new(MSS, 100_000, at(0)));
+    let mut now = 0;
+    for rtt in [20, 30, 30, 30, 30, 30] {
+        for n in 1..=10 {
+            now += 1;
+            cubic.on_ack(&AckInfo {
+                rtt: Some(Duration::from_millis(rtt)),
+                round_end: n == 10,
+                ..ack(at(now), 1000)
+            });
+        }
+    }
+    assert!(!cubic.in_slow_start());
+    (cubic, now)
+}
+
+/// Acknowledges a window, and gives by how many thousandths it grew.
+fn grown_in_a_round(cubic: &mut Cubic, now: u64, reorders: bool) -> u64 {
+    let before = cubic.cwnd();
+    for n in 1..=100 {
+        cubic.on_ack(&AckInfo {
+            reorders,
+            ..ack(at(now + n / 5), before / 100)
+        });
+    }
+    (cubic.cwnd() - before) * 1000 / before
+}
+
+#[test]
+fn the_window_grows_by_a_twentieth_a_round_trip_until_the_first_congestion_event() {
+    let (mut cubic, mut now) = searching();
+    for round in 0..5 {
+        now += 20;
+        let grown = grown_in_a_round(&mut cubic, now, false);
+        assert!((48..=53).contains(&grown), "round {round}: {grown}");
+    }
+    let size = cubic.cwnd();
+    cubic.on_loss(&loss(at(now), LossKind::FastRetransmit, size, MSS));
+    // Taken back, it was none.
+    cubic.on_spurious();
+    assert_eq!(cubic.cwnd(), size);
+    now += 20;
+    let grown = grown_in_a_round(&mut cubic, now, false);
+    assert!((48..=53).contains(&grown), "{grown}");
+    let size = cubic.cwnd();
+    cubic.on_loss(&loss(at(now), LossKind::FastRetransmit, size, MSS));
+    cubic.on_recovery_exit(at(now), cubic.ssthresh());
+    let grown = grown_in_a_round(&mut cubic, now + 20, false);
+    assert!(grown < 30, "{grown}");
+    assert_eq!(cubic.w_max(), size);
+}
+
+#[test]
+fn where_the_path_reorders_the_window_keeps_to_the_curve() {
+    let (mut cubic, mut now) = searching();
+    for _ in 0..5 {
+        now += 20;
+        let grown = grown_in_a_round(&mut cubic, now, true);
+        assert!(grown < 20, "{grown}");
+    }
+}

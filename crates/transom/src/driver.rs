@@ -141,7 +141,7 @@ impl Driver {
     /// Receives a batch, acts on it and on the time, and sends what is owed. Answers the question
     /// whether the device is empty.
     fn turn(&mut self, cx: &mut Context<'_>, plan: Plan) -> Turn {
-        let shared = Arc::clone(&self.shared);
+        let shared = &*self.shared;
         let Some(mut frames) = shared.intake.try_lock("receive") else {
             // Somebody on another thread has not yet done with the turn that was lent.
             return Turn::Again;

@@ -2,17 +2,16 @@
 
 use core::time::Duration;
 
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// The rate of `octets` in `time`.
 pub(crate) fn per_second(octets: u64, time: Duration) -> u64 {
-    let nanos = time.as_nanos().max(1);
-    scaled(octets, u128::from(NANOS_PER_SECOND), nanos)
+    scaled(octets, NANOS_PER_SECOND, time.as_nanos().max(1))
 }
 
 /// What `rate` carries in `time`.
 pub(crate) fn volume(rate: u64, time: Duration) -> u64 {
-    scaled(rate, time.as_nanos(), u128::from(NANOS_PER_SECOND))
+    scaled(rate, time.as_nanos(), NANOS_PER_SECOND)
 }
 
 /// `number · factor / divisor`, at most what fits.

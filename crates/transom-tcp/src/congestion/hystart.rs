@@ -215,6 +215,15 @@ mod tests {
         })
     }
 
+    /// Groups of eight, each with the divisor that follows, and the one in conservative slow start that ends it.
+    fn eights(hystart: &mut HyStart, groups: [(u64, u64); 4], last: u64) {
+        for (rtt, divisor) in groups {
+            let is_over = eight(hystart, rtt);
+            assert_eq!((hystart.divisor(), is_over), (divisor, false), "{rtt} ms");
+        }
+        assert_eq!((eight(hystart, last), hystart.divisor()), (true, 4));
+    }
+
     #[test]
     fn req_hs_1_the_recommended_constants() {
         assert_eq!(threshold(ms(1)), ms(4));
@@ -293,16 +302,7 @@ mod tests {
         let mut hystart = HyStart::default();
         round(&mut hystart, ms(20), 16);
         // The least of the round stays 20 ms.
-        for (rtt, divisor, ends) in [
-            (20, 1, false),
-            (23, 1, false),
-            (24, 4, false),
-            (27, 4, false),
-            (28, 4, true),
-        ] {
-            let is_over = eight(&mut hystart, rtt);
-            assert_eq!((hystart.divisor(), is_over), (divisor, ends), "{rtt} ms");
-        }
+        eights(&mut hystart, [(20, 1), (23, 1), (24, 4), (27, 4)], 28);
     }
 
     #[test]
@@ -313,16 +313,7 @@ mod tests {
         assert!(!eight(&mut hystart, 20));
         assert!(!eight(&mut hystart, 34));
         hystart.on_ack(&ack(ms(34), true));
-        for (rtt, divisor, ends) in [
-            (20, 1, false),
-            (24, 4, false),
-            (34, 4, false),
-            (37, 4, false),
-            (38, 4, true),
-        ] {
-            let is_over = eight(&mut hystart, rtt);
-            assert_eq!((hystart.divisor(), is_over), (divisor, ends), "{rtt} ms");
-        }
+        eights(&mut hystart, [(20, 1), (24, 4), (34, 4), (37, 4)], 38);
     }
 
     #[test]

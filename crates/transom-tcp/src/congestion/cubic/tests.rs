@@ -383,43 +383,32 @@ proptest! {
 
 #[test]
 fn req_cub_12_slow_start_that_ends_without_loss_begins_at_the_plateau() {
-    let mut cubic = Cubic::new(&Setup::new(MSS, 10_000, at(0)));
-    let mut now = 0;
-    let mut round = |cubic: &mut Cubic, millis| {
-        for n in 1..=10 {
-            now += 1;
-            cubic.on_ack(&AckInfo {
-                rtt: Some(Duration::from_millis(millis)),
-                round_end: n == 10,
-                ..ack(at(now), 1000)
-            });
-        }
-    };
-    round(&mut cubic, 20);
-    for _ in 0..5 {
-        round(&mut cubic, 30);
-    }
-    assert!(!cubic.in_slow_start());
+    let (mut cubic, mut now) = searching(10_000);
     let cwnd = cubic.cwnd();
     assert_eq!(cubic.cwnd_prior, cwnd);
-    round(&mut cubic, 30);
+    round(&mut cubic, &mut now, 30);
     assert_eq!(cubic.k(), Some(Duration::ZERO));
     assert_eq!(cubic.w_max(), cwnd);
 }
 
-/// A flow whose slow start has just ended because the round trip grew, and its clock in milliseconds.
-fn searching() -> (Cubic, u64) {
-    let mut cubic = Cubic::new(&Setup::new(MSS, 100_000, at(0)));
+/// A round of ten acknowledgements that take so many milliseconds; the clock moves on by one with each.
+fn round(cubic: &mut Cubic, now: &mut u64, millis: u64) {
+    for n in 1..=10 {
+        *now += 1;
+        cubic.on_ack(&AckInfo {
+            rtt: Some(Duration::from_millis(millis)),
+            round_end: n == 10,
+            ..ack(at(*now), 1000)
+        });
+    }
+}
+
+/// A flow with this initial window whose slow start has just ended because the round trip grew, and its clock in milliseconds.
+fn searching(initial_window: u64) -> (Cubic, u64) {
+    let mut cubic = Cubic::new(&Setup::new(MSS, initial_window, at(0)));
     let mut now = 0;
     for rtt in [20, 30, 30, 30, 30, 30] {
-        for n in 1..=10 {
-            now += 1;
-            cubic.on_ack(&AckInfo {
-                rtt: Some(Duration::from_millis(rtt)),
-                round_end: n == 10,
-                ..ack(at(now), 1000)
-            });
-        }
+        round(&mut cubic, &mut now, rtt);
     }
     assert!(!cubic.in_slow_start());
     (cubic, now)
@@ -439,7 +428,7 @@ fn grown_in_a_round(cubic: &mut Cubic, now: u64, reorders: bool) -> u64 {
 
 #[test]
 fn the_window_grows_by_a_twentieth_a_round_trip_until_the_first_congestion_event() {
-    let (mut cubic, mut now) = searching();
+    let (mut cubic, mut now) = searching(100_000);
     for round in 0..5 {
         now += 20;
         let grown = grown_in_a_round(&mut cubic, now, false);
@@ -463,7 +452,7 @@ fn the_window_grows_by_a_twentieth_a_round_trip_until_the_first_congestion_event
 
 #[test]
 fn where_the_path_reorders_the_window_keeps_to_the_curve() {
-    let (mut cubic, mut now) = searching();
+    let (mut cubic, mut now) = searching(100_000);
     for _ in 0..5 {
         now += 20;
         let grown = grown_in_a_round(&mut cubic, now, true);

@@ -113,14 +113,14 @@ fn measure(
     options: &Options,
     trials: impl Iterator<Item = (String, Result<Trial, String>)>,
 ) -> Vec<Row> {
-    let configurations: Vec<_> = trials
-        .filter(|(name, _)| options.wants_row(name))
-        .map(|(name, trial)| (Row::new(&name), trial))
-        .collect();
-    interleave(options.rounds, &configurations, |trial| match trial {
-        Ok(trial) => trial.run(),
-        Err(reason) => Err(io::Error::other(reason.clone())),
-    })
+    interleave(
+        options.rounds,
+        &options.chosen(trials),
+        |trial| match trial {
+            Ok(trial) => trial.run(),
+            Err(reason) => Err(io::Error::other(reason.clone())),
+        },
+    )
 }
 
 /// A stack alone, and beside connections on which nothing happens; each row is compared with its stack alone.

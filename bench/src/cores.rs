@@ -5,11 +5,11 @@ use std::thread;
 
 use crate::bulk::{Configuration, rows};
 use crate::comparison::{Figure, Row, Section, interleave};
-use crate::in_memory;
 use crate::latency::named;
 use crate::memory::Load;
 use crate::part::{Options, Part};
 use crate::trial::{Stack, Wire, Work};
+use crate::{in_memory, kernel};
 
 const PART: Part = Part {
     heading: "# Cores",
@@ -104,8 +104,7 @@ fn pairs(options: &Options, title: String) -> Section {
             .collect();
         let mut sum = 0.0;
         for thread in threads {
-            let panicked = || Err(io::Error::other("a thread panicked"));
-            let transfer = thread.join().unwrap_or_else(|_| panicked())?;
+            let transfer = kernel::join(thread)?;
             sum += transfer.bytes as f64 / transfer.elapsed.as_secs_f64() / 1e9;
         }
         Ok(vec![sum])

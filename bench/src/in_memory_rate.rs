@@ -32,11 +32,8 @@ pub(crate) fn run(load: Connections) -> io::Result<Duration> {
     let mut ports = SERVED.cycle();
     let (mut open, mut done) = (0, 0);
     let started = Instant::now();
-    while done < load.count {
+    while load.goes_on(started, done)? {
         let now = StackInstant::from_origin(started.elapsed() + Duration::from_secs(1));
-        if started.elapsed() > load.patience {
-            return Err(io::Error::other(format!("{done} connections only")));
-        }
         while open < load.at_once {
             let to = SocketAddr::new(SERVER, ports.next().unwrap_or(SERVED.start));
             let connects = client.stack.tcp_connect(now, ConnectOptions::new(to));

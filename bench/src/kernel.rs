@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::net::{ECHO, REQUESTS, SINK, SOURCE, STACK};
@@ -80,6 +80,12 @@ pub(crate) fn bulk(
     Ok(bytes as f64 / seconds / 1e9)
 }
 
+/// What a thread gives, or that it panicked.
+pub(crate) fn join<T>(thread: JoinHandle<io::Result<T>>) -> io::Result<T> {
+    let panicked = || Err(io::Error::other("a thread panicked"));
+    thread.join().unwrap_or_else(|_| panicked())
+}
+
 /// Connections to the stack on which nothing happens, as long as what is returned is there.
 pub(crate) fn idle(count: usize) -> io::Result<Vec<TcpStream>> {
     if count == 0 {
@@ -101,8 +107,7 @@ pub(crate) fn idle(count: usize) -> io::Result<Vec<TcpStream>> {
         .collect();
     let mut streams = Vec::with_capacity(count);
     for opener in openers {
-        let panicked = || Err(io::Error::other("a thread panicked"));
-        streams.extend(opener.join().unwrap_or_else(|_| panicked())?);
+        streams.extend(join(opener)?);
     }
     Ok(streams)
 }

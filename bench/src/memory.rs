@@ -1,9 +1,9 @@
 //! Two stacks of a kind back to back in one thread, at equal work.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::comparison::{Figure, Row, Section, interleave};
+use crate::comparison::{Figure, Section, interleave};
 use crate::part::{Options, Part};
 use crate::{in_memory, in_memory_rate, number, option, smol_memory, sys};
 
@@ -26,8 +26,19 @@ pub(crate) struct Connections {
     /// Open at a time.
     pub(crate) at_once: usize,
     pub(crate) count: u64,
-    /// Longer is as good as never.
-    pub(crate) patience: Duration,
+}
+
+impl Connections {
+    /// Whether there are more to come after so many.
+    ///
+    /// # Errors
+    /// They take so long that they may never come.
+    pub(crate) fn goes_on(&self, started: Instant, done: u64) -> io::Result<bool> {
+        if started.elapsed() > PATIENCE {
+            return Err(io::Error::other(format!("{done} connections only")));
+        }
+        Ok(done < self.count)
+    }
 }
 
 /// What was carried, and how long it took.
@@ -50,6 +61,8 @@ const PART: Part = Part {
 const SMOLTCP: &str = "smoltcp";
 /// Of a round, where nothing else is said.
 const CONNECTIONS: u64 = 600_000;
+/// For all of them; longer is as good as never.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The comparison.
 pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
@@ -106,12 +119,7 @@ pub(crate) fn part(arguments: &[String]) -> io::Result<()> {
             continue;
         }
         load.bytes = mib.map_or(load.bytes, |mib: usize| mib << 20);
-        let chosen: Vec<(Row, Run)> = stacks
-            .into_iter()
-            .filter(|(name, _)| options.wants_row(name))
-            .map(|(name, run)| (Row::new(name), run))
-            .collect();
-        let rows = interleave(options.rounds, &chosen, |run| {
+        let rows = interleave(options.rounds, &options.chosen(stacks), |run| {
             let transfer = run(load)?;
             if transfer.bytes < load.bytes {
                 return Err(io::Error::other("the transfer stopped early"));
@@ -145,17 +153,8 @@ fn connections(options: &Options, title: String, at_once: usize, count: u64) -> 
         ("transom", in_memory_rate::run),
         (SMOLTCP, smol_memory::connections),
     ];
-    let chosen: Vec<(Row, Run)> = stacks
-        .into_iter()
-        .filter(|(name, _)| options.wants_row(name))
-        .map(|(name, run)| (Row::new(name), run))
-        .collect();
-    let load = Connections {
-        at_once,
-        count,
-        patience: Duration::from_secs(60),
-    };
-    let rows = interleave(options.rounds, &chosen, |run| {
+    let load = Connections { at_once, count };
+    let rows = interleave(options.rounds, &options.chosen(stacks), |run| {
         Ok(vec![load.count as f64 / run(load)?.as_secs_f64()])
     });
     Section {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::comparison::Section;
+use crate::comparison::{Row, Section};
 use crate::{has, number, option, plot, show, table};
 
 /// Rounds of which the median is taken, where nothing else is said.
@@ -44,6 +44,18 @@ impl Options {
     /// Whether the configuration is to be measured.
     pub(crate) fn wants_row(&self, name: &str) -> bool {
         name.contains(&self.only)
+    }
+
+    /// A row for each configuration that is to be measured.
+    pub(crate) fn chosen<N: AsRef<str>, C>(
+        &self,
+        configurations: impl IntoIterator<Item = (N, C)>,
+    ) -> Vec<(Row, C)> {
+        configurations
+            .into_iter()
+            .filter(|(name, _)| self.wants_row(name.as_ref()))
+            .map(|(name, configuration)| (Row::new(name.as_ref()), configuration))
+            .collect()
     }
 
     /// Prints the sections, and writes them if that is wanted: those of the part that were not measured stay.

@@ -139,10 +139,9 @@ impl Application {
                 echoes,
             } => (source, sink, echoes),
         };
-        let broken = |_| io::Error::other("smoltcp refused to listen");
         let socket = sockets.get_mut::<Socket<'_>>(*source);
         if !socket.is_open() {
-            socket.listen(SOURCE).map_err(broken)?;
+            listen(socket, SOURCE)?;
         }
         while socket.can_send() && socket.send(|room| (room.len(), room.len())).unwrap_or(0) > 0 {}
         if socket.may_send() && !socket.may_recv() {
@@ -150,7 +149,7 @@ impl Application {
         }
         let socket = sockets.get_mut::<Socket<'_>>(*sink);
         if !socket.is_open() {
-            socket.listen(SINK).map_err(broken)?;
+            listen(socket, SINK)?;
         }
         while socket.can_recv() && socket.recv(|data| (data.len(), data.len())).is_ok() {}
         if socket.state() == State::CloseWait {
@@ -164,11 +163,15 @@ impl Application {
     }
 }
 
+pub(crate) fn listen(socket: &mut Socket<'_>, port: u16) -> io::Result<()> {
+    let listens = socket.listen(port);
+    listens.map_err(|_| io::Error::other("smoltcp refused to listen"))
+}
+
 /// Listens where nobody is connected, and sends back what comes.
 pub(crate) fn send_back(socket: &mut Socket<'_>, port: u16) -> io::Result<()> {
     if !socket.is_open() {
-        let listens = socket.listen(port);
-        listens.map_err(|_| io::Error::other("smoltcp refused to listen"))?;
+        listen(socket, port)?;
     }
     while socket.can_recv() && socket.can_send() {
         let mut buffer = [0; 64];

@@ -12,7 +12,7 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use crate::memory::{Connections, Load, Transfer};
-use crate::smol::{Clients, POOL_BUFFER, send_back, socket};
+use crate::smol::{Clients, POOL_BUFFER, listen, send_back, socket};
 
 const LOOPBACK: IpAddress = IpAddress::v4(127, 0, 0, 1);
 /// Where the server's sockets listen.
@@ -95,11 +95,7 @@ pub(crate) fn bulk(load: Load) -> io::Result<Transfer> {
     let mut sockets = SocketSet::new(Vec::new());
     let server = sockets.add(socket(load.buffer, 4096));
     let client = sockets.add(socket(4096, load.buffer));
-    let broken = |_| io::Error::other("smoltcp refused to listen");
-    sockets
-        .get_mut::<Socket<'_>>(server)
-        .listen(PORT)
-        .map_err(broken)?;
+    listen(sockets.get_mut(server), PORT)?;
     let to = (LOOPBACK, PORT);
     let connected = sockets
         .get_mut::<Socket<'_>>(client)
@@ -136,10 +132,7 @@ pub(crate) fn connections(load: Connections) -> io::Result<Duration> {
     let servers: Vec<SocketHandle> = (0..2 * load.at_once).map(|_| add()).collect();
     let mut clients = Clients::new((LOOPBACK, PORT), clients);
     let started = std::time::Instant::now();
-    while clients.done < load.count {
-        if started.elapsed() > load.patience {
-            return Err(io::Error::other(format!("{} connections", clients.done)));
-        }
+    while load.goes_on(started, clients.done)? {
         interface.poll(Instant::now(), &mut device, &mut sockets);
         for server in &servers {
             send_back(sockets.get_mut(*server), PORT)?;

@@ -15,6 +15,7 @@ use crate::observer::Dropped;
 use crate::pmtu;
 use crate::route::{self, RouteTarget};
 use crate::stack::Stack;
+use crate::timers::earlier;
 
 // RFC 4861 §10.
 const MAX_RTR_SOLICITATIONS: u8 = 3;
@@ -46,7 +47,7 @@ impl Routers {
         let solicit = self.solicit.map(|(_, due)| due);
         let routers = self.routers.iter().map(|(_, until)| *until).min();
         let prefixes = self.prefixes.iter().filter_map(|(_, until)| *until).min();
-        [solicit, routers, prefixes].into_iter().flatten().min()
+        earlier(solicit, earlier(routers, prefixes))
     }
 }
 

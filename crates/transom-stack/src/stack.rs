@@ -22,7 +22,7 @@ use crate::recorder::Recorder;
 use crate::route::RouteTarget;
 use crate::router::Routers;
 use crate::secret::{Key, Purpose};
-use crate::timers::Owner;
+use crate::timers::{Owner, earlier};
 use crate::udp::UdpSockets;
 
 /// How many deadlines are worked off in one call, so that a storm of them cannot hold up frames.
@@ -211,18 +211,14 @@ impl Stack {
         if self.may_owe() {
             return Some(now);
         }
-        [
-            self.endpoints.timers.next(),
-            self.link.next_timeout(),
-            self.reassembler.next_timeout(),
-            self.host.path_mtus.next_expiry(),
-            self.acquire.next_timeout(),
-            self.routers.next_timeout(),
-            self.report_due,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        // Asked for with each packet, where all but the first are none: written out, it is a test each.
+        let mut next = self.endpoints.timers.next();
+        next = earlier(next, self.link.next_timeout());
+        next = earlier(next, self.reassembler.next_timeout());
+        next = earlier(next, self.host.path_mtus.next_expiry());
+        next = earlier(next, self.acquire.next_timeout());
+        next = earlier(next, self.routers.next_timeout());
+        earlier(next, self.report_due)
     }
 
     /// Acts on every deadline that has passed (a bounded number at once; `poll_timeout` then says "now").

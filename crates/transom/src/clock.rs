@@ -56,6 +56,8 @@ pub(crate) struct Alarm {
     armed: Option<Instant>,
     sleep: Pin<Box<tokio::time::Sleep>>,
     precise: Option<precise::Timer>,
+    /// It wakes who polled last.
+    is_watched: bool,
 }
 
 /// Up to this far away, a deadline is worth a precise timer.
@@ -68,6 +70,7 @@ impl Alarm {
             armed: None,
             sleep: Box::pin(tokio::time::sleep_until(clock.origin)),
             precise: precise::Timer::new().ok(),
+            is_watched: false,
         }
     }
 
@@ -76,14 +79,20 @@ impl Alarm {
         self.armed
     }
 
+    /// Somebody else polls from now on.
+    pub(crate) const fn forget_waker(&mut self) {
+        self.is_watched = false;
+    }
+
     /// Makes sure that it rings at `deadline` or before.
-    pub(crate) fn ring_by(&mut self, now: Instant, deadline: Instant) {
+    pub(crate) fn ring_by(&mut self, deadline: Instant) {
         if self.armed.is_some_and(|armed| armed <= deadline) {
             return;
         }
         self.armed = Some(deadline);
+        self.is_watched = false;
         self.sleep.as_mut().reset(self.clock.at(deadline));
-        let wait = deadline.duration_since(now);
+        let wait = deadline.duration_since(self.clock.now());
         if wait <= NEAR
             && let Some(timer) = &self.precise
         {
@@ -92,8 +101,12 @@ impl Alarm {
     }
 
     /// Ready when it rings; then it is not set any more.
-    pub(crate) fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.armed.is_none() {
+    pub(crate) fn poll_ring(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(armed) = self.armed else {
+            return Poll::Pending;
+        };
+        // It will wake who asks, and need not be asked with each packet.
+        if self.is_watched && now < armed {
             return Poll::Pending;
         }
         let precise = self
@@ -104,6 +117,7 @@ impl Alarm {
             self.armed = None;
             return Poll::Ready(());
         }
+        self.is_watched = true;
         Poll::Pending
     }
 }
@@ -185,17 +199,20 @@ mod precise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::waiters::tests::Count;
     use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::task::Waker;
 
     #[tokio::test]
     async fn an_alarm_rings_at_its_deadline_and_not_before() {
         let clock = Clock::start();
         let mut alarm = Alarm::new(clock);
         for micros in [50, 300, 2000] {
-            let now = clock.now();
-            let deadline = now + Duration::from_micros(micros);
-            alarm.ring_by(now, deadline);
-            poll_fn(|cx| alarm.poll_ring(cx)).await;
+            let deadline = clock.now() + Duration::from_micros(micros);
+            alarm.ring_by(deadline);
+            poll_fn(|cx| alarm.poll_ring(clock.now(), cx)).await;
             assert!(clock.now() >= deadline);
             assert_eq!(alarm.armed(), None);
         }
@@ -206,8 +223,8 @@ mod tests {
         let clock = Clock::start();
         let mut alarm = Alarm::new(clock);
         let deadline = clock.now() + Duration::from_secs(60);
-        alarm.ring_by(clock.now(), deadline);
-        poll_fn(|cx| alarm.poll_ring(cx)).await;
+        alarm.ring_by(deadline);
+        poll_fn(|cx| alarm.poll_ring(clock.now(), cx)).await;
         assert!(clock.now() >= deadline);
     }
 
@@ -217,11 +234,34 @@ mod tests {
         let mut alarm = Alarm::new(clock);
         let now = clock.now();
         let (first, second) = (now + Duration::from_secs(9), now + Duration::from_secs(5));
-        alarm.ring_by(now, first);
-        alarm.ring_by(now, second);
-        alarm.ring_by(now, now + Duration::from_secs(7));
+        alarm.ring_by(first);
+        alarm.ring_by(second);
+        alarm.ring_by(now + Duration::from_secs(7));
         assert_eq!(alarm.armed(), Some(second));
-        poll_fn(|cx| alarm.poll_ring(cx)).await;
+        poll_fn(|cx| alarm.poll_ring(clock.now(), cx)).await;
         assert!(clock.now() >= second && clock.now() < first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_polls_last_is_woken_though_it_is_not_asked_again() {
+        let clock = Clock::start();
+        let mut alarm = Alarm::new(clock);
+        let deadline = clock.now() + Duration::from_secs(60);
+        let (first, last) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let (first_waker, last_waker): (Waker, Waker) = (first.clone().into(), last.clone().into());
+        alarm.ring_by(deadline);
+        for waker in [&first_waker, &last_waker, &last_waker] {
+            if waker.will_wake(&last_waker) {
+                alarm.forget_waker();
+            }
+            let cx = &mut Context::from_waker(waker);
+            assert!(alarm.poll_ring(clock.now(), cx).is_pending());
+            assert!(alarm.poll_ring(clock.now(), cx).is_pending());
+        }
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(first.0.load(Ordering::SeqCst), 0);
+        assert_eq!(last.0.load(Ordering::SeqCst), 1);
+        let cx = &mut Context::from_waker(&last_waker);
+        assert!(alarm.poll_ring(clock.now(), cx).is_ready());
     }
 }

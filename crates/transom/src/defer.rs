@@ -6,8 +6,6 @@
 //! of the question along, and a FIN that of the peer's FIN: of the five frames of a short connection two are never sent.
 //! Nothing waits for longer than one turn.
 
-use std::task::Waker;
-
 use transom_stack::tcp::Instant;
 use transom_stack::wire::RxFrame;
 
@@ -48,9 +46,9 @@ impl Shared {
         if !inner.defer(false) {
             return Some(inner);
         }
-        let woken = std::mem::take(&mut inner.woken);
+        let woken = inner.take_woken();
         drop(inner);
-        woken.into_iter().for_each(Waker::wake);
+        woken.wake();
         None
     }
 }

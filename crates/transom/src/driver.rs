@@ -49,10 +49,18 @@ struct Plan {
 enum Turn {
     /// There may be more to do at once.
     Again,
-    /// Nothing until the device or the alarm says so.
-    Sleep,
+    /// Nothing until the device or the alarm says so. The time of the turn.
+    Sleep(Instant),
     /// The device is gone.
     Failed(ErrorKind),
+}
+
+/// What was seen while the alarm was set.
+struct Alarmed {
+    /// A deadline has passed.
+    rings: bool,
+    /// Somebody waits for the end, or for there being nothing to do.
+    may_be_finished: bool,
 }
 
 impl Driver {
@@ -87,9 +95,10 @@ impl Driver {
     /// Decides what this turn is to do, and leaves the waker.
     fn plan(&mut self, waker: &Waker) -> Plan {
         let mut inner = self.shared.lock("begin a turn");
-        match &mut inner.driver {
-            Some(driver) => driver.clone_from(waker),
-            None => inner.driver = Some(waker.clone()),
+        let is_known = |known: &Waker| known.will_wake(waker);
+        if !inner.driver.as_ref().is_some_and(is_known) {
+            inner.driver = Some(waker.clone());
+            self.alarm.forget_waker();
         }
         if inner.lending.take_back() {
             self.busy_poll.note_frames();
@@ -190,16 +199,17 @@ impl Driver {
                 Poll::Pending => again = false,
             }
         }
-        if again { Turn::Again } else { Turn::Sleep }
+        if again { Turn::Again } else { Turn::Sleep(now) }
     }
 
-    /// Sets the alarm for the next deadline of the stack and the device. True if one has passed.
-    fn set_alarm(&mut self) -> bool {
+    /// Sets the alarm for the next deadline of the stack and the device.
+    fn set_alarm(&mut self, cx: &mut Context<'_>, now: Instant) -> Alarmed {
+        // That it has rung says no more than that the time has come for a turn, which has been.
+        let _ = self.alarm.poll_ring(now, cx);
         let (device_deadline, blocked) = {
             let port = self.shared.port.lock("deadline");
             (port.device.next_deadline(), port.is_blocked())
         };
-        let now = self.shared.clock.now();
         let mut inner = self.shared.lock("set the alarm");
         let stack_deadline = inner.stack.poll_timeout(now).map(|at| {
             if blocked {
@@ -210,19 +220,22 @@ impl Driver {
         });
         let device_deadline = device_deadline.map(|at| self.shared.clock.convert(at));
         if let Some(deadline) = earlier(stack_deadline, device_deadline) {
-            self.alarm.ring_by(now, deadline);
+            self.alarm.ring_by(deadline);
         }
         inner.armed = self.alarm.armed();
-        inner.armed.is_some_and(|armed| armed <= now)
+        let is_overdue = inner.armed.is_some_and(|armed| armed <= now);
+        let may_be_finished = inner.abandoned || inner.has_idle_waiters();
+        drop(inner);
+        Alarmed {
+            rings: is_overdue || self.alarm.poll_ring(now, cx).is_ready(),
+            may_be_finished,
+        }
     }
 
     /// Whether nobody will ever use the stack again and nothing is left to deliver, here and in the host's other stacks: what
     /// is theirs may come in on this one's queue. Tells those who wait for there being nothing to deliver.
     fn is_finished(&mut self) -> bool {
         let mut inner = self.shared.lock("is anything left");
-        if !inner.abandoned && !inner.has_idle_waiters() {
-            return false;
-        }
         let idle = inner.is_idle();
         let woken = if idle {
             inner.take_idle_waiters()
@@ -255,7 +268,10 @@ impl Driver {
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 impl Future for Driver {
@@ -267,9 +283,7 @@ impl Future for Driver {
         if let Some(part) = &this.part {
             part.note(cx.waker());
         }
-        // Its rings only say that the time has come to look; `turn` looks every time.
-        let _ = this.alarm.poll_ring(cx);
-        match this.turn(cx, plan) {
+        let now = match this.turn(cx, plan) {
             Turn::Failed(kind) => {
                 this.fail(kind);
                 return Poll::Ready(());
@@ -285,13 +299,13 @@ impl Future for Driver {
                 this.come_back(cx);
                 return Poll::Pending;
             }
-            Turn::Sleep => {}
-        }
-        if this.is_finished() {
+            Turn::Sleep(now) => now,
+        };
+        let alarmed = this.set_alarm(cx, now);
+        if alarmed.may_be_finished && this.is_finished() {
             return Poll::Ready(());
         }
-        let overdue = this.set_alarm();
-        if overdue || this.alarm.poll_ring(cx).is_ready() {
+        if alarmed.rings {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

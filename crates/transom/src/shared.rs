@@ -141,6 +141,15 @@ impl Inner {
         self.woken = woken;
     }
 
+    /// Those who are to be woken, once the lock is released.
+    pub(crate) fn take_woken(&mut self) -> Woken {
+        match self.woken.len() {
+            // The list keeps its room for the next.
+            0 | 1 => Woken::AtMostOne(self.woken.pop()),
+            _ => Woken::Several(std::mem::take(&mut self.woken)),
+        }
+    }
+
     pub(crate) fn wake_driver(&mut self) {
         self.woken.extend(self.driver.clone());
     }
@@ -244,12 +253,31 @@ impl Inner {
 
     /// Wakes the driver if the stack wants to be called before the driver would.
     fn rearm(&mut self, now: Instant) {
+        if self.deferring {
+            // It is on its way, and sets its alarm.
+            return;
+        }
         let Some(deadline) = self.stack.poll_timeout(now) else {
             return;
         };
         if self.armed.is_none_or(|armed| deadline < armed) {
             self.armed = Some(deadline);
             self.wake_driver();
+        }
+    }
+}
+
+/// Tasks to wake after the lock is released.
+pub(crate) enum Woken {
+    AtMostOne(Option<Waker>),
+    Several(Vec<Waker>),
+}
+
+impl Woken {
+    pub(crate) fn wake(self) {
+        match self {
+            Self::AtMostOne(waker) => waker.into_iter().for_each(Waker::wake),
+            Self::Several(wakers) => wakers.into_iter().for_each(Waker::wake),
         }
     }
 }
@@ -404,10 +432,10 @@ impl Shared {
             if !more && caller != Caller::Driver {
                 inner.rearm(now);
             }
-            let woken = std::mem::take(&mut inner.woken);
+            let woken = inner.take_woken();
             drop(inner);
             // First wake, then send: the reader runs on its core while this one is in the kernel.
-            woken.into_iter().for_each(Waker::wake);
+            woken.wake();
             let sent = port.send();
             blocked = port.is_blocked();
             drop(port);
@@ -447,9 +475,9 @@ impl Shared {
         if caller != Caller::Driver && !blocked {
             inner.rearm(now);
         }
-        let woken = std::mem::take(&mut inner.woken);
+        let woken = inner.take_woken();
         drop(inner);
-        woken.into_iter().for_each(Waker::wake);
+        woken.wake();
         Settled {
             blocked,
             complete: true,

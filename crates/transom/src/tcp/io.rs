@@ -19,7 +19,8 @@ use crate::waiters::{Interest, WaitKey};
 
 /// Chunks taken from the stack under one lock.
 const CHUNKS: usize = 32;
-/// Writes below this are copied under the lock, larger ones before it is taken.
+/// Writes below this are copied under the lock, larger ones before it is taken; reads into less room under it, others
+/// after it is released.
 const COPY_UNLOCKED: usize = 4 << 10;
 /// Most bytes copied for one write: no more than a device takes at once is worth its latency.
 const COPY_MOST: usize = 256 << 10;
@@ -58,11 +59,26 @@ pub(crate) fn send(
     }
 }
 
+/// Copies received data out of the stack.
+fn recv_into(
+    inner: &mut Inner,
+    now: Instant,
+    id: ConnId,
+    out: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    match inner.stack.tcp_recv_into(now, id, out) {
+        Ok(Some(count)) => Poll::Ready(Ok(count)),
+        Ok(None) => Poll::Pending,
+        Err(error) => Poll::Ready(Err(error::from_recv_error(error))),
+    }
+}
+
 /// Pieces of received frames, taken together and copied after the lock is released.
 #[derive(Default)]
 struct Chunks {
-    chunks: [Bytes; CHUNKS],
-    count: usize,
+    /// Most often the only one.
+    first: Bytes,
+    others: Vec<Bytes>,
 }
 
 impl Chunks {
@@ -74,26 +90,26 @@ impl Chunks {
         id: ConnId,
         mut max: usize,
     ) -> Poll<io::Result<()>> {
-        for place in &mut self.chunks {
-            if max == 0 {
-                break;
-            }
+        self.first = match recv(inner, now, id, max) {
+            Poll::Ready(Ok(chunk)) => chunk,
+            other => return other.map_ok(drop),
+        };
+        max -= self.first.len();
+        while max > 0 && !self.first.is_empty() && self.others.len() < CHUNKS - 1 {
             match recv(inner, now, id, max) {
                 Poll::Ready(Ok(chunk)) if !chunk.is_empty() => {
                     max -= chunk.len();
-                    *place = chunk;
-                    self.count += 1;
+                    self.others.push(chunk);
                 }
                 // What follows the data is told by the next call.
-                _ if self.count > 0 => break,
-                other => return other.map_ok(drop),
+                _ => break,
             }
         }
         Poll::Ready(Ok(()))
     }
 
     fn iter(&self) -> impl Iterator<Item = &Bytes> {
-        self.chunks.iter().take(self.count)
+        iter::once(&self.first).chain(&self.others)
     }
 
     fn copy_to(&self, out: &mut impl BufMut) -> usize {
@@ -182,11 +198,7 @@ impl TcpStream {
             return Ok(chunks);
         }
         let filled = self.stack.shared().act("try to read", |inner, now| {
-            match (chunks.fill(inner, now, self.id, max), inner.gone) {
-                (Poll::Ready(result), _) => result,
-                (Poll::Pending, Some(kind)) => Err(error::device_gone(kind)),
-                (Poll::Pending, None) => Err(error::would_block()),
-            }
+            self.now_or_blocked(inner, |inner| chunks.fill(inner, now, self.id, max))
         });
         filled.map(|()| chunks)
     }
@@ -248,6 +260,11 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock`, or why the connection failed.
     pub fn try_read(&self, mut buf: &mut [u8]) -> io::Result<usize> {
+        if !buf.is_empty() && buf.len() < COPY_UNLOCKED {
+            return self.stack.shared().act("try to read", |inner, now| {
+                self.now_or_blocked(inner, |inner| recv_into(inner, now, self.id, buf))
+            });
+        }
         let chunks = self.try_chunks(buf.len())?;
         Ok(chunks.copy_to(&mut buf))
     }
@@ -385,6 +402,14 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if buf.remaining() > 0 && buf.remaining() < COPY_UNLOCKED {
+            let room = buf.initialize_unfilled();
+            let count = ready!(self.poll_input(cx, "read", |inner, now| {
+                recv_into(inner, now, self.id, room)
+            }))?;
+            buf.advance(count);
+            return Poll::Ready(Ok(()));
+        }
         let chunks = ready!(self.poll_chunks(cx, buf.remaining()))?;
         chunks.iter().for_each(|chunk| buf.put_slice(chunk));
         Poll::Ready(Ok(()))

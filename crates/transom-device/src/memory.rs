@@ -57,32 +57,10 @@ fn ends(capabilities: Capabilities, is_cable: bool) -> (MemoryDevice, MemoryDevi
         merger: Merger::new(capabilities.mtu),
         merged: VecDeque::new(),
         packet: vec![0; if is_cable { SMALL } else { 0 }].into_boxed_slice(),
-        carried: Vec::new(),
-        arrived: Vec::new(),
+        arrived: VecDeque::new(),
         counters: DeviceCounters::default(),
     };
     (end(0), end(1))
-}
-
-/// A frame on its way.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are of the large kind where there are many"
-)]
-enum Carried {
-    /// As the other end receives it.
-    Whole(RxFrame),
-    /// To be written as packets when the other end receives it: so each is still in the first-level cache when it is read.
-    Packets { pieces: Pieces, len: usize },
-}
-
-impl Carried {
-    fn len(&self) -> usize {
-        match self {
-            Self::Whole(frame) => frame.data.len(),
-            Self::Packets { len, .. } => *len,
-        }
-    }
 }
 
 /// One end of a memory link; see [`pair`] and [`cable`].
@@ -99,10 +77,8 @@ pub struct MemoryDevice {
     merged: VecDeque<RxFrame>,
     /// A small packet on the wire.
     packet: Box<[u8]>,
-    /// What a call sends; empty between two.
-    carried: Vec<Carried>,
     /// What a call receives; empty between two.
-    arrived: Vec<Carried>,
+    arrived: VecDeque<TxFrame>,
     counters: DeviceCounters,
 }
 
@@ -114,7 +90,11 @@ struct Direction {
 
 #[derive(Default)]
 struct Queue {
-    frames: VecDeque<Carried>,
+    /// As the other end receives them.
+    frames: VecDeque<RxFrame>,
+    /// On a cable: to be written as packets when the other end receives them, so that each is still in the first-level cache
+    /// when it is read.
+    uncut: VecDeque<TxFrame>,
     bytes: usize,
     /// The end that reads waits for frames.
     reader: Option<Waker>,
@@ -129,8 +109,12 @@ struct Queue {
 impl Queue {
     /// Frames and bytes that may be added. The last frame may exceed the bytes.
     fn room(&self) -> (usize, usize) {
-        let frames = QUEUE_FRAMES.saturating_sub(self.frames.len());
+        let frames = QUEUE_FRAMES.saturating_sub(self.frames.len() + self.uncut.len());
         (frames, QUEUE_BYTES.saturating_sub(self.bytes))
+    }
+
+    fn has_frames(&self) -> bool {
+        !self.frames.is_empty() || !self.uncut.is_empty()
     }
 
     fn has_room(&self) -> bool {
@@ -178,35 +162,133 @@ impl MemoryDevice {
         offered && packet <= limit && frame.len() <= BUFFER_SIZE
     }
 
-    /// The frame as it passes the wire.
-    fn carry(&mut self, frame: TxFrame) -> Carried {
-        if self.is_cable {
-            Carried::Packets {
-                len: frame.len(),
-                pieces: Pieces::new(frame),
-            }
-        } else {
-            Carried::Whole(self.copy(&frame))
+    /// Hands frames to the cable.
+    fn send_uncut(&self, frames: &mut VecDeque<TxFrame>) -> io::Result<()> {
+        let mut queue = self.outgoing().lock();
+        if queue.closed {
+            return Err(gone());
         }
+        let (mut room_frames, mut room_bytes) = queue.room();
+        let bytes: usize = frames.iter().map(TxFrame::len).sum();
+        let before = frames.len();
+        if queue.uncut.is_empty() && before <= room_frames && bytes < room_bytes {
+            std::mem::swap(frames, &mut queue.uncut);
+            queue.bytes += bytes;
+        }
+        while room_frames > 0
+            && room_bytes > 0
+            && let Some(frame) = frames.pop_front()
+        {
+            let len = frame.len();
+            room_frames -= 1;
+            room_bytes = room_bytes.saturating_sub(len);
+            queue.bytes += len;
+            queue.uncut.push_back(frame);
+        }
+        queue.blocked = !frames.is_empty();
+        let reader = if frames.len() < before {
+            queue.reader.take()
+        } else {
+            None
+        };
+        drop(queue);
+        reader.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 
-    /// Makes frames of what arrived.
-    fn take_in(&mut self, arrived: &mut Vec<Carried>, out: &mut Vec<RxFrame>) {
-        for carried in arrived.drain(..) {
-            match carried {
-                Carried::Whole(frame) => out.push(frame),
-                Carried::Packets { mut pieces, .. } => {
-                    while let Some(len) = pieces.write_next(&mut self.packet, copy) {
-                        let packet = self.packet.get(..len).unwrap_or_default();
-                        self.merger.push(&mut self.buffers, packet, out);
-                    }
-                    // What is longer.
-                    let mut next = |place: &mut [u8]| pieces.write_next(place, copy).ok_or(());
-                    while self.merger.read(&mut self.buffers, out, &mut next).is_ok() {}
-                }
+    /// Hands copies of frames to the other end.
+    fn send_copies(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<()> {
+        // The copies are made outside the lock. Only this end adds to the queue, so the room found
+        // here can only grow meanwhile.
+        let (mut room_frames, mut room_bytes) = {
+            let queue = self.outgoing().lock();
+            if queue.closed {
+                return Err(gone());
             }
+            queue.room()
+        };
+        let mut copies = Vec::new();
+        let mut bytes = 0;
+        while room_frames > 0
+            && room_bytes > 0
+            && let Some(frame) = frames.pop_front()
+        {
+            let copy = self.copy(&frame);
+            room_frames -= 1;
+            room_bytes = room_bytes.saturating_sub(copy.data.len());
+            bytes += copy.data.len();
+            copies.push(copy);
         }
+        let mut queue = self.outgoing().lock();
+        queue.blocked = !frames.is_empty();
+        let reader = if copies.is_empty() {
+            None
+        } else {
+            queue.reader.take()
+        };
+        queue.bytes += bytes;
+        queue.frames.extend(copies);
+        drop(queue);
+        reader.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Makes packets of what arrived over a cable, and frames of these.
+    fn take_in(&mut self, out: &mut Vec<RxFrame>) {
+        for frame in &mut self.arrived {
+            if !matches!(frame.offload, TxOffload::Segment { .. })
+                && let Some(len) = frame.write_whole(&mut self.packet, copy)
+            {
+                let packet = self.packet.get(..len).unwrap_or_default();
+                self.merger.push(&mut self.buffers, packet, out);
+                continue;
+            }
+            let mut pieces = Pieces::new(std::mem::take(frame));
+            while let Some(len) = pieces.write_next(&mut self.packet, copy) {
+                let packet = self.packet.get(..len).unwrap_or_default();
+                self.merger.push(&mut self.buffers, packet, out);
+            }
+            // What is longer.
+            let mut next = |place: &mut [u8]| pieces.write_next(place, copy).ok_or(());
+            while self.merger.read(&mut self.buffers, out, &mut next).is_ok() {}
+        }
+        self.arrived.clear();
         self.merger.flush(&mut self.buffers, out);
+    }
+
+    /// Takes up to `max` frames off the wire: those of a cable to where [`take_in`](Self::take_in) finds them, others to
+    /// `out`. Gives the other end's waker if it waits for room, and says how many they were.
+    fn take_off(
+        &mut self,
+        max: usize,
+        out: &mut Vec<RxFrame>,
+    ) -> Result<(usize, Option<Waker>), ()> {
+        let [first, second] = &*self.wire;
+        let mut queue = if self.number == 0 { first } else { second }.lock();
+        let queue = &mut *queue;
+        let count = max.min(queue.frames.len() + queue.uncut.len());
+        if count == 0 && queue.closed {
+            return Err(());
+        }
+        if count > 0 && count == queue.uncut.len() {
+            std::mem::swap(&mut self.arrived, &mut queue.uncut);
+            queue.bytes = 0;
+        } else if self.is_cable {
+            self.arrived.extend(queue.uncut.drain(..count));
+            queue.bytes -= self.arrived.iter().map(TxFrame::len).sum::<usize>();
+        } else {
+            let from = out.len();
+            out.extend(queue.frames.drain(..count));
+            let taken = out.iter().skip(from);
+            queue.bytes -= taken.map(|frame| frame.data.len()).sum::<usize>();
+        }
+        let writer = if queue.blocked && count > 0 {
+            queue.writer.take()
+        } else {
+            None
+        };
+        queue.blocked &= writer.is_none();
+        Ok((count, writer))
     }
 
     /// The frame as the other end receives it.
@@ -246,33 +328,19 @@ impl Device for MemoryDevice {
     fn recv(&mut self, out: &mut Vec<RxFrame>, max: usize) -> io::Result<usize> {
         let start = out.len();
         let ready = self.merged.len().min(max);
-        out.extend(self.merged.drain(..ready));
-        let mut arrived = std::mem::take(&mut self.arrived);
-        let writer = {
-            let mut queue = self.incoming().lock();
-            let count = queue.frames.len().min(max - ready);
-            if count + ready == 0 && max > 0 {
-                return Err(if queue.closed {
-                    gone()
-                } else {
-                    io::ErrorKind::WouldBlock.into()
-                });
-            }
-            arrived.extend(queue.frames.drain(..count));
-            queue.bytes -= arrived.iter().map(Carried::len).sum::<usize>();
-            let writer = if queue.blocked {
-                queue.writer.take()
-            } else {
-                None
-            };
-            queue.blocked &= writer.is_none();
-            writer
-        };
-        if let Some(writer) = writer {
-            writer.wake();
+        if ready > 0 {
+            out.extend(self.merged.drain(..ready));
         }
-        self.take_in(&mut arrived, out);
-        self.arrived = arrived;
+        let (taken, writer) = match self.take_off(max - ready, out) {
+            Ok(taken) => taken,
+            Err(()) if ready == 0 && max > 0 => return Err(gone()),
+            Err(()) => (0, None),
+        };
+        if taken + ready == 0 && max > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        writer.into_iter().for_each(Waker::wake);
+        self.take_in(out);
         let count = out.len() - start;
         if count > max {
             // One frame that was cut, and whose pieces could not be joined.
@@ -284,49 +352,15 @@ impl Device for MemoryDevice {
 
     fn send(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<usize> {
         let offered = frames.len();
-        // The copies are made outside the lock. Only this end adds to the queue, so the room found
-        // here can only grow meanwhile.
-        let (mut room_frames, mut room_bytes) = {
-            let queue = self.outgoing().lock();
-            if queue.closed {
-                return Err(gone());
-            }
-            queue.room()
-        };
-        let mut carried = std::mem::take(&mut self.carried);
-        while let Some(frame) = frames.front() {
-            if !self.accepts(frame) {
-                frames.pop_front();
-                self.counters.send_refused += 1;
-                continue;
-            }
-            if room_frames == 0 || room_bytes == 0 {
-                break;
-            }
-            let Some(frame) = frames.pop_front() else {
-                break;
-            };
-            let frame = self.carry(frame);
-            room_frames -= 1;
-            room_bytes = room_bytes.saturating_sub(frame.len());
-            carried.push(frame);
-        }
-        self.counters.sent += carried.len() as u64;
-
-        let mut queue = self.outgoing().lock();
-        queue.blocked = !frames.is_empty();
-        let reader = if carried.is_empty() {
-            None
+        frames.retain(|frame| self.accepts(frame));
+        let accepted = frames.len();
+        self.counters.send_refused += (offered - accepted) as u64;
+        if self.is_cable {
+            self.send_uncut(frames)?;
         } else {
-            queue.reader.take()
-        };
-        queue.bytes += carried.iter().map(Carried::len).sum::<usize>();
-        queue.frames.extend(carried.drain(..));
-        drop(queue);
-        self.carried = carried;
-        if let Some(reader) = reader {
-            reader.wake();
+            self.send_copies(frames)?;
         }
+        self.counters.sent += (accepted - frames.len()) as u64;
         let taken = offered - frames.len();
         if taken == 0 && offered > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -347,7 +381,7 @@ impl Notify for MemoryDevice {
     fn register(&self, waker: &Waker) {
         let mut incoming = self.incoming().lock();
         incoming.reader = Some(waker.clone());
-        let ready = !incoming.frames.is_empty() || !self.merged.is_empty() || incoming.closed;
+        let ready = incoming.has_frames() || !self.merged.is_empty() || incoming.closed;
         drop(incoming);
         let mut outgoing = self.outgoing().lock();
         outgoing.writer = Some(waker.clone());

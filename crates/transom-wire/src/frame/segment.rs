@@ -262,9 +262,8 @@ impl Pieces {
         match &mut self.0 {
             PiecesInner::Cut(cutter) => cutter.write_next(out, copy),
             PiecesInner::Whole(frame) => {
-                let len = frame.as_ref()?.len();
-                let out = out.get_mut(..len)?;
-                write_whole(frame.take()?, out, copy);
+                let len = frame.as_mut()?.write_whole(out, copy)?;
+                *frame = None;
                 Some(len)
             }
         }
@@ -282,16 +281,25 @@ impl Pieces {
     }
 }
 
-/// Writes a frame that is not to be cut, and fills its checksum if that is asked for.
-fn write_whole(mut frame: TxFrame, out: &mut [u8], copy: impl FnMut(&mut [u8], &[u8]) -> Sum) {
-    let Some((headers, data)) = out.split_at_mut_checked(frame.headers.len()) else {
-        return;
-    };
-    let sum = frame.payload.move_to(data, copy);
-    if let TxOffload::Checksum { start, offset } = frame.offload {
-        frame.fill_checksum_with(start.into(), offset.into(), sum);
+impl TxFrame {
+    /// Writes the frame, which is not cut, to the beginning of `out`, fills its checksum if that is asked for, and returns
+    /// its length. None, and nothing done, if it is longer than `out`; otherwise its data is gone from it.
+    pub fn write_whole(
+        &mut self,
+        out: &mut [u8],
+        copy: impl FnMut(&mut [u8], &[u8]) -> Sum,
+    ) -> Option<usize> {
+        let len = self.len();
+        let (headers, data) = out
+            .get_mut(..len)?
+            .split_at_mut_checked(self.headers.len())?;
+        let sum = self.payload.move_to(data, copy);
+        if let TxOffload::Checksum { start, offset } = self.offload {
+            self.fill_checksum_with(start.into(), offset.into(), sum);
+        }
+        headers.copy_from_slice(&self.headers);
+        Some(len)
     }
-    headers.copy_from_slice(&frame.headers);
 }
 
 /// The headers of the large frame, where the layers begin in them, and the sums of what all pieces share.

@@ -47,6 +47,7 @@ impl IpMeta {
     }
 
     /// Length in bytes of the header.
+    #[inline]
     pub(crate) const fn header_len(&self) -> usize {
         if self.src.is_ipv4() {
             ipv4::MIN_HEADER_LEN
@@ -57,9 +58,13 @@ impl IpMeta {
 
     /// Appends the header of a packet with `payload_len` bytes after it. False for addresses of two families.
     pub(crate) fn emit(&self, headers: &mut HeaderBuf, payload_len: usize) -> bool {
-        let Some(out) = headers.grow(self.header_len()) else {
-            return false;
-        };
+        let out = headers.grow(self.header_len());
+        out.is_some_and(|out| self.write(out, payload_len))
+    }
+
+    /// Writes the header into its place.
+    #[inline]
+    fn write(&self, out: &mut [u8], payload_len: usize) -> bool {
         match (self.src, self.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 let header = ipv4::Header {
@@ -142,6 +147,7 @@ impl Marks {
 }
 
 /// The frame for a segment of a connection, or for a reset without one.
+#[inline]
 pub(crate) fn tcp_frame(
     host: &Host,
     link: &Link,
@@ -160,7 +166,6 @@ pub(crate) fn tcp_frame(
         options: transmit.options,
     };
     let payload_len = transmit.payload.len();
-    let tcp_len = header.header_len();
     // RFC 9293 §3.9.2 MUST-49: the TTL is the host's or, where an application chose one, its own.
     let hop_limit = marks
         .hop_limit
@@ -173,12 +178,14 @@ pub(crate) fn tcp_frame(
         ..IpMeta::new(tuple.local, tuple.remote, Protocol::TCP, hop_limit)
     };
     let mut headers = link.start(tuple.local.is_ipv4());
+    let ip_start = headers.len();
+    headers.grow(meta.header_len())?;
+    let start = headers.len();
+    let tcp_len = header.append(&mut headers)?;
     // PMTU-1: TCP never leaves fragmentation to routers, so DF is set.
-    if !meta.emit(&mut headers, tcp_len + payload_len) {
+    if !meta.write(headers.get_mut(ip_start..start)?, tcp_len + payload_len) {
         return None;
     }
-    let start = headers.len();
-    header.emit(headers.grow(tcp_len)?);
     let total = u32::try_from(tcp_len + payload_len).ok()?;
     let pseudo = checksum::pseudo_header(tuple.local, tuple.remote, Protocol::TCP.raw(), total);
     let cut = payload_len > usize::from(transmit.segment_size) && transmit.segment_size > 0;
@@ -310,15 +317,15 @@ impl Stack {
     pub(crate) fn send_frame(
         &mut self,
         now: Instant,
-        frame: TxFrame,
+        mut frame: TxFrame,
         destination: IpAddr,
     ) -> Result<(), Discard> {
         if self.link.is_full() {
             return Err(Discard::OutputQueueFull);
         }
         let next_hop = self.hop_for(destination)?;
-        match self.link.resolve(now, frame, next_hop) {
-            Ok(frame) => self.link.push(frame),
+        match self.link.resolve(now, &mut frame, next_hop) {
+            Ok(()) => self.link.push(frame),
             Err(Waiting { solicit, dropped }) => {
                 self.neighbour_awaited(now, solicit, dropped);
                 Ok(())
@@ -327,9 +334,13 @@ impl Stack {
     }
 
     /// The next hop. Multicast and broadcast need no route; neither does an answer on a device without a link layer.
+    #[inline]
     pub(crate) fn hop_for(&self, destination: IpAddr) -> Result<IpAddr, Discard> {
-        let group = destination.is_multicast() || self.host.routes.is_broadcast(destination);
-        if group || self.link.header_len() == 0 {
+        let has_neighbours = self.link.header_len() > 0;
+        if !has_neighbours
+            || destination.is_multicast()
+            || self.host.routes.is_broadcast(destination)
+        {
             return Ok(destination);
         }
         self.host.next_hop(destination).ok_or(Discard::NoRoute)

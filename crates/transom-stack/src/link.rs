@@ -76,7 +76,12 @@ impl Link {
         self.turn
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<TxFrame> {
+        if self.queue.is_empty() {
+            // So it is nearly always.
+            return None;
+        }
         let frame = self.queue.pop_front();
         if self.queue.is_empty() && self.queue.capacity() > 64 {
             self.queue = VecDeque::new();
@@ -89,6 +94,7 @@ impl Link {
     }
 
     /// Headers with room for the link header, its addresses still to be filled.
+    #[inline]
     pub(crate) fn start(&self, ipv4: bool) -> HeaderBuf {
         let mut headers = HeaderBuf::new();
         if self.capabilities.medium == Medium::Ethernet {
@@ -107,23 +113,25 @@ impl Link {
         }
     }
 
-    /// Fills the link address of `next_hop`, or keeps the frame until it is known.
+    /// Fills the link address of `next_hop`, or takes the frame and keeps it until it is known.
+    #[inline]
     pub(crate) fn resolve(
         &mut self,
         now: Instant,
-        mut frame: TxFrame,
+        frame: &mut TxFrame,
         next_hop: IpAddr,
-    ) -> Result<TxFrame, Waiting> {
+    ) -> Result<(), Waiting> {
         if self.capabilities.medium == Medium::Ip {
-            return Ok(frame);
+            return Ok(());
         }
         let known = multicast_mac(next_hop).or_else(|| self.neighbours.lookup(now, next_hop));
         match known {
             Some(mac) => {
-                set_destination(&mut frame, mac);
-                Ok(frame)
+                set_destination(frame, mac);
+                Ok(())
             }
             None => {
+                let frame = core::mem::take(frame);
                 let (solicit, dropped) = self.neighbours.wait(now, next_hop, frame);
                 Err(Waiting { solicit, dropped })
             }

@@ -36,7 +36,7 @@ impl Stack {
             let (tuple, marks) = (slot.tuple, slot.marks);
             self.observer.counters.segments_out += 1;
             let frame = egress::tcp_frame(&self.host, &self.link, &tuple, marks, transmit);
-            let Some(frame) = frame else {
+            let Some(mut frame) = frame else {
                 self.observer.discard(now, crate::Discard::TooLarge);
                 continue;
             };
@@ -47,8 +47,8 @@ impl Stack {
                     continue;
                 }
             };
-            match self.link.resolve(now, frame, hop) {
-                Ok(frame) => return Some(frame),
+            match self.link.resolve(now, &mut frame, hop) {
+                Ok(()) => return Some(frame),
                 Err(Waiting { solicit, dropped }) => {
                     self.neighbour_awaited(now, solicit, dropped);
                     if let Some(frame) = self.link.pop() {

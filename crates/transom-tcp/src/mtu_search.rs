@@ -14,9 +14,10 @@ use crate::config::{MtuProbing, Path};
 use crate::env::Env;
 use crate::pack::packed;
 use crate::recovery::{DUP_THRESH, MtuProbe};
-use crate::segment::{Transmit, TransmitKind};
+use crate::segment::TransmitKind;
 use crate::tcb::Tcb;
 use crate::time::Instant;
+use crate::transmit::Plan;
 
 /// Octets between what is known to arrive and what is known not to that end a search.
 const CLOSE_ENOUGH: usize = 16;
@@ -102,7 +103,7 @@ pub(crate) fn from_the_start(env: &Env, now: Instant) -> Option<Box<MtuSearch>> 
 impl Tcb {
     /// A segment that is larger than the path is known to carry, if one is due and there is enough behind it to notice
     /// its loss.
-    pub(crate) fn larger_segment(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
+    pub(crate) fn larger_segment(&mut self, env: &mut Env, now: Instant) -> Option<Plan> {
         self.mtu_search.as_ref()?;
         let is_calm = !self.recovery.is_recovering()
             && !self.recovery.has_lost()
@@ -110,7 +111,8 @@ impl Tcb {
         if !is_calm || !self.negotiated.sack || !env.config.rack {
             return None;
         }
-        let (options, mss) = self.options(env, now);
+        let options = self.options_for(env, now, false);
+        let mss = self.segment_size(env, now, false);
         let search = self.mtu_search.as_mut()?;
         let mtu = search.next(env.path.mtu, env.path.link_mtu, now)?;
         let larger = Path { mtu, ..env.path };
@@ -141,11 +143,14 @@ impl Tcb {
             start,
             end: start + u32::from(len),
         };
-        let payload = self.snd.queue.slice(start, usize::from(len));
         let flags = Flags::ACK | self.ecn.take_cwr();
         self.sent_new(env, now, range, u32::from(len), len);
         self.recovery.watch_mtu_probe(range);
-        Some(self.build(env, start, flags, payload, TransmitKind::Data, options, len))
+        Some(Plan {
+            flags,
+            len: u32::from(len),
+            ..Plan::bare(start, TransmitKind::Data, len)
+        })
     }
 
     /// What became of it.

@@ -80,14 +80,17 @@ impl Pacer {
     /// When the rate, as it is now, has carried the present burst.
     fn carried(&self) -> Instant {
         let nanos = self.octets.saturating_mul(1_000_000_000) / self.rate;
-        self.since + Duration::from_nanos(nanos)
+        self.since.after_nanos(nanos)
     }
 
     /// Until when nothing may be sent.
     pub(crate) fn wait(&self, now: Instant) -> Option<Instant> {
+        // Nearly always one of the two is so, and spares a division.
+        if self.budget > 0 || self.due <= now {
+            return None;
+        }
         let next_send = self.next_send();
-        let waits = self.budget == 0 && next_send > now;
-        waits.then_some(next_send)
+        (next_send > now).then_some(next_send)
     }
 
     /// What goes at once: PACE-2, a millisecond's worth, at least two segments, at most 64 KiB.

@@ -9,11 +9,11 @@ use crate::env::Env;
 use crate::pack::packed_choice;
 use crate::segment::Segment;
 use crate::tcb::Tcb;
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 use crate::timer::Timer;
 
 /// Linux's two clock ticks: what a probe waits for at least beyond two round trips.
-const PROBE_SLACK: Duration = Duration::from_millis(2);
+const PROBE_SLACK: u64 = nanos(Duration::from_millis(2));
 
 /// What [`Timer::Retransmit`] waits for (RFC 8985 §7.2 TLP-8: one at a time).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -44,7 +44,7 @@ impl Tcb {
     pub(crate) fn start_retransmit_timer(&mut self, env: &mut Env, now: Instant) {
         // RFC 6298 §5.1.
         if !env.timers.is_set(Timer::Retransmit) {
-            self.set_retransmit_timer(env, now + self.rtt.rto());
+            self.set_retransmit_timer(env, now.after_nanos(self.rtt.rto_nanos()));
         }
     }
 
@@ -64,7 +64,7 @@ impl Tcb {
         // As Linux: what the timeout waits for is the oldest segment, and its latest copy has just
         // left. Measured from the first copy, the timer may expire shortly before the answer.
         if range.start == self.snd.una && self.awaited == Awaited::Rto {
-            self.set_retransmit_timer(env, now + self.rtt.rto());
+            self.set_retransmit_timer(env, now.after_nanos(self.rtt.rto_nanos()));
         } else {
             self.start_retransmit_timer(env, now);
         }
@@ -81,22 +81,22 @@ impl Tcb {
                 self.set_probe_timer(env, now);
             } else {
                 // RFC 6298 §5.3.
-                self.set_retransmit_timer(env, now + self.rtt.rto());
+                self.set_retransmit_timer(env, now.after_nanos(self.rtt.rto_nanos()));
             }
         }
     }
 
     /// RFC 8985 §7.2 TLP-2.
     fn set_probe_timer(&mut self, env: &mut Env, now: Instant) {
-        let wait = match self.rtt.srtt() {
+        let wait = match self.rtt.srtt_nanos() {
             // The acknowledgement of a lone segment may be delayed.
-            Some(srtt) if self.snd.in_flight() <= u32::from(self.mss(env)) => {
-                srtt * 2 + env.config.rto_min
-            }
-            Some(srtt) => srtt * 2 + PROBE_SLACK,
-            None => env.config.rto_initial,
+            Some(srtt) if self.snd.in_flight() <= u32::from(self.mss(env)) => srtt
+                .saturating_mul(2)
+                .saturating_add(nanos(env.config.rto_min)),
+            Some(srtt) => srtt.saturating_mul(2).saturating_add(PROBE_SLACK),
+            None => nanos(env.config.rto_initial),
         };
-        let deadline = (now + wait).min(self.timeout_of_oldest(now));
+        let deadline = now.after_nanos(wait).min(self.timeout_of_oldest(now));
         self.awaited = Awaited::Probe;
         env.timers.set(Timer::Retransmit, deadline);
     }
@@ -104,7 +104,7 @@ impl Tcb {
     /// When the oldest octet outstanding is due by RFC 6298, however late it is now.
     fn timeout_of_oldest(&self, now: Instant) -> Instant {
         let sent = self.recovery.oldest_sent().unwrap_or(now);
-        (sent + self.rtt.rto()).max(now)
+        sent.after_nanos(self.rtt.rto_nanos()).max(now)
     }
 
     /// An acknowledgement left something in doubt until `deadline`, or took the doubt away.

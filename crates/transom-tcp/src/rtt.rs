@@ -178,7 +178,13 @@ impl RttEstimator {
 
     /// Smoothed round-trip time, once there was a measurement.
     pub fn srtt(&self) -> Option<Duration> {
-        self.smoothed.map(|s| Duration::from_nanos(s.srtt))
+        self.srtt_nanos().map(Duration::from_nanos)
+    }
+
+    /// The same in nanoseconds.
+    #[inline]
+    pub(crate) fn srtt_nanos(&self) -> Option<u64> {
+        self.smoothed.map(|s| s.srtt)
     }
 
     /// Round-trip time variation; zero before the first measurement.
@@ -199,10 +205,15 @@ impl RttEstimator {
 
     /// The retransmission timeout, doubled as often as [`Self::backoff`] says, within its bounds.
     pub fn rto(&self) -> Duration {
+        Duration::from_nanos(self.rto_nanos())
+    }
+
+    /// The same in nanoseconds.
+    pub(crate) fn rto_nanos(&self) -> u64 {
         // RFC 6298 §5.5: each expiry doubles the timeout; §2.5: a maximum may be placed on it.
         let factor = 1_u64.checked_shl(self.backoff).unwrap_or(u64::MAX);
         let base = self.clamp(self.base());
-        Duration::from_nanos(self.clamp(base.saturating_mul(factor)))
+        self.clamp(base.saturating_mul(factor))
     }
 
     /// The timeout without backoff.

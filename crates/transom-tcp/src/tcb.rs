@@ -346,29 +346,37 @@ impl Tcb {
         self.negotiated.eff_snd_mss(&env.config, &env.path, fixed)
     }
 
-    /// The options of the next segment (not SYN) and its Eff.snd.MSS.
-    pub(crate) fn options(&self, env: &Env, now: Instant) -> (Options, u16) {
-        self.options_for(env, now, false)
+    /// Eff.snd.MSS of the next segment (not SYN). `data`: some that was never sent goes with it.
+    #[inline]
+    pub(crate) fn segment_size(&self, env: &Env, now: Instant, data: bool) -> u16 {
+        if self.ecn.accurate.is_none() && !self.rcv.queue.has_blocks() {
+            // Nearly always.
+            return self.mss(env);
+        }
+        // RFC 6691 §4 MSS-2: each option taken off the payload of the segment that carries it.
+        let options = self.options_for(env, now, data);
+        let len = u16::try_from(options.emitted_len()).unwrap_or(40);
+        self.negotiated.eff_snd_mss(&env.config, &env.path, len)
     }
 
-    /// The same; `data`: some that was never sent goes with it.
-    pub(crate) fn options_for(&self, env: &Env, now: Instant, data: bool) -> (Options, u16) {
+    /// The options of the next segment (not SYN). `data`: some that was never sent goes with it.
+    #[inline]
+    pub(crate) fn options_for(&self, env: &Env, now: Instant, data: bool) -> Options {
         let mut options = Options {
             // RFC 7323 §3.2 TS-2: in every segment once negotiated.
             timestamps: self
                 .negotiated
                 .timestamps
                 .then(|| self.timestamps(env, now)),
-            sack: self.rcv.sack_blocks(self.negotiated.max_sack_blocks()),
             ..Options::EMPTY
         };
+        if self.rcv.queue.has_blocks() {
+            options.sack = self.rcv.sack_blocks(self.negotiated.max_sack_blocks());
+        }
         if let Some(accurate) = &self.ecn.accurate {
             accurate.add_option(&mut options, data, now, self.rtt.srtt());
         }
-        // RFC 6691 §4 MSS-2: each option taken off the payload of the segment that carries it.
-        let len = u16::try_from(options.emitted_len()).unwrap_or(40);
-        let mss = self.negotiated.eff_snd_mss(&env.config, &env.path, len);
-        (options, mss)
+        options
     }
 
     /// The timestamp option of a segment with ACK.

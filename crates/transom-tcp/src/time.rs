@@ -55,6 +55,12 @@ impl Instant {
         }
     }
 
+    /// So many nanoseconds later.
+    #[inline]
+    pub(crate) const fn after_nanos(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// `self + duration`, or `None` when that cannot be represented.
     pub fn checked_add(self, duration: Duration) -> Option<Self> {
         let nanos = u64::try_from(duration.as_nanos()).ok()?;
@@ -72,8 +78,10 @@ impl Instant {
 }
 
 /// A duration in nanoseconds, saturated.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+#[inline]
+pub(crate) const fn nanos(duration: Duration) -> u64 {
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(duration.subsec_nanos() as u64)
 }
 
 impl Add<Duration> for Instant {

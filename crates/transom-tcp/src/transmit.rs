@@ -7,7 +7,7 @@
 mod again;
 mod fresh;
 
-use transom_wire::tcp::{Flags, Options, SackBlocks};
+use transom_wire::tcp::{Flags, SackBlocks};
 use transom_wire::{Ecn, Payload, Seq, SeqRange};
 
 use crate::ecn;
@@ -75,14 +75,23 @@ impl Tcb {
             accurate.set_now(now);
             owes_code = accurate.owes_code();
         }
-        let max_payload = self.most_at_once(max_payload);
-        let max_payload = match &self.pacer {
-            Some(pacer) => pacer.limit(max_payload, u64::from(self.mss(env))),
-            None => max_payload,
-        };
-        if let Some(syn_ack) = self.syn_ack(env, now) {
+        if self.handshake.is_some()
+            && let Some(syn_ack) = self.syn_ack(env, now)
+        {
             return Some(syn_ack);
         }
+        let plan = self.next_owed(env, now, max_payload, owes_code)?;
+        Some(self.build(env, now, plan))
+    }
+
+    /// What goes next, and why.
+    fn next_owed(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        max_payload: usize,
+        owes_code: bool,
+    ) -> Option<Plan> {
         if owes_code && let Some(ack) = self.acknowledgement(env, now) {
             return Some(ack);
         }
@@ -97,47 +106,72 @@ impl Tcb {
             if let Some(fin) = self.bare_fin(env, now) {
                 return Some(fin);
             }
-        } else if self.phase != Phase::TimeWait {
-            // PACE-4: what is sent again is paced too; probes and acknowledgements are not.
-            let is_paced = self.is_paced(env, now);
-            if !is_paced && let Some(again) = self.retransmission(env, now, max_payload) {
-                return Some(again);
-            }
-            if let Some(probe) = self.window_probe(env, now) {
-                return Some(probe);
-            }
-            if let Some(probe) = self.loss_probe(env, now) {
-                return Some(probe);
-            }
-            if !is_paced {
-                if let Some(data) = self.new_data(env, now, max_payload) {
-                    return Some(data);
-                }
-                if let Some(fin) = self.bare_fin(env, now) {
-                    return Some(fin);
-                }
-            }
-            // FRTO-5.
-            if self.recovery.give_up_frto()
-                && let Some(again) = self.retransmission(env, now, max_payload)
-            {
-                return Some(again);
-            }
-            if core::mem::take(&mut self.keep_alive_owed) {
-                return Some(self.keep_alive(env, now));
-            }
+        } else if self.phase != Phase::TimeWait
+            && let Some(plan) = self.next_synchronized(env, now, max_payload)
+        {
+            return Some(plan);
         }
         self.acknowledgement(env, now)
     }
 
-    /// What the device may cut: nothing, where the pieces would have to differ.
-    fn most_at_once(&self, max_payload: usize) -> usize {
+    /// The same once the handshake is complete, before bare acknowledgements.
+    fn next_synchronized(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        max_payload: usize,
+    ) -> Option<Plan> {
+        // PACE-4: what is sent again is paced too; probes and acknowledgements are not.
+        let may_go = self.has_something() && !self.is_paced(env, now);
+        if may_go && let Some(again) = self.retransmission(env, now, max_payload) {
+            return Some(again);
+        }
+        if self.probe_owed {
+            return Some(self.window_probe(env, now));
+        }
+        if self.loss_probe_owed
+            && let Some(probe) = self.loss_probe(env, now)
+        {
+            return Some(probe);
+        }
+        if may_go {
+            if let Some(data) = self.new_data(env, now, max_payload) {
+                return Some(data);
+            }
+            if let Some(fin) = self.bare_fin(env, now) {
+                return Some(fin);
+            }
+        }
+        // FRTO-5.
+        if self.recovery.give_up_frto()
+            && let Some(again) = self.retransmission(env, now, max_payload)
+        {
+            return Some(again);
+        }
+        core::mem::take(&mut self.keep_alive_owed).then(|| self.keep_alive(env, now))
+    }
+
+    /// Whether there is anything that pacing could hold back.
+    fn has_something(&self) -> bool {
+        self.snd.unsent() > 0
+            || self.recovery.has_lost()
+            || self.recovery.is_in_recovery()
+            || self.snd.fin_waits()
+    }
+
+    /// What the device may cut, in one burst: nothing, where the pieces would have to differ.
+    pub(super) fn most_at_once(&self, env: &Env, max_payload: usize) -> usize {
         // RFC 9293 §3.8.5 MUST-62: the urgent pointer counts from each segment's own number.
         let urgent = self.snd.up.is_some_and(|up| up.gt(self.snd.una));
-        if urgent || self.ecn.forbids_cutting() {
+        let max_payload = if urgent || self.ecn.forbids_cutting() {
             0
         } else {
             max_payload
+        };
+        match &self.pacer {
+            // Nothing is less than nothing.
+            Some(pacer) if max_payload > 0 => pacer.limit(max_payload, u64::from(self.mss(env))),
+            _ => max_payload,
         }
     }
 
@@ -177,11 +211,8 @@ impl Tcb {
     }
 
     /// RFC 9293 §3.8.6.1: one octet that the window does not admit.
-    fn window_probe(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
-        if !core::mem::take(&mut self.probe_owed) {
-            return None;
-        }
-        let (options, mss) = self.options(env, now);
+    fn window_probe(&mut self, env: &Env, now: Instant) -> Plan {
+        self.probe_owed = false;
         // ZWP-2: an octet that was never sent, or, when the peer took back window that we had used
         // already, the oldest that was.
         let seq = if self.snd.in_flight() > 0 {
@@ -189,24 +220,30 @@ impl Tcb {
         } else {
             self.snd.nxt
         };
-        let payload = self.snd.queue.slice(seq, 1);
+        let len = self.snd.queue.held_from(seq).min(1);
         let mut flags = Flags::ACK;
-        if payload.is_empty() {
+        if len == 0 {
             // EV-X-14: nothing but the FIN waits.
             flags |= Flags::FIN;
         }
         if seq == self.snd.nxt {
             self.snd.probe_outstanding = true;
         }
-        Some(self.build(env, seq, flags, payload, TransmitKind::Probe, options, mss))
+        Plan {
+            flags,
+            len,
+            ..Plan::bare(seq, TransmitKind::Probe, self.segment_size(env, now, false))
+        }
     }
 
     /// The FIN without data.
-    fn bare_fin(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
+    fn bare_fin(&mut self, env: &mut Env, now: Instant) -> Option<Plan> {
         if !self.snd.fin_waits() || self.phase == Phase::SynReceived {
-            let (options, mss) = (self.recovery.is_in_recovery() && self.snd.unsent() == 0)
-                .then(|| self.options(env, now))?;
-            return self.speculative(env, now, usize::from(mss), options, mss);
+            if !self.recovery.is_in_recovery() || self.snd.unsent() > 0 {
+                return None;
+            }
+            let mss = self.segment_size(env, now, false);
+            return self.speculative(env, now, usize::from(mss), mss);
         }
         if self.snd.unsent() > 0 {
             return None;
@@ -218,75 +255,70 @@ impl Tcb {
         }
         let seq = self.snd.nxt;
         self.snd.fin = Fin::Sent;
-        let (options, mss) = self.options(env, now);
-        self.sent_new(
-            env,
-            now,
-            SeqRange {
-                start: seq,
-                end: seq + 1,
-            },
-            0,
-            mss,
-        );
-        let flags = Flags::FIN | Flags::ACK;
-        Some(self.build(
-            env,
-            seq,
-            flags,
-            Payload::default(),
-            TransmitKind::Fin,
-            options,
-            mss,
-        ))
+        let mss = self.segment_size(env, now, false);
+        let range = SeqRange {
+            start: seq,
+            end: seq + 1,
+        };
+        self.sent_new(env, now, range, 0, mss);
+        Some(Plan {
+            flags: Flags::FIN | Flags::ACK,
+            ..Plan::bare(seq, TransmitKind::Fin, mss)
+        })
     }
 
     /// RFC 9293 §3.8.4 SHLD-12: no data, and a sequence number that asks for an acknowledgement.
-    fn keep_alive(&mut self, env: &mut Env, now: Instant) -> Transmit {
-        let (options, mss) = self.options(env, now);
-        let seq = self.snd.nxt - 1;
-        let kind = TransmitKind::KeepAlive;
-        self.build(env, seq, Flags::ACK, Payload::default(), kind, options, mss)
+    fn keep_alive(&self, env: &Env, now: Instant) -> Plan {
+        let mss = self.segment_size(env, now, false);
+        Plan::bare(self.snd.nxt - 1, TransmitKind::KeepAlive, mss)
     }
 
     /// A bare acknowledgement, if one is owed.
-    fn acknowledgement(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
+    #[inline]
+    fn acknowledgement(&self, env: &mut Env, now: Instant) -> Option<Plan> {
         let kind = match self.rcv.ack {
             AckOwed::Now | AckOwed::Duplicates(_) | AckOwed::Marks => TransmitKind::Ack,
             AckOwed::WindowUpdate => TransmitKind::WindowUpdate,
             AckOwed::No | AckOwed::Delayed if env.challenge.take() => TransmitKind::ChallengeAck,
             AckOwed::No | AckOwed::Delayed => return None,
         };
-        let (mut options, mss) = self.options(env, now);
-        if self.rcv.ack == AckOwed::Marks {
+        let mss = self.segment_size(env, now, false);
+        Some(Plan {
             // RFC 9768 §3.2.2.5.1 ACC-11: else the peer might take it for a duplicate.
-            options.sack = SackBlocks::EMPTY;
-        }
-        let seq = self.acceptable_seq();
-        Some(self.build(env, seq, Flags::ACK, Payload::default(), kind, options, mss))
+            sack: self.rcv.ack != AckOwed::Marks,
+            ..Plan::bare(self.acceptable_seq(), kind, mss)
+        })
     }
 
     /// Puts a segment together. Every one carries ACK, the window and the options, so it pays
     /// whatever acknowledgement was owed.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one segment")]
-    pub(crate) fn build(
-        &mut self,
-        env: &mut Env,
-        seq: Seq,
-        flags: Flags,
-        payload: Payload,
-        kind: TransmitKind,
-        options: Options,
-        mss: u16,
-    ) -> Transmit {
-        let (flags, urgent) = self.urgent_pointer(seq, flags, payload.len());
-        let has_data = !payload.is_empty();
+    #[inline]
+    fn build(&mut self, env: &mut Env, now: Instant, plan: Plan) -> Transmit {
+        let Plan {
+            seq,
+            flags,
+            len,
+            kind,
+            mss,
+            new,
+            sack,
+        } = plan;
+        let payload = if len > 0 {
+            self.snd.queue.slice(seq, len as usize)
+        } else {
+            Payload::default()
+        };
+        let mut options = self.options_for(env, now, new);
+        if !sack {
+            options.sack = SackBlocks::EMPTY;
+        }
+        let (flags, urgent) = self.urgent_pointer(seq, flags, len);
+        let has_data = len > 0;
         let pure = !has_data && !flags.contains(Flags::FIN) && options.sack.is_empty();
         let flags = flags | self.ecn.ack_flags(pure);
         let is_new = matches!(kind, TransmitKind::Data | TransmitKind::Fin) && has_data;
         let ecn = self.ecn.codepoint(is_new);
         if let Some(accurate) = &mut self.ecn.accurate {
-            let len = u32::try_from(payload.len()).unwrap_or(0);
             let range = is_new.then(|| SeqRange::new(seq, seq + len));
             accurate.on_sent(&options, range);
         }
@@ -315,7 +347,7 @@ impl Tcb {
     }
 
     /// RFC 9293 §3.8.5: URG as long as SND.UP lies ahead.
-    fn urgent_pointer(&mut self, seq: Seq, flags: Flags, len: usize) -> (Flags, u16) {
+    fn urgent_pointer(&mut self, seq: Seq, flags: Flags, len: u32) -> (Flags, u16) {
         let Some(up) = self.snd.up else {
             return (flags, 0);
         };
@@ -334,9 +366,42 @@ impl Tcb {
     }
 }
 
+/// What a segment is to be, beside what every one carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seq: Seq,
+    pub(crate) flags: Flags,
+    /// Octets of the queue that it carries, from `seq` on.
+    pub(crate) len: u32,
+    pub(crate) kind: TransmitKind,
+    /// Eff.snd.MSS.
+    pub(crate) mss: u16,
+    /// Some of the data was never sent.
+    pub(crate) new: bool,
+    /// It may report what has arrived beyond a gap.
+    pub(crate) sack: bool,
+}
+
+impl Plan {
+    /// A segment with ACK and nothing else.
+    pub(crate) const fn bare(seq: Seq, kind: TransmitKind, mss: u16) -> Self {
+        Self {
+            seq,
+            flags: Flags::ACK,
+            len: 0,
+            kind,
+            mss,
+            new: false,
+            sack: true,
+        }
+    }
+}
+
 /// How many segments a payload makes on the wire.
+#[inline]
 pub(crate) fn pieces(len: usize, mss: u16) -> u32 {
-    u32::try_from(len.div_ceil(usize::from(mss.max(1))))
-        .unwrap_or(u32::MAX)
-        .max(1)
+    if len <= usize::from(mss) {
+        return 1;
+    }
+    u32::try_from(len.div_ceil(usize::from(mss.max(1)))).unwrap_or(u32::MAX)
 }

@@ -69,7 +69,12 @@ impl Sum {
     /// Adds one 32-bit field.
     #[inline]
     pub fn add_u32(&mut self, word: u32) {
-        self.add_folded(fold(u64::from(word)), false);
+        if self.odd {
+            self.add_folded(fold(u64::from(word)), false);
+        } else {
+            // Its two halves are added when the sum is folded.
+            self.acc = self.acc.wrapping_add(u64::from(word));
+        }
     }
 
     /// Adds a sum over the bytes that follow those already added.

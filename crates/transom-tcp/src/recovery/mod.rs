@@ -11,7 +11,7 @@
 //! - An episode begins at most once per window of data: not before SND.UNA has passed the place
 //!   where SND.NXT stood when the last one began (RFC 6582 §3.2 `recover`, RFC 6675 §5.1).
 //! - Nothing before SND.UNA or after SND.NXT is ever offered for resending.
-//! - With nothing outstanding no heap memory is held, but for a few octets after an episode.
+//! - With nothing outstanding next to no heap memory is held.
 
 mod episode;
 mod frto;

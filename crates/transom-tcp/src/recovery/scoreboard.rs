@@ -14,7 +14,7 @@
 //! - No two neighbouring runs are both SACKed.
 //! - The counters equal a recount over the runs (INV-10).
 //! - At most `2·MAX_RUNS` runs exist, whatever a peer reports; none when nothing is outstanding,
-//!   and then no heap memory either.
+//!   and then memory for a few at most.
 //!
 //! The file is long because every operation that could break an invariant is in it.
 
@@ -31,6 +31,8 @@ use crate::time::Instant;
 /// Beyond this many runs a SACK block that would split another one is ignored (CVE-2018-5390 and
 /// 2019-11478 are about lists that grow with every block).
 pub(super) const MAX_RUNS: usize = 4096;
+/// Room for so many is kept when nothing is outstanding: the next message needs it at once.
+const KEPT_RUNS: usize = 4;
 /// Beyond this many runs, sent data joins the last run even if that was sent earlier.
 const COALESCE_RUNS: usize = MAX_RUNS / 2;
 
@@ -207,7 +209,7 @@ impl Scoreboard {
         if self.counters.sacked == 0 {
             self.highest_sacked = None;
         }
-        if self.runs.is_empty() {
+        if self.runs.is_empty() && self.runs.capacity() > KEPT_RUNS {
             self.runs = VecDeque::new();
         }
         covered

@@ -111,6 +111,12 @@ impl RecvQueue {
         self.readable
     }
 
+    /// Whether there may be a block to report: something waits for a gap to close, or came twice.
+    #[inline]
+    pub(crate) const fn has_blocks(&self) -> bool {
+        self.out_of_order.is_some() || self.duplicate.is_some()
+    }
+
     /// Octets that wait for a gap to close.
     pub fn out_of_order_bytes(&self) -> usize {
         self.out_of_order.as_ref().map_or(0, |ooo| ooo.octets)

@@ -11,7 +11,7 @@
 //!
 //! Invariants
 //! - `end() - una() == len()`.
-//! - An empty queue holds no heap memory.
+//! - An empty queue holds little heap memory: what small writes need again at once, or none.
 //! - Reading on from where the last slice ended finds its chunk in constant time.
 
 use alloc::collections::VecDeque;
@@ -26,6 +26,8 @@ use crate::pack::packed;
 const COPY_UP_TO: usize = 256;
 /// Least memory set aside for small writes.
 const LEAST_TAIL: usize = 1024;
+/// Room for so many chunks is kept when all is acknowledged.
+const KEPT_CHUNKS: usize = 4;
 /// Most memory set aside for small writes that may not come.
 const LARGEST_TAIL: usize = 64 * 1024;
 
@@ -56,12 +58,14 @@ pub struct SendQueue {
     tail: BytesMut,
     len: usize,
     /// Index of the chunk where the last slice ended: the likely start of the next.
-    cursor: usize,
+    cursor: u32,
+    /// The tail lies in more memory than the least that is set aside for one.
+    is_large: bool,
     /// Where the last write ended.
     push_end: Seq,
 }
 
-packed!(SendQueue { una, una_offset, push_end; chunks, tail, len, cursor });
+packed!(SendQueue { una, una_offset, push_end; chunks, tail, len, cursor, is_large });
 
 impl SendQueue {
     /// An empty queue whose first octet will have the number `una`.
@@ -114,7 +118,11 @@ impl SendQueue {
         if data.is_empty() {
             return;
         }
-        let room = self.tail.capacity().saturating_sub(self.tail.len());
+        let mut room = self.tail.capacity().saturating_sub(self.tail.len());
+        if room < data.len() && self.tail.is_empty() && self.tail.try_reclaim(data.len()) {
+            // No frame shares what was acknowledged, so that its memory serves again.
+            room = self.tail.capacity();
+        }
         let (now, rest) = data.split_at(room.min(data.len()));
         self.tail.extend_from_slice(now);
         self.len += now.len();
@@ -125,6 +133,7 @@ impl SendQueue {
             // writes does not allocate often.
             let wanted = self.len.clamp(LEAST_TAIL, LARGEST_TAIL).max(data.len());
             self.tail = BytesMut::with_capacity(wanted);
+            self.is_large = wanted > LEAST_TAIL;
             self.tail.extend_from_slice(data);
             self.len += data.len();
         }
@@ -171,6 +180,16 @@ impl SendQueue {
         freed
     }
 
+    /// Octets held from `start` on; none when that lies outside what is held.
+    #[inline]
+    pub(crate) fn held_from(&self, start: Seq) -> u32 {
+        let skip = start.since(self.una);
+        if start.lt(self.una) || skip as usize >= self.len {
+            return 0;
+        }
+        u32::try_from(self.len - skip as usize).unwrap_or(u32::MAX)
+    }
+
     /// Up to `len` octets from `start` on, sharing memory with the queue.
     ///
     /// Shorter when less is held; empty when `start` lies outside what is held.
@@ -201,20 +220,23 @@ impl SendQueue {
             }
             index += 1;
         }
-        self.cursor = index;
+        self.cursor = u32::try_from(index).unwrap_or(u32::MAX);
         payload
     }
 
-    /// Holds neither octets nor memory for them.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        self.len == 0 && self.chunks.is_empty() && self.tail.capacity() == 0 && self.cursor == 0
+    /// Holds no octets.
+    pub(crate) const fn is_at_rest(&self) -> bool {
+        self.len == 0
     }
 
     /// Throws everything away; the numbers stay.
     pub fn clear(&mut self) {
         self.len = 0;
         self.push_end = self.una;
-        self.release();
+        self.chunks = VecDeque::new();
+        self.tail = BytesMut::new();
+        self.cursor = 0;
+        self.is_large = false;
     }
 
     /// Stream offset after the last octet.
@@ -230,8 +252,9 @@ impl SendQueue {
     /// Index of the chunk that holds `offset`.
     fn find(&self, offset: u64) -> usize {
         let holds = |chunk: &Chunk| chunk.offset <= offset && offset < chunk.end();
-        if self.chunks.get(self.cursor).is_some_and(holds) {
-            return self.cursor;
+        let likely = self.cursor as usize;
+        if self.chunks.get(likely).is_some_and(holds) {
+            return likely;
         }
         self.chunks.partition_point(|chunk| chunk.end() <= offset)
     }
@@ -251,9 +274,18 @@ impl SendQueue {
         self.chunks.push_back(Chunk { offset, data });
     }
 
+    /// Everything is acknowledged. Who sends small messages, one after the other, needs the same memory for each.
     fn release(&mut self) {
-        self.chunks = VecDeque::new();
-        self.tail = BytesMut::new();
+        if self.chunks.capacity() > KEPT_CHUNKS {
+            self.chunks = VecDeque::new();
+        } else {
+            self.chunks.clear();
+        }
+        if core::mem::take(&mut self.is_large) {
+            self.tail = BytesMut::new();
+        } else {
+            self.tail.clear();
+        }
         self.cursor = 0;
     }
 }

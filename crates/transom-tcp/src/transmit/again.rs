@@ -1,12 +1,12 @@
 //! What is sent again: what recovery takes for lost, and what it sends on suspicion.
 
 use transom_wire::SeqRange;
-use transom_wire::tcp::{Flags, Options};
+use transom_wire::tcp::Flags;
 
-use super::pieces;
+use super::{Plan, pieces};
 use crate::env::Env;
 use crate::recovery::{Retransmit, SendLimits};
-use crate::segment::{Transmit, TransmitKind};
+use crate::segment::TransmitKind;
 use crate::send::Fin;
 use crate::tcb::Tcb;
 use crate::time::Instant;
@@ -18,15 +18,15 @@ impl Tcb {
         env: &mut Env,
         now: Instant,
         max_payload: usize,
-    ) -> Option<Transmit> {
+    ) -> Option<Plan> {
         // RFC 5682 §2.1 step 2b FRTO-2: new data instead, if there is any.
         if !self.recovery.has_lost() || self.recovery.prefers_new_data() {
             return None;
         }
-        let (options, mss) = self.options(env, now);
-        let limits = self.limits(mss, max_payload);
+        let mss = self.segment_size(env, now, false);
+        let limits = self.limits(mss, self.most_at_once(env, max_payload));
         let wanted = self.recovery.next_retransmit(&limits)?;
-        Some(self.retransmit(env, now, wanted, options, mss))
+        Some(self.retransmit(env, now, wanted, mss))
     }
 
     /// RFC 6675 §4 rules 3 and 4, when no new data may go.
@@ -35,15 +35,14 @@ impl Tcb {
         env: &mut Env,
         now: Instant,
         max_payload: usize,
-        options: Options,
         mss: u16,
-    ) -> Option<Transmit> {
+    ) -> Option<Plan> {
         if !self.recovery.is_in_recovery() {
             return None;
         }
         let limits = self.limits(mss, max_payload);
         let wanted = self.recovery.next_speculative(&limits)?;
-        Some(self.retransmit(env, now, wanted, options, mss))
+        Some(self.retransmit(env, now, wanted, mss))
     }
 
     fn retransmit(
@@ -51,11 +50,10 @@ impl Tcb {
         env: &mut Env,
         now: Instant,
         Retransmit { range, cause }: Retransmit,
-        options: Options,
         mss: u16,
-    ) -> Transmit {
+    ) -> Plan {
         let kind = TransmitKind::Retransmit(env.cause_of(cause, range.start));
-        self.send_again(env, now, range, kind, options, mss)
+        self.send_again(env, now, range, kind, mss)
     }
 
     fn limits(&self, mss: u16, max_payload: usize) -> SendLimits {
@@ -75,10 +73,9 @@ impl Tcb {
         now: Instant,
         range: SeqRange,
         kind: TransmitKind,
-        options: Options,
         mss: u16,
-    ) -> Transmit {
-        let payload = self.snd.queue.slice(range.start, range.len() as usize);
+    ) -> Plan {
+        let len = self.snd.queue.held_from(range.start).min(range.len());
         let with_fin = self.snd.fin == Fin::Sent && range.end.gt(self.snd.queue.end());
         let mut flags = Flags::ACK;
         if with_fin {
@@ -86,18 +83,22 @@ impl Tcb {
         }
         // What the SYN carried was a write of its own.
         let ends_write = env.ends_syn_data(range);
-        if !payload.is_empty() && (ends_write || range.end.ge(self.snd.queue.push_end())) {
+        if len > 0 && (ends_write || range.end.ge(self.snd.queue.push_end())) {
             flags |= Flags::PSH;
         }
         env.counters.bytes_retransmitted = env
             .counters
             .bytes_retransmitted
-            .saturating_add(payload.len() as u64);
-        let pieces = pieces(payload.len(), mss);
+            .saturating_add(u64::from(len));
+        let pieces = pieces(len as usize, mss);
         env.counters.retransmissions = env.counters.retransmissions.wrapping_add(pieces);
         self.note_sent(range, true, now);
-        self.pace(now, payload.len() as u64, mss, false);
+        self.pace(now, u64::from(len), mss, false);
         self.resent_timer(env, now, range);
-        self.build(env, range.start, flags, payload, kind, options, mss)
+        Plan {
+            flags,
+            len,
+            ..Plan::bare(range.start, kind, mss)
+        }
     }
 }

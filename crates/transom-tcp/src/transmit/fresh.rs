@@ -3,9 +3,10 @@
 use transom_wire::SeqRange;
 use transom_wire::tcp::Flags;
 
+use super::Plan;
 use crate::congestion::SentInfo;
 use crate::env::Env;
-use crate::segment::{RetransmitCause, Transmit, TransmitKind};
+use crate::segment::{RetransmitCause, TransmitKind};
 use crate::send::Fin;
 use crate::send::when::{Hold, Offer, Verdict, decide};
 use crate::tcb::Tcb;
@@ -19,12 +20,15 @@ impl Tcb {
         env: &mut Env,
         now: Instant,
         max_payload: usize,
-    ) -> Option<Transmit> {
+    ) -> Option<Plan> {
         if self.snd.unsent() == 0 {
             return None;
         }
+        let max_payload = self.most_at_once(env, max_payload);
         self.restart_after_idle(env, now);
-        if let Some(larger) = self.larger_segment(env, now) {
+        if self.mtu_search.is_some()
+            && let Some(larger) = self.larger_segment(env, now)
+        {
             return Some(larger);
         }
         self.fresh(env, now, max_payload, false)
@@ -32,7 +36,7 @@ impl Tcb {
 
     /// RFC 8985 §7.3 TLP-4: one segment as a tail loss probe, whatever the congestion window says:
     /// a new one if there is one and the peer's window has room, else the last one again.
-    pub(super) fn loss_probe(&mut self, env: &mut Env, now: Instant) -> Option<Transmit> {
+    pub(super) fn loss_probe(&mut self, env: &mut Env, now: Instant) -> Option<Plan> {
         if !core::mem::take(&mut self.loss_probe_owed) || !self.recovery.wants_probe() {
             return None;
         }
@@ -42,7 +46,7 @@ impl Tcb {
             self.recovery.on_probe_sent(false);
             return Some(probe);
         }
-        let (options, mss) = self.options(env, now);
+        let mss = self.segment_size(env, now, false);
         let mut range = self.recovery.probe_range(u32::from(mss))?;
         // RFC 9293 §3.8.6 SHLD-16: not beyond a window that has shrunk; the timeout does the rest.
         if range.start.ge(self.snd.window_end()) {
@@ -50,7 +54,7 @@ impl Tcb {
         }
         range.end = range.end.min(self.snd.window_end());
         let kind = TransmitKind::Retransmit(RetransmitCause::TailLossProbe);
-        let probe = self.send_again(env, now, range, kind, options, mss);
+        let probe = self.send_again(env, now, range, kind, mss);
         self.recovery.on_probe_sent(true);
         Some(probe)
     }
@@ -61,8 +65,8 @@ impl Tcb {
         now: Instant,
         max_payload: usize,
         is_probe: bool,
-    ) -> Option<Transmit> {
-        let (options, mss) = self.options_for(env, now, true);
+    ) -> Option<Plan> {
+        let mss = self.segment_size(env, now, true);
         let mut offer = self.offer(env, mss, max_payload);
         if is_probe {
             offer.cwnd_room = offer.cwnd_room.max(u32::from(mss));
@@ -74,11 +78,10 @@ impl Tcb {
             Verdict::Hold(_) if is_probe => return None,
             Verdict::Hold(hold) => {
                 self.held(env, now, hold);
-                return self.speculative(env, now, max_payload, options, mss);
+                return self.speculative(env, now, max_payload, mss);
             }
         };
         let seq = self.snd.nxt;
-        let payload = self.snd.queue.slice(seq, len as usize);
         let end = seq + len;
         let is_last = end == self.snd.queue.end();
         let mut flags = Flags::ACK | self.ecn.take_cwr();
@@ -110,7 +113,15 @@ impl Tcb {
         } else {
             TransmitKind::Data
         };
-        Some(self.build(env, seq, flags, payload, kind, options, mss))
+        Some(Plan {
+            seq,
+            flags,
+            len,
+            kind,
+            mss,
+            new: true,
+            sack: true,
+        })
     }
 
     /// RFC 5681 §4.1: a window that was not used for a while says nothing about the path.
@@ -147,7 +158,12 @@ impl Tcb {
             max_payload: u32::try_from(max_payload).unwrap_or(u32::MAX),
             max_wnd: self.snd.max_wnd,
             window: saturate(window),
-            per_millisecond: saturate(self.per_millisecond(cwnd)),
+            per_millisecond: if max_payload > mss as usize {
+                saturate(self.per_millisecond(cwnd))
+            } else {
+                // No super-segment waits to grow.
+                0
+            },
             in_flight: self.snd.in_flight(),
             small_unacked: self.snd.small_end.gt(self.snd.una),
             nodelay: env.config.nodelay,
@@ -161,8 +177,7 @@ impl Tcb {
     /// Octets that a millisecond carries at twice the rate of one window per round trip, as Linux
     /// sizes its super-segments.
     fn per_millisecond(&self, cwnd: u64) -> u64 {
-        let micros = self.rtt.srtt().map_or(0, |srtt| srtt.as_micros());
-        let micros = u64::try_from(micros).unwrap_or(u64::MAX).max(1);
+        let micros = (self.rtt.srtt_nanos().unwrap_or(0) / 1000).max(1);
         cwnd.saturating_mul(2000) / micros
     }
 

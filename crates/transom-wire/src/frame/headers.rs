@@ -15,6 +15,7 @@ impl HeaderBuf {
     pub const CAPACITY: usize = 128;
 
     /// An empty buffer.
+    #[inline]
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -36,6 +37,7 @@ impl HeaderBuf {
     }
 
     /// Appends bytes; false, and nothing changed, if they do not fit.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) -> bool {
         match self.grow(bytes.len()) {
             Some(room) => {
@@ -48,6 +50,7 @@ impl HeaderBuf {
 
     /// Appends `len` bytes and lends them for writing (zeros, unless cut off earlier by
     /// [`truncate`](Self::truncate)); none if they do not fit.
+    #[inline]
     pub fn grow(&mut self, len: usize) -> Option<&mut [u8]> {
         let start = usize::from(self.len);
         let end = start.checked_add(len)?;

@@ -2,6 +2,7 @@
 
 use super::{Flags, MIN_HEADER_LEN, Options, TcpView};
 use crate::checksum;
+use crate::frame::HeaderBuf;
 use crate::seq::Seq;
 use core::net::IpAddr;
 
@@ -52,6 +53,30 @@ impl Header {
             debug_assert!(false, "buffer shorter than header_len()");
             return 0;
         };
+        *fixed = self.fixed(len);
+        options.emit(rest);
+        len
+    }
+
+    /// Appends the header with a checksum field of 0 and returns its length; `None`, and nothing appended, if there is no
+    /// room for it.
+    #[inline]
+    pub fn append(&self, headers: &mut HeaderBuf) -> Option<usize> {
+        const LEN: usize = MIN_HEADER_LEN + Options::TIMESTAMPS_LEN;
+        let Some(timestamps) = self.options.only_timestamps() else {
+            let len = self.header_len();
+            self.emit(headers.grow(len)?);
+            return Some(len);
+        };
+        let (fixed, options) = headers.grow(LEN)?.split_first_chunk_mut()?;
+        *fixed = self.fixed(LEN);
+        *options.first_chunk_mut()? = timestamps.aligned();
+        Some(LEN)
+    }
+
+    /// What every header of `len` bytes begins with.
+    #[inline]
+    fn fixed(&self, len: usize) -> [u8; MIN_HEADER_LEN] {
         let ack = if self.flags.contains(Flags::ACK) {
             self.ack.raw()
         } else {
@@ -71,11 +96,9 @@ impl Header {
         let [f0, f1] = (data_offset << 12 | self.flags.bits()).to_be_bytes();
         let [w0, w1] = self.window.to_be_bytes();
         let [u0, u1] = urgent.to_be_bytes();
-        *fixed = [
+        [
             sp0, sp1, dp0, dp1, s0, s1, s2, s3, a0, a1, a2, a3, f0, f1, w0, w1, 0, 0, u0, u1,
-        ];
-        options.emit(rest);
-        len
+        ]
     }
 
     /// Writes the header with the folded sum of the pseudo-header in the checksum field, as

@@ -32,6 +32,17 @@ pub struct Timestamps {
     pub ecr: u32,
 }
 
+impl Timestamps {
+    /// The option behind two NOPs, as RFC 7323 appendix A has it.
+    #[inline]
+    pub(super) const fn aligned(self) -> [u8; Options::TIMESTAMPS_LEN] {
+        let [a, b, c, d] = self.val.to_be_bytes();
+        let [e, f, g, h] = self.ecr.to_be_bytes();
+        let (nop, kind) = (kind::NOP, kind::TIMESTAMPS);
+        [nop, nop, kind, 10, a, b, c, d, e, f, g, h]
+    }
+}
+
 /// Why reading options stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -206,6 +217,8 @@ pub struct Options {
 }
 
 impl Options {
+    /// Length in bytes of the timestamps with the two NOPs before them.
+    pub(super) const TIMESTAMPS_LEN: usize = 12;
     /// No options.
     pub const EMPTY: Self = Self {
         mss: None,
@@ -293,6 +306,19 @@ impl Options {
             && self.accecn.is_none()
             && self.sack.is_empty()
             && self.fast_open.is_none()
+    }
+
+    /// The timestamps, if nothing else is to be written: so it is in nearly every segment of an established connection.
+    #[inline]
+    #[must_use]
+    pub const fn only_timestamps(&self) -> Option<Timestamps> {
+        let others = self.mss.is_some()
+            || self.window_scale.is_some()
+            || self.sack_permitted
+            || self.accecn.is_some()
+            || !self.sack.is_empty()
+            || self.fast_open.is_some();
+        if others { None } else { self.timestamps }
     }
 
     /// These options without those that a segment with or without SYN may not carry.

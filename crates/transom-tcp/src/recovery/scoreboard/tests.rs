@@ -73,7 +73,7 @@ fn a_super_segment_is_one_run_and_leaves_nothing_behind() {
     check(&board);
     let _ = board.ack_to(start + 140_000);
     assert!(board.is_empty());
-    assert_eq!(board.runs.capacity(), 0);
+    assert!(board.runs.capacity() <= KEPT_RUNS);
 }
 
 #[test]

@@ -101,6 +101,38 @@ fn an_empty_queue_holds_no_heap_memory() {
 }
 
 #[test]
+fn small_messages_one_after_the_other_need_the_same_memory() {
+    let mut queue = SendQueue::new(Seq::new(0));
+    let mut places = alloc::collections::BTreeSet::new();
+    for round in 0..100_u32 {
+        let start = queue.end();
+        queue.push_slice(&[1; 100]);
+        let sent = queue.slice(start, 1000);
+        assert_eq!(sent.chunks().count(), 1, "round {round}");
+        places.extend(sent.chunks().map(|chunk| chunk.as_ptr() as usize));
+        drop(sent);
+        queue.ack_to(queue.end());
+        assert!(queue.chunks.capacity() <= KEPT_CHUNKS);
+        assert!(queue.tail.capacity() <= LEAST_TAIL);
+    }
+    assert_eq!(places.len(), LEAST_TAIL / 100);
+}
+
+#[test]
+fn memory_that_a_frame_shares_is_not_written_to() {
+    let mut queue = SendQueue::new(Seq::new(0));
+    for round in 0..50_u8 {
+        let start = queue.end();
+        queue.push_slice(&[round; 100]);
+        let frame = queue.slice(start, 100);
+        queue.ack_to(queue.end());
+        queue.push_slice(&[0xff; 1000]);
+        assert_eq!(frame.to_vec(), [round; 100]);
+        queue.ack_to(queue.end());
+    }
+}
+
+#[test]
 fn sequential_reading_finds_its_chunk_without_a_search() {
     let mut queue = SendQueue::new(Seq::new(0));
     for i in 0..50 {
@@ -114,7 +146,7 @@ fn sequential_reading_finds_its_chunk_without_a_search() {
         assert!(
             queue
                 .chunks
-                .get(cursor)
+                .get(cursor as usize)
                 .is_none_or(|c| c.offset <= next && next <= c.end()),
             "the cursor stands where the next slice begins"
         );

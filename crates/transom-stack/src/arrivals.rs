@@ -5,8 +5,8 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 use transom_tcp::listen::{self, Verdict};
 use transom_tcp::{Connection, Event, Instant, Segment, State, TimeWaitReply, Transmit};
-use transom_wire::Seq;
 use transom_wire::tcp::Flags;
+use transom_wire::{Seq, TxFrame};
 
 use crate::demux::Entry;
 use crate::discard::Discard;
@@ -307,10 +307,11 @@ impl Stack {
         transmit: Transmit,
     ) {
         let marks = Marks::of(&self.host, tuple);
-        let frame = egress::tcp_frame(&self.host, &self.link, tuple, marks, transmit);
+        let mut frame = TxFrame::default();
+        let filled = egress::fill_tcp(&mut frame, &self.host, &self.link, tuple, marks, transmit);
         self.observer.counters.segments_out += 1;
-        let sent = match frame {
-            Some(frame) => self.send_frame(now, frame, tuple.remote),
+        let sent = match filled {
+            Some(()) => self.send_frame(now, frame, tuple.remote),
             None => Err(Discard::TooLarge),
         };
         if let Err(reason) = sent {

@@ -146,15 +146,15 @@ impl Marks {
     }
 }
 
-/// The frame for a segment of a connection, or for a reset without one.
-#[inline]
-pub(crate) fn tcp_frame(
+/// Fills the frame, which is empty, for a segment of a connection, or for a reset without one.
+pub(crate) fn fill_tcp(
+    frame: &mut TxFrame,
     host: &Host,
     link: &Link,
     tuple: &Tuple,
     marks: Marks,
     transmit: Transmit,
-) -> Option<TxFrame> {
+) -> Option<()> {
     let header = Header {
         src_port: tuple.local_port,
         dst_port: tuple.remote_port,
@@ -177,11 +177,12 @@ pub(crate) fn tcp_frame(
         flow_label: marks.flow_label,
         ..IpMeta::new(tuple.local, tuple.remote, Protocol::TCP, hop_limit)
     };
-    let mut headers = link.start(tuple.local.is_ipv4());
+    let headers = &mut frame.headers;
+    link.start_in(headers, tuple.local.is_ipv4());
     let ip_start = headers.len();
     headers.grow(meta.header_len())?;
     let start = headers.len();
-    let tcp_len = header.append(&mut headers)?;
+    let tcp_len = header.append(headers)?;
     // PMTU-1: TCP never leaves fragmentation to routers, so DF is set.
     if !meta.write(headers.get_mut(ip_start..start)?, tcp_len + payload_len) {
         return None;
@@ -209,12 +210,10 @@ pub(crate) fn tcp_frame(
         let sum = add_all(pseudo, headers.get(start..)?, &transmit.payload);
         (sum.finish(), TxOffload::None)
     };
-    set_u16(&mut headers, start + usize::from(TCP_CHECKSUM_AT), field);
-    Some(TxFrame {
-        headers,
-        payload: transmit.payload,
-        offload,
-    })
+    set_u16(headers, start + usize::from(TCP_CHECKSUM_AT), field);
+    frame.payload = transmit.payload;
+    frame.offload = offload;
+    Some(())
 }
 
 /// Adds a header and all pieces of a payload to a sum.

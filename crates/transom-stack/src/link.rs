@@ -76,17 +76,21 @@ impl Link {
         self.turn
     }
 
+    /// Takes the first of the queue; false when there is none, and so it is nearly always.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<TxFrame> {
-        if self.queue.is_empty() {
-            // So it is nearly always.
-            return None;
-        }
-        let frame = self.queue.pop_front();
+    pub(crate) fn pop_into(&mut self, frame: &mut TxFrame) -> bool {
+        !self.queue.is_empty() && self.pop(frame)
+    }
+
+    fn pop(&mut self, frame: &mut TxFrame) -> bool {
+        let Some(first) = self.queue.pop_front() else {
+            return false;
+        };
+        *frame = first;
         if self.queue.is_empty() && self.queue.capacity() > 64 {
             self.queue = VecDeque::new();
         }
-        frame
+        true
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
@@ -94,15 +98,20 @@ impl Link {
     }
 
     /// Headers with room for the link header, its addresses still to be filled.
-    #[inline]
     pub(crate) fn start(&self, ipv4: bool) -> HeaderBuf {
         let mut headers = HeaderBuf::new();
+        self.start_in(&mut headers, ipv4);
+        headers
+    }
+
+    /// The same in headers that are empty.
+    #[inline]
+    pub(crate) fn start_in(&self, headers: &mut HeaderBuf, ipv4: bool) {
         if self.capabilities.medium == Medium::Ethernet {
             let [a, b, c, d, e, f] = self.mac;
             let [t0, t1] = if ipv4 { [0x08, 0x00] } else { [0x86, 0xdd] };
             headers.extend(&[0, 0, 0, 0, 0, 0, a, b, c, d, e, f, t0, t1]);
         }
-        headers
     }
 
     /// Length in bytes of the link header.

@@ -173,15 +173,13 @@ impl Stack {
     ///
     /// Answers of the stack itself and the segments of connections take turns, and so do connections: one frame a turn.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<TxFrame> {
-        let frame = if self.link.its_turn() {
-            self.link.pop().or_else(|| self.poll_connections(now))
-        } else {
-            self.poll_connections(now).or_else(|| self.link.pop())
-        };
-        let Some(frame) = frame else {
+        let mut frame = TxFrame::default();
+        let first = self.link.its_turn() && self.link.pop_into(&mut frame);
+        let any = first || self.poll_connections(now, &mut frame) || self.link.pop_into(&mut frame);
+        if !any {
             self.endpoints.trim_timers();
             return None;
-        };
+        }
         self.observer.frame_out(now, &frame);
         Some(frame)
     }

@@ -14,8 +14,9 @@ use crate::stack::Stack;
 const MAX_TCP_HEADER: usize = 60;
 
 impl Stack {
-    /// The next segment of the connections that owe one: first come, first served, one segment a turn.
-    pub(crate) fn poll_connections(&mut self, now: Instant) -> Option<TxFrame> {
+    /// The next segment of the connections that owe one: first come, first served, one segment a turn. Fills the frame,
+    /// which is empty; false when there is none.
+    pub(crate) fn poll_connections(&mut self, now: Instant, frame: &mut TxFrame) -> bool {
         while let Some(key) = self.endpoints.owing.pop_front() {
             let Some(slot) = self.endpoints.tenants.connections.get_mut(key) else {
                 continue;
@@ -35,29 +36,31 @@ impl Stack {
             self.endpoints.owing.push_back(key);
             let (tuple, marks) = (slot.tuple, slot.marks);
             self.observer.counters.segments_out += 1;
-            let frame = egress::tcp_frame(&self.host, &self.link, &tuple, marks, transmit);
-            let Some(mut frame) = frame else {
+            let filled = egress::fill_tcp(frame, &self.host, &self.link, &tuple, marks, transmit);
+            if filled.is_none() {
+                *frame = TxFrame::default();
                 self.observer.discard(now, crate::Discard::TooLarge);
                 continue;
-            };
+            }
             let hop = match self.hop_for(tuple.remote) {
                 Ok(hop) => hop,
                 Err(reason) => {
+                    *frame = TxFrame::default();
                     self.observer.discard(now, reason);
                     continue;
                 }
             };
-            match self.link.resolve(now, &mut frame, hop) {
-                Ok(()) => return Some(frame),
+            match self.link.resolve(now, frame, hop) {
+                Ok(()) => return true,
                 Err(Waiting { solicit, dropped }) => {
                     self.neighbour_awaited(now, solicit, dropped);
-                    if let Some(frame) = self.link.pop() {
-                        return Some(frame);
+                    if self.link.pop_into(frame) {
+                        return true;
                     }
                 }
             }
         }
-        None
+        false
     }
 
     /// A connection owes nothing more for now: arm its timer, or let it go.

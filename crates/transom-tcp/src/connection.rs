@@ -398,25 +398,17 @@ impl Connection {
     /// below one segment, single segments are given.
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize) -> Option<Transmit> {
         self.env.undrained?;
+        if let Block::Tcb(tcb) = &mut self.block {
+            return tcb.poll_transmit(&mut self.env, now, max_payload);
+        }
         let transmit = match &mut self.block {
             Block::SynSent(syn_sent) => syn_sent.poll_transmit(&mut self.env, now),
-            Block::Tcb(tcb) => tcb.poll_transmit(&mut self.env, now, max_payload),
             Block::Closed(closed) => closed.reset.take().map(|reset| *reset),
+            Block::Tcb(_) => None,
         };
         match &transmit {
-            Some(transmit) => {
-                let pieces = crate::transmit::pieces(transmit.payload.len(), transmit.segment_size);
-                let counters = &mut self.env.counters;
-                counters.segments_sent = counters.segments_sent.wrapping_add(pieces);
-            }
-            None => {
-                let timers = &self.env.timers;
-                debug_assert!(
-                    !(timers.is_set(Timer::Retransmit) && timers.is_set(Timer::Persist)),
-                    "EV-O-7: what is outstanding is either sent again or probed for"
-                );
-                self.env.undrained = None;
-            }
+            Some(_) => self.env.count_sent(1),
+            None => self.env.undrained = None,
         }
         transmit
     }

@@ -113,6 +113,10 @@ impl Env {
         self.challenge.request(now, self.config.challenge_interval)
     }
 
+    pub(crate) const fn count_sent(&mut self, segments: u32) {
+        self.counters.segments_sent = self.counters.segments_sent.wrapping_add(segments);
+    }
+
     pub(crate) fn count_discard(&mut self, discard: Discard) {
         self.counters.discards = self.counters.discards.wrapping_add(1);
         self.last_discard = Some(discard);

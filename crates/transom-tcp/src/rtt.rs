@@ -210,9 +210,12 @@ impl RttEstimator {
 
     /// The same in nanoseconds.
     pub(crate) fn rto_nanos(&self) -> u64 {
+        let base = self.clamp(self.base());
+        if self.backoff == 0 {
+            return base;
+        }
         // RFC 6298 §5.5: each expiry doubles the timeout; §2.5: a maximum may be placed on it.
         let factor = 1_u64.checked_shl(self.backoff).unwrap_or(u64::MAX);
-        let base = self.clamp(self.base());
         self.clamp(base.saturating_mul(factor))
     }
 

@@ -55,6 +55,12 @@ impl Instant {
         }
     }
 
+    /// Nanoseconds since `earlier`; none when `earlier` is in fact later.
+    #[inline]
+    pub(crate) const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// So many nanoseconds later.
     #[inline]
     pub(crate) const fn after_nanos(self, nanos: u64) -> Self {

@@ -68,6 +68,7 @@ impl Tcb {
         max_payload: usize,
     ) -> Option<Transmit> {
         if let Some(reset) = self.reply.take() {
+            env.count_sent(1);
             return Some(*reset);
         }
         let mut owes_code = false;
@@ -78,9 +79,18 @@ impl Tcb {
         if self.handshake.is_some()
             && let Some(syn_ack) = self.syn_ack(env, now)
         {
+            env.count_sent(1);
             return Some(syn_ack);
         }
-        let plan = self.next_owed(env, now, max_payload, owes_code)?;
+        let Some(plan) = self.next_owed(env, now, max_payload, owes_code) else {
+            debug_assert!(
+                !(env.timers.is_set(Timer::Retransmit) && env.timers.is_set(Timer::Persist)),
+                "EV-O-7: what is outstanding is either sent again or probed for"
+            );
+            env.undrained = None;
+            return None;
+        };
+        env.count_sent(pieces(plan.len, plan.mss));
         Some(self.build(env, now, plan))
     }
 
@@ -399,9 +409,9 @@ impl Plan {
 
 /// How many segments a payload makes on the wire.
 #[inline]
-pub(crate) fn pieces(len: usize, mss: u16) -> u32 {
-    if len <= usize::from(mss) {
+pub(crate) fn pieces(len: u32, mss: u16) -> u32 {
+    if len <= u32::from(mss) {
         return 1;
     }
-    u32::try_from(len.div_ceil(usize::from(mss.max(1)))).unwrap_or(u32::MAX)
+    len.div_ceil(u32::from(mss.max(1)))
 }

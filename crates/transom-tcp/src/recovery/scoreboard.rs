@@ -145,15 +145,21 @@ impl Scoreboard {
             {
                 last.end = to;
             }
-            _ => self.runs.push_back(Run {
-                start: self.end,
-                end: to,
-                sent: now,
-                transmissions: 1,
-                sacked: false,
-                lost: false,
-                resent: false,
-            }),
+            last => {
+                if last.is_none() && self.runs.capacity() == 0 {
+                    // Many a connection never has more than one, and keeps this room.
+                    self.runs.reserve_exact(1);
+                }
+                self.runs.push_back(Run {
+                    start: self.end,
+                    end: to,
+                    sent: now,
+                    transmissions: 1,
+                    sacked: false,
+                    lost: false,
+                    resent: false,
+                });
+            }
         }
         self.end = to;
     }

@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use super::{Inserted, Receiver};
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 
 /// RMSS before a segment was seen, as Linux: small enough that a peer with a small MSS is
 /// acknowledged often enough.
@@ -118,7 +118,7 @@ impl Receiver {
     /// The application answered what it received: its answers carry the acknowledgements.
     pub(crate) fn on_data_sent(&mut self, delay: Duration, now: Instant) {
         let has_received = self.nxt() != self.irs + 1;
-        if has_received && now.duration_since(self.last_data_at) < delay {
+        if has_received && now.nanos_since(self.last_data_at) < nanos(delay) {
             self.quick_acks = 0;
         }
     }

@@ -264,14 +264,22 @@ impl SendQueue {
         if !self.tail.is_empty() {
             let offset = self.chunks_end();
             let data = self.tail.split().freeze();
-            self.chunks.push_back(Chunk { offset, data });
+            self.add_chunk(Chunk { offset, data });
         }
     }
 
     fn append_chunk(&mut self, data: Bytes) {
         let offset = self.end_offset();
         self.len += data.len();
-        self.chunks.push_back(Chunk { offset, data });
+        self.add_chunk(Chunk { offset, data });
+    }
+
+    fn add_chunk(&mut self, chunk: Chunk) {
+        if self.chunks.capacity() == 0 {
+            // Many a connection never has more than one, and keeps this room.
+            self.chunks.reserve_exact(1);
+        }
+        self.chunks.push_back(chunk);
     }
 
     /// Everything is acknowledged. Who sends small messages, one after the other, needs the same memory for each.

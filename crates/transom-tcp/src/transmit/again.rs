@@ -90,7 +90,7 @@ impl Tcb {
             .counters
             .bytes_retransmitted
             .saturating_add(u64::from(len));
-        let pieces = pieces(len as usize, mss);
+        let pieces = pieces(len, mss);
         env.counters.retransmissions = env.counters.retransmissions.wrapping_add(pieces);
         self.note_sent(range, true, now);
         self.pace(now, u64::from(len), mss, false);

@@ -130,9 +130,9 @@ impl Tcb {
         if self.snd.in_flight() > 0 || !is_wanted {
             return;
         }
-        let idle = now.duration_since(self.snd.last_sent);
-        let rto = self.rtt.rto();
-        if idle > rto {
+        if now.nanos_since(self.snd.last_sent) > self.rtt.rto_nanos() {
+            let idle = now.duration_since(self.snd.last_sent);
+            let rto = self.rtt.rto();
             self.congestion.on_idle_restart(now, idle, rto);
             self.snd.last_sent = now;
         }

@@ -11,7 +11,8 @@ use crate::checksum::Sum;
 pub struct Payload {
     first: Bytes,
     second: Bytes,
-    more: VecDeque<Bytes>,
+    /// None, too, where there was never a third: nothing to be looked through then.
+    more: Option<VecDeque<Bytes>>,
     len: usize,
 }
 
@@ -22,7 +23,7 @@ impl Payload {
         Self {
             first: Bytes::new(),
             second: Bytes::new(),
-            more: VecDeque::new(),
+            more: None,
             len: 0,
         }
     }
@@ -38,7 +39,7 @@ impl Payload {
         } else if self.second.is_empty() {
             self.second = chunk;
         } else {
-            self.more.push_back(chunk);
+            self.more.get_or_insert_default().push_back(chunk);
         }
     }
 
@@ -61,7 +62,7 @@ impl Payload {
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> + Clone {
         [&self.first, &self.second]
             .into_iter()
-            .chain(&self.more)
+            .chain(self.more.iter().flatten())
             .filter(|chunk| !chunk.is_empty())
     }
 
@@ -90,7 +91,7 @@ impl Payload {
         while head.len < n && !self.first.is_empty() {
             let want = n - head.len;
             let chunk = if self.first.len() <= want {
-                let next = self.more.pop_front().unwrap_or_default();
+                let next = self.next_piece();
                 let second = core::mem::replace(&mut self.second, next);
                 core::mem::replace(&mut self.first, second)
             } else {
@@ -119,11 +120,17 @@ impl Payload {
             self.len -= len;
             self.first.advance(len);
             if self.first.is_empty() {
-                let next = self.more.pop_front().unwrap_or_default();
+                let next = self.next_piece();
                 self.first = core::mem::replace(&mut self.second, next);
             }
         }
         sum
+    }
+
+    /// Takes the third piece away.
+    fn next_piece(&mut self) -> Bytes {
+        let next = self.more.as_mut().and_then(VecDeque::pop_front);
+        next.unwrap_or_default()
     }
 
     /// Copies as much as fits into `out` and returns the number of bytes copied.

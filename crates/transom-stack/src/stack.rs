@@ -209,9 +209,13 @@ impl Stack {
         if self.may_owe() {
             return Some(now);
         }
-        // Asked for with each packet, where all but the first are none: written out, it is a test each.
-        let mut next = self.endpoints.timers.next();
-        next = earlier(next, self.link.next_timeout());
+        earlier(self.endpoints.timers.next(), self.rare_deadline())
+    }
+
+    /// The first deadline of what is no connection. Asked for with each packet, and most often none: written out, it is a
+    /// test for each.
+    fn rare_deadline(&self) -> Option<Instant> {
+        let mut next = self.link.next_timeout();
         next = earlier(next, self.reassembler.next_timeout());
         next = earlier(next, self.host.path_mtus.next_expiry());
         next = earlier(next, self.acquire.next_timeout());
@@ -233,6 +237,9 @@ impl Stack {
             }
         }
         self.endpoints.compact();
+        if self.rare_deadline().is_none_or(|at| at > now) {
+            return;
+        }
         self.neighbour_timeouts(now);
         self.acquire_timeouts(now);
         self.router_timeouts(now);

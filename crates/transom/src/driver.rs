@@ -165,31 +165,40 @@ impl Driver {
         if let Some(part) = &mut self.part {
             again |= part.exchange(&mut frames);
         }
-        let mut blocked = false;
         let now = shared.clock.now();
         let mut inner = shared.lock("handle frames");
+        let mut settled = None;
         if inner.deferring {
             // Those who were woken have had their turn.
             inner.deferring = false;
             inner.stack.release_owed();
-            blocked = shared.settle(inner, now, Caller::Driver).blocked;
+            settled = Some(shared.settle(inner, now, Caller::Driver));
             inner = shared.lock("handle frames");
         }
+        let came = !frames.is_empty();
         let is_little = inner.take_in(now, &mut frames);
-        if inner.stack.poll_timeout(now).is_some_and(|at| at <= now) {
+        let is_due = inner.stack.poll_timeout(now).is_some_and(|at| at <= now);
+        if is_due {
             inner.stack.handle_timeout(now);
         }
         if let Some(question) = answered {
             inner.caught_up(question);
         }
         drop(frames);
-        if is_little && !blocked {
+        if is_little && !settled.is_some_and(|settled| settled.blocked) {
             match shared.settle_later(inner) {
                 None => return Turn::Again,
                 Some(lock) => inner = lock,
             }
         }
-        let settled = shared.settle(inner, now, Caller::Driver);
+        let settled = match settled {
+            // Nothing has happened since.
+            Some(settled) if !came && !is_due && answered.is_none() => {
+                drop(inner);
+                settled
+            }
+            _ => shared.settle(inner, now, Caller::Driver),
+        };
         again |= !settled.complete;
         if settled.blocked {
             match self.readable.poll_send(cx, &shared.port) {

@@ -16,6 +16,9 @@ pub(super) const BLOCK: usize = 64 << 10;
 /// Data below this is copied out. Data therefore holds at most four times its own size.
 const COPY_BELOW: usize = BLOCK / 4;
 
+/// Most blocks for one read.
+pub(super) const MOST: usize = 4;
+
 /// Blocks that wait for use beyond this number are freed.
 const MAX_SPARE: usize = 64;
 
@@ -28,9 +31,9 @@ fn spare() -> std::sync::MutexGuard<'static, Vec<Block>> {
     SPARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Blocks for one read.
+/// Blocks for one read; what is not used is empty.
 pub(super) struct Blocks {
-    blocks: Vec<Block>,
+    blocks: [Block; MOST],
     /// Bytes of them that may be used.
     limit: usize,
 }
@@ -38,43 +41,55 @@ pub(super) struct Blocks {
 impl Blocks {
     /// For at most so many bytes.
     pub(super) fn new(limit: usize) -> Self {
-        let count = limit.div_ceil(BLOCK);
-        let mut blocks = {
+        let limit = limit.min(MOST * BLOCK);
+        let mut blocks = <[Block; MOST]>::default();
+        let used = limit.div_ceil(BLOCK);
+        {
             let mut spare = spare();
-            let first = spare.len().saturating_sub(count);
-            spare.split_off(first)
-        };
-        // The last one returned comes first.
-        blocks.reverse();
-        blocks.resize_with(count, || vec![0; BLOCK].into_boxed_slice());
+            // The last one returned comes first.
+            for block in blocks.iter_mut().take(used) {
+                match spare.pop() {
+                    Some(returned) => *block = returned,
+                    None => break,
+                }
+            }
+        }
+        for block in blocks.iter_mut().take(used) {
+            if block.is_empty() {
+                *block = vec![0; BLOCK].into_boxed_slice();
+            }
+        }
         Self { blocks, limit }
     }
 
-    /// The memory.
-    pub(super) fn slices(&mut self) -> Vec<IoSliceMut<'_>> {
+    /// How many blocks are used.
+    pub(super) const fn used(&self) -> usize {
+        self.limit.div_ceil(BLOCK)
+    }
+
+    /// The memory: the slices that are used, and empty ones behind them.
+    pub(super) fn slices(&mut self) -> [IoSliceMut<'_>; MOST] {
         let mut left = self.limit;
-        let blocks = self.blocks.iter_mut();
-        blocks
-            .map(|block| {
-                let len = left.min(BLOCK);
-                left -= len;
-                IoSliceMut::new(block.get_mut(..len).unwrap_or_default())
-            })
-            .collect()
+        self.blocks.each_mut().map(|block| {
+            let len = left.min(BLOCK);
+            left -= len;
+            IoSliceMut::new(block.get_mut(..len).unwrap_or_default())
+        })
     }
 
     /// The first so many bytes, in order.
     pub(super) fn take(&mut self, count: usize) -> impl Iterator<Item = Bytes> + '_ {
         let mut left = count.min(self.limit);
-        let blocks = self.blocks.drain(..);
-        blocks.filter_map(move |block| {
+        self.blocks.iter_mut().filter_map(move |block| {
             let len = left.min(BLOCK);
             left -= len;
-            let lent = Lent { block, len };
             match len {
                 0 => None,
-                1..COPY_BELOW => Some(Bytes::copy_from_slice(lent.as_ref())),
-                _ => Some(Bytes::from_owner(lent)),
+                1..COPY_BELOW => block.get(..len).map(Bytes::copy_from_slice),
+                _ => Some(Bytes::from_owner(Lent {
+                    block: std::mem::take(block),
+                    len,
+                })),
             }
         })
     }
@@ -82,8 +97,10 @@ impl Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        for block in self.blocks.drain(..).rev() {
-            give_back(block);
+        for block in self.blocks.iter_mut().rev() {
+            if !block.is_empty() {
+                give_back(std::mem::take(block));
+            }
         }
     }
 }
@@ -143,7 +160,8 @@ mod tests {
     fn no_more_is_given_than_was_asked_for() {
         let mut blocks = Blocks::new(BLOCK + 10);
         let lens: Vec<_> = blocks.slices().iter().map(|slice| slice.len()).collect();
-        assert_eq!(lens, [BLOCK, 10]);
+        assert_eq!(lens, [BLOCK, 10, 0, 0]);
+        assert_eq!(blocks.used(), 2);
     }
 
     #[test]

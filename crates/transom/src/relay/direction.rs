@@ -64,6 +64,12 @@ impl<'a> Direction<'a> {
         self.fin != Fin::Awaited
     }
 
+    /// Whether the sender's next data, its FIN or its failure are what is waited for, after [`poll`](Self::poll) has left its
+    /// waker.
+    pub(super) const fn awaits_data(&self) -> bool {
+        matches!(self.fin, Fin::Awaited) && self.queue.room() > 0
+    }
+
     /// Moves data until nothing moves any more. Ready when the FIN was passed on.
     ///
     /// Pending means that a waker is in place for everything that could move next: for the sender

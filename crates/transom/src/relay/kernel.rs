@@ -26,11 +26,16 @@ impl RelayEnd for TcpStream {
     fn poll_send(&self, cx: &mut Context<'_>, queue: &mut RelayQueue) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_write_ready(cx))?;
-            let mut slices = Vec::<IoSlice<'_>>::with_capacity(RelayQueue::SLICES);
-            queue.slices(&mut slices);
-            match self.try_write_vectored(&slices) {
+            let written = match queue.only() {
+                Some(piece) => self.try_write(piece),
+                None => {
+                    let mut slices = Vec::<IoSlice<'_>>::with_capacity(RelayQueue::SLICES);
+                    queue.slices(&mut slices);
+                    self.try_write_vectored(&slices)
+                }
+            };
+            match written {
                 Ok(count) => {
-                    drop(slices);
                     queue.advance(count);
                     return Poll::Ready(Ok(count));
                 }

@@ -41,7 +41,7 @@ pub use queue::RelayQueue;
 /// Implemented for this crate's [`TcpStream`](crate::TcpStream) and for tokio's.
 pub trait RelayEnd: Send + Sync {
     /// Appends what has arrived to `queue`, not above [`RelayQueue::room`], and returns its length;
-    /// 0 is the peer's FIN.
+    /// 0 is the peer's FIN. Who waits here is also woken when the connection fails.
     ///
     /// # Errors
     /// The connection has failed, and everything that came before that was read.
@@ -136,10 +136,15 @@ pub async fn relay_ends<C: RelayEnd, S: RelayEnd>(
                 (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),
                 _ => {}
             }
-            if let Poll::Ready(error) = client_failed.as_mut().poll(cx) {
+            // Who waits for data is told of a failure by reading, and need not be asked twice.
+            if !to_server.awaits_data()
+                && let Poll::Ready(error) = client_failed.as_mut().poll(cx)
+            {
                 return Poll::Ready(Err(Failure::new(Side::Client, error)));
             }
-            if let Poll::Ready(error) = server_failed.as_mut().poll(cx) {
+            if !to_client.awaits_data()
+                && let Poll::Ready(error) = server_failed.as_mut().poll(cx)
+            {
                 return Poll::Ready(Err(Failure::new(Side::Server, error)));
             }
             Poll::Pending

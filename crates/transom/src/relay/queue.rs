@@ -5,7 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 
 use bytes::{Buf, Bytes};
 
-use super::blocks::{BLOCK, Blocks};
+use super::blocks::{BLOCK, Blocks, MOST};
 
 /// Data that was read from one end and not yet taken by the other: pieces in order, not copied.
 ///
@@ -23,7 +23,7 @@ impl RelayQueue {
     /// Most bytes held.
     pub const LIMIT: usize = 512 << 10;
     const READ_MIN: usize = BLOCK;
-    const READ_MAX: usize = 4 * BLOCK;
+    const READ_MAX: usize = MOST * BLOCK;
     /// Most pieces given to one vectored write.
     pub(crate) const SLICES: usize = 64;
 
@@ -76,6 +76,11 @@ impl RelayQueue {
         }
     }
 
+    /// The first piece, if nothing is behind it.
+    pub(crate) fn only(&self) -> Option<&Bytes> {
+        self.chunks.front().filter(|_| self.chunks.len() == 1)
+    }
+
     /// The first pieces, for a vectored write.
     pub fn slices<'a>(&'a self, out: &mut Vec<IoSlice<'a>>) {
         out.extend(
@@ -113,7 +118,8 @@ impl RelayQueue {
         let size = self.read_size.clamp(Self::READ_MIN, Self::READ_MAX);
         let limit = size.min(self.room());
         let mut blocks = Blocks::new(limit);
-        let count = read(&mut blocks.slices())?;
+        let used = blocks.used();
+        let count = read(blocks.slices().get_mut(..used).unwrap_or_default())?;
         if count >= limit {
             self.read_size = (size * 2).min(Self::READ_MAX);
         } else if count < size / 8 {

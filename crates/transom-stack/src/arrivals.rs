@@ -21,7 +21,7 @@ use crate::recorder::Metrics;
 use crate::rest::Whole;
 use crate::slab::SlabKey;
 use crate::stack::Stack;
-use crate::timers::Armed;
+use crate::timers::{Armed, Owner};
 use crate::tuple::Tuple;
 
 /// A segment on its way in.
@@ -49,13 +49,18 @@ impl Stack {
     pub(crate) fn segment_arrives(
         &mut self,
         now: Instant,
-        arrival: &Arrival,
+        arrival: &mut Arrival,
     ) -> Result<(), Dropped> {
         self.observer.counters.segments_in += 1;
         match self.endpoints.lookup(&arrival.tuple) {
             Some(Entry::Connection(index)) => {
                 match self.endpoints.tenants.connections.key_at(index) {
-                    Some(key) => self.arrives_at_connection(now, key, arrival),
+                    Some(key) => {
+                        let tuple = &arrival.tuple;
+                        self.endpoints.note_known(tuple, key, self.host.epoch);
+                        let outcome = self.connection_hears(now, key, &mut arrival.segment);
+                        outcome.map_err(|reason| arrival.dropped(reason))
+                    }
                     None => Ok(()),
                 }
             }
@@ -79,12 +84,13 @@ impl Stack {
         }
     }
 
-    fn arrives_at_connection(
+    /// A segment for a connection.
+    pub(crate) fn connection_hears(
         &mut self,
         now: Instant,
         key: SlabKey,
-        arrival: &Arrival,
-    ) -> Result<(), Dropped> {
+        segment: &mut Segment,
+    ) -> Result<(), transom_tcp::Discard> {
         let Endpoints {
             tenants, resting, ..
         } = &mut self.endpoints;
@@ -97,16 +103,18 @@ impl Stack {
         let acked = neighbours
             .is_in_doubt(now)
             .then(|| connection.bytes_acked());
-        let outcome = connection.handle_segment(now, &arrival.segment);
+        let outcome = connection.take_segment(now, segment);
         if acked.is_some_and(|acked| connection.bytes_acked() > acked)
-            && let Some(hop) = self.host.next_hop(arrival.tuple.remote)
+            && let Some(hop) = self.host.next_hop(slot.tuple.remote)
         {
             // ND-6: forward progress.
             self.link.neighbours.confirm(now, hop);
         }
         self.settle(now, key);
-        self.tell_metrics(now, key);
-        outcome.map_err(|reason| arrival.dropped(reason))
+        if self.observer.recorder.is_some() {
+            self.tell_metrics(now, key);
+        }
+        outcome
     }
 
     fn arrives_in_time_wait(
@@ -330,25 +338,34 @@ impl Stack {
     }
 
     fn settle_one(&mut self, now: Instant, key: SlabKey) {
-        self.collect_events(now, key);
-        self.fast_open_news(now, key);
-        self.endpoints.owe(key);
+        let slot = self.endpoints.tenants.connections.get(key);
+        if slot.is_some_and(|slot| slot.has_news()) {
+            self.collect_events(now, key);
+            self.fast_open_news(now, key);
+        }
         let Endpoints {
-            tenants, memory, ..
+            tenants,
+            memory,
+            owing,
+            timers,
+            ..
         } = &mut self.endpoints;
-        let deadline = tenants.connections.get_mut(key).and_then(|slot| {
-            let Whole {
-                connection, shares, ..
-            } = slot.body.wake();
-            memory.look(key, connection, shares);
-            connection.set_memory_pressure(memory.is_tight());
-            connection.poll_timeout()
-        });
+        let Some(slot) = tenants.connections.get_mut(key) else {
+            return;
+        };
+        if !core::mem::replace(&mut slot.owes, true) {
+            owing.push_back(key);
+        }
+        let Whole {
+            connection, shares, ..
+        } = slot.body.wake();
+        memory.look(key, connection, shares);
+        connection.set_memory_pressure(memory.is_tight());
         // What is due now is due because something is owed, and sending comes first.
-        if let Some(deadline) = deadline
+        if let Some(deadline) = connection.poll_timeout()
             && deadline > now
         {
-            self.endpoints.arm_connection(key, deadline);
+            timers.arm(&mut slot.armed, deadline, Owner::Connection(key));
         }
     }
 
@@ -395,9 +412,13 @@ impl Stack {
                 return;
             };
             let whole = slot.body.whole_mut();
-            let Some(event) = whole.and_then(|whole| whole.connection.poll_event()) else {
+            let Some(connection) = whole.map(|whole| &mut whole.connection) else {
                 return;
             };
+            let Some(event) = connection.poll_event() else {
+                return;
+            };
+            let is_last = !connection.has_events();
             let tuple = slot.tuple;
             let holder = slot.holder;
             let new = holder == Holder::Application && slot.queued.insert(&event);
@@ -410,6 +431,9 @@ impl Stack {
             }
             if new {
                 self.events.push_back(StackEvent::Tcp(ConnId(key), event));
+            }
+            if is_last {
+                return;
             }
         }
     }

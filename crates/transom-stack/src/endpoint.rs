@@ -13,6 +13,7 @@ use crate::demux::{Demux, Entry};
 use crate::egress::Marks;
 use crate::fastopen::FastOpens;
 use crate::isn::Identities;
+use crate::known::Known;
 use crate::listener::Listeners;
 use crate::memory::{self, Memory};
 use crate::rest::{Body, Resting, Rests, Whole};
@@ -152,6 +153,7 @@ impl Tenants {
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     pub(crate) demux: Demux,
+    pub(crate) known: Known,
     pub(crate) tenants: Tenants,
     pub(crate) listeners: Listeners,
     pub(crate) timers: Timers,
@@ -177,6 +179,7 @@ impl Endpoints {
         let key = Key::derive(secret, Purpose::Demux);
         Self {
             demux: Demux::new(key),
+            known: Known::new(),
             tenants: Tenants {
                 connections: Slab::new(),
                 time_waits: Slab::new(),

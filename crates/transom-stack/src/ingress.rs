@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use transom_tcp::{Instant, Segment};
 use transom_wire::ethernet::{self, EtherType, MacAddr};
 use transom_wire::ip::{Fragment, Packet, ipv6};
@@ -143,6 +143,26 @@ impl Stack {
             }
         };
         let (src, dst) = (packet.src(), packet.dst());
+        if packet.protocol() == Protocol::TCP
+            && !link.to_many
+            && packet.fragment().is_none()
+            && let Ok(view) = TcpView::new(packet.payload())
+            && let tuple = Tuple::of(&view, src, dst)
+            && let Some(key) = self.endpoints.known(&tuple, self.host.epoch)
+        {
+            // What follows was asked of a segment between the same sockets, and the answers are the same.
+            let dropped = |reason| Dropped::between(tuple.local(), tuple.remote(), reason);
+            if link.checksum != RxChecksum::Valid && !view.verify_checksum(src, dst) {
+                return Err(dropped(Discard::TcpChecksum));
+            }
+            let l4_at = link.ip_at + packet.header_len();
+            let (from, to) = (l4_at + view.header_len(), l4_at + packet.payload().len());
+            let mut segment = segment_of(&view, packet.ecn(), now, link.gso_size);
+            segment.payload = part_of(data, from, to);
+            self.observer.counters.segments_in += 1;
+            let outcome = self.connection_hears(now, key, &mut segment);
+            return outcome.map_err(|reason| dropped(reason.into()));
+        }
         let group = dst.is_multicast() || self.host.routes.is_broadcast(dst);
         if !group && !self.host.is_ours(dst) {
             return Err(Discard::IpNotOurs.into());
@@ -329,12 +349,7 @@ impl Stack {
             return Err(Discard::TcpBroadcast.into());
         }
         let view = TcpView::new(ingress.l4()).map_err(|_| Discard::TcpMalformed)?;
-        let tuple = Tuple {
-            local: ingress.dst,
-            remote: ingress.src,
-            local_port: view.dst_port(),
-            remote_port: view.src_port(),
-        };
+        let tuple = Tuple::of(&view, ingress.src, ingress.dst);
         let dropped = |reason| Dropped::between(tuple.local(), tuple.remote(), reason);
         // RFC 9293 §3.1 MUST-3: the receiver checks the checksum, unless the device vouches for it.
         if !ingress.verified() && !view.verify_checksum(ingress.src, ingress.dst) {
@@ -348,24 +363,14 @@ impl Stack {
             return Err(dropped(Discard::TcpPortZero));
         }
         let payload_at = ingress.l4_at + view.header_len();
-        let segment = Segment {
-            seq: view.seq(),
-            ack: view.ack(),
-            flags: view.flags(),
-            window: view.window(),
-            urgent: view.urgent(),
-            options: view.options().0,
-            payload: ingress.slice(payload_at, ingress.end),
-            ecn: ingress.ecn,
-            received: now,
-            gso_size: ingress.gso_size,
-        };
+        let mut segment = segment_of(&view, ingress.ecn, now, ingress.gso_size);
+        segment.payload = ingress.slice(payload_at, ingress.end);
         // Only a SYN can become something that an ICMP error is sent about later.
         let opens = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
         let quote = if opens { ingress.quote() } else { Bytes::new() };
         self.segment_arrives(
             now,
-            &Arrival {
+            &mut Arrival {
                 tuple,
                 segment,
                 quote,
@@ -380,6 +385,36 @@ impl Stack {
             SocketAddr::new(ingress.src, remote),
         )
     }
+}
+
+/// A segment as it was received, but for its data.
+#[inline]
+fn segment_of(view: &TcpView<'_>, ecn: Ecn, now: Instant, gso_size: u16) -> Segment {
+    Segment {
+        seq: view.seq(),
+        ack: view.ack(),
+        flags: view.flags(),
+        window: view.window(),
+        urgent: view.urgent(),
+        options: view.options().0,
+        payload: Bytes::new(),
+        ecn,
+        received: now,
+        gso_size,
+    }
+}
+
+/// A part of a buffer that is not needed any more: nothing, where it is empty, so that it does not keep the buffer.
+#[inline]
+fn part_of(mut data: Bytes, from: usize, to: usize) -> Bytes {
+    if from >= to || to > data.len() {
+        return Bytes::new();
+    }
+    if to < data.len() {
+        data.truncate(to);
+    }
+    data.advance(from);
+    data
 }
 
 /// Length in bytes of the fixed IPv6 header.

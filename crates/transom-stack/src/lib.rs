@@ -47,6 +47,7 @@ mod incoming;
 mod ingress;
 mod ip_id;
 mod isn;
+mod known;
 mod link;
 mod link_in;
 mod listener;

@@ -325,6 +325,13 @@ impl Endpoints {
 }
 
 impl Slot {
+    /// The connection has something to tell: to the application, or of Fast Open.
+    pub(crate) fn has_news(&self) -> bool {
+        self.body.whole().is_some_and(|whole| {
+            whole.connection.has_events() || whole.connection.has_fast_open_news()
+        })
+    }
+
     /// Folds the connection up if it rests still.
     fn fold(&mut self, spares: &mut Spares) {
         self.rests = Rests::No;

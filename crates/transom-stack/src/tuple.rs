@@ -2,6 +2,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use transom_wire::tcp::TcpView;
+
 use crate::secret::Key;
 
 /// Local and remote address and port; half the size of two `SocketAddr`.
@@ -20,6 +22,17 @@ impl Tuple {
             remote: remote.ip(),
             local_port: local.port(),
             remote_port: remote.port(),
+        }
+    }
+
+    /// Of a segment that was received.
+    #[inline]
+    pub(crate) const fn of(view: &TcpView<'_>, src: IpAddr, dst: IpAddr) -> Self {
+        Self {
+            local: dst,
+            remote: src,
+            local_port: view.dst_port(),
+            remote_port: view.src_port(),
         }
     }
 

@@ -29,7 +29,8 @@ impl Tcb {
         }
         let in_handshake = self.syn_outstanding();
         let is_duplicate = self.is_duplicate(segment);
-        let was_one = self.congestion.cwnd() <= u64::from(self.mss(env));
+        let was_one =
+            self.ecn.may_hear(segment) && self.congestion.cwnd() <= u64::from(self.mss(env));
         let handshake = self.handshake.as_ref();
         let opening = handshake.map(|handshake| handshake.transmissions > 1);
         if opening.is_some() {
@@ -137,13 +138,13 @@ impl Tcb {
         delivered: u32,
         in_handshake: bool,
     ) -> Option<u32> {
+        if self.ecn.accurate.is_none() {
+            return self.ecn.is_echo(segment).then_some(1);
+        }
         let mss = u32::from(self.mss(env));
         let (iss, una) = (self.snd.iss, self.snd.una);
         let sacked = !segment.options.sack.is_empty();
-        let is_echo = self.ecn.is_echo(segment);
-        let Some(accurate) = &mut self.ecn.accurate else {
-            return is_echo.then_some(1);
-        };
+        let accurate = self.ecn.accurate.as_mut()?;
         accurate.on_delivered(una, sacked);
         let is_code = accurate.is_code(segment, iss + 1, in_handshake);
         if segment.has(Flags::SYN) || is_code {
@@ -283,21 +284,28 @@ impl Tcb {
             self.congestion.on_spurious();
         }
         self.reduce(now, outcome, mss, echo);
-        let ssthresh = self.congestion.ssthresh();
-        if let Some(cwnd) = self
-            .recovery
-            .recovery_cwnd(outcome, ssthresh, u32::from(mss))
-        {
-            self.congestion.set_recovery_cwnd(cwnd);
+        if self.recovery.is_reducing() {
+            let ssthresh = self.congestion.ssthresh();
+            let cwnd = self
+                .recovery
+                .recovery_cwnd(outcome, ssthresh, u32::from(mss));
+            if let Some(cwnd) = cwnd {
+                self.congestion.set_recovery_cwnd(cwnd);
+            }
         }
         if outcome.delivered > 0 {
             self.grow(now, outcome, before, rtt, echo);
         }
-        self.tell_delivery(now, outcome, rtt, marks.unwrap_or(0));
+        if self.delivery.is_some() {
+            self.tell_delivery(now, outcome, rtt, marks.unwrap_or(0));
+        }
     }
 
     /// Takes back the window for what was lost, or marked.
     fn reduce(&mut self, now: Instant, outcome: &AckOutcome, mss: u16, echo: bool) {
+        if !outcome.entered_recovery && !outcome.probe_repaired && !echo {
+            return;
+        }
         // What was in flight when it was lost, or marked.
         let flight_before = self.recovery.flight_size() + u64::from(outcome.newly_acked);
         if outcome.entered_recovery {
@@ -404,6 +412,9 @@ impl Tcb {
 
     /// Tells a writer that found too little room that there is more.
     pub(crate) fn tell_room(&mut self, env: &mut Env) {
+        if !self.snd.wants_writable {
+            return;
+        }
         let limit = env.config.send_limit(self.snd.buffer);
         let free = limit.saturating_sub(self.snd.queue.len());
         // Not for every octet: a writer that is woken should find room worth a system call.
@@ -412,7 +423,7 @@ impl Tcb {
                 .config
                 .unsent_limit
                 .is_none_or(|limit| (self.snd.unsent() as usize) < limit.div_ceil(2));
-        if self.snd.wants_writable && is_worth_it {
+        if is_worth_it {
             self.snd.wants_writable = false;
             env.events.push(Event::Writable);
         }

@@ -280,6 +280,15 @@ impl Connection {
     /// The reason, when the segment was not processed to its end. What is owed in answer comes from
     /// `poll_transmit` all the same.
     pub fn handle_segment(&mut self, now: Instant, segment: &Segment) -> Result<(), Discard> {
+        self.take_segment(now, &mut segment.clone())
+    }
+
+    /// As [`handle_segment`](Self::handle_segment), for who does not need the segment any more: its data is taken out of
+    /// it instead of being shared.
+    ///
+    /// # Errors
+    /// As `handle_segment`.
+    pub fn take_segment(&mut self, now: Instant, segment: &mut Segment) -> Result<(), Discard> {
         self.env.touch(now);
         let pieces = if segment.gso_size == 0 {
             1
@@ -416,6 +425,12 @@ impl Connection {
     /// When to call `handle_timeout`; in the past while `poll_transmit` may owe something.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.env.undrained.or_else(|| self.env.timers.next())
+    }
+
+    /// [`poll_event`](Self::poll_event) has something to give.
+    #[inline]
+    pub const fn has_events(&self) -> bool {
+        !self.env.events.is_empty()
     }
 
     /// What to tell the application, oldest first.

@@ -175,15 +175,14 @@ impl Events {
         first.is_none() && soft_error.is_none() && *recurring == 0
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, event: Event) {
         match event {
-            Event::Urgent
-            | Event::Readable
-            | Event::Writable
-            | Event::RetransmittingExcessively => {
-                let at = RECURRING.iter().position(|other| *other == event);
-                self.recurring |= at.map_or(0, |at| 1 << at);
-            }
+            // The bits of `RECURRING`.
+            Event::Urgent => self.recurring |= 1,
+            Event::Readable => self.recurring |= 1 << 1,
+            Event::Writable => self.recurring |= 1 << 2,
+            Event::RetransmittingExcessively => self.recurring |= 1 << 3,
             Event::SoftError(error) => self.soft_error = Some(error),
             Event::State { .. } | Event::Connected | Event::PeerFinished | Event::Closed(_) => {
                 self.queue(event);
@@ -215,8 +214,8 @@ impl Events {
     }
 
     pub(crate) fn poll(&mut self) -> Option<Event> {
-        if let Some(event) = self.take_first() {
-            return Some(event);
+        if self.first.first().is_some_and(Option::is_some) {
+            return self.take_first();
         }
         if self.recurring != 0 {
             let at = self.recurring.trailing_zeros();

@@ -177,6 +177,12 @@ impl Connection {
         self.env.is_fast_opened()
     }
 
+    /// [`take_fast_open_news`](Self::take_fast_open_news) may have something to give.
+    #[inline]
+    pub const fn has_fast_open_news(&self) -> bool {
+        self.env.fast_open.is_some()
+    }
+
     /// What there is to remember about Fast Open with this peer, each thing once.
     pub fn take_fast_open_news(&mut self) -> Option<FastOpenNews> {
         self.env.fast_open.as_mut()?.news.take()
@@ -349,9 +355,10 @@ impl Tcb {
         self.snd.wnd += 1;
         self.snd.small_end = self.snd.una;
         self.begin_congestion_control(env, now);
-        let mut arrival = Arrival::new(syn);
+        let mut syn = syn.clone();
+        let mut arrival = Arrival::new(&mut syn);
         arrival.trim_right(self.rcv.acceptable_end(self.negotiated.rcv_shift()));
-        if arrival.payload.is_empty() {
+        if arrival.payload_len() == 0 {
             return;
         }
         let before = self.rcv.nxt();

@@ -17,7 +17,7 @@ use core::time::Duration;
 use crate::congestion::initial_window;
 use crate::env::Env;
 use crate::pack::packed;
-use crate::rate::per_second;
+use crate::rate::{per_second, per_second_in};
 use crate::tcb::Tcb;
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -143,11 +143,12 @@ pub(crate) fn quantum(rate: u64, mss: u64) -> u64 {
 
 /// PACE-1: the rate of a controller that knows none of its own, in octets per second: twice the window
 /// per round trip in slow start, so that it can double, and 1.2 times afterwards, as Linux.
-pub(crate) fn window_rate(cwnd: u64, ssthresh: u64, in_flight: u64, srtt: Duration) -> u64 {
+/// At least `least` octets go in a round trip, of `srtt` nanoseconds.
+fn window_rate(cwnd: u64, ssthresh: u64, in_flight: u64, least: u64, srtt: u64) -> u64 {
     let tenths = if cwnd < ssthresh / 2 { 20 } else { 12 };
     // No window exceeds 2^30, so that this does not saturate.
     let octets = cwnd.max(in_flight).saturating_mul(tenths);
-    (per_second(octets, srtt) / 10).max(1)
+    per_second_in(octets.max(least * 10), srtt) / 10
 }
 
 impl Tcb {
@@ -181,20 +182,25 @@ impl Tcb {
 
     /// The window, the round trip or the controller's mind has changed.
     pub(crate) fn update_pacing(&mut self, env: &Env) {
-        let rate = self.congestion.pacing_rate().or_else(|| {
-            let srtt = self.rtt.srtt().filter(|_| env.config.pacing)?;
-            let (cwnd, ssthresh) = (self.congestion.cwnd(), self.congestion.ssthresh());
-            Some(window_rate(cwnd, ssthresh, self.recovery.pipe(), srtt))
-        });
+        let srtt = self.rtt.srtt_nanos();
+        let mss = u64::from(self.mss(env));
         // Whatever a controller has concluded from losses, a window of one segment may go each round trip:
         // with less, retransmission timeouts would pass while nothing is sent.
-        let round_trip = self.rtt.srtt().unwrap_or(env.config.rto_initial);
-        let least = per_second(u64::from(self.mss(env)), round_trip);
-        let rate = rate.map(|rate| rate.max(least));
-        match (&mut self.pacer, rate) {
-            (_, None) => self.pacer = None,
-            (Some(pacer), Some(rate)) => pacer.rate = rate.max(1),
-            (pacer @ None, Some(rate)) => *pacer = Some(Box::new(Pacer::new(rate))),
+        let rate = match (self.congestion.pacing_rate(), srtt) {
+            (Some(rate), Some(srtt)) => rate.max(per_second_in(mss, srtt)),
+            (Some(rate), None) => rate.max(per_second(mss, env.config.rto_initial)),
+            (None, Some(srtt)) if env.config.pacing => {
+                let (cwnd, ssthresh) = (self.congestion.cwnd(), self.congestion.ssthresh());
+                window_rate(cwnd, ssthresh, self.recovery.pipe(), mss, srtt)
+            }
+            _ => {
+                self.pacer = None;
+                return;
+            }
+        };
+        match &mut self.pacer {
+            Some(pacer) => pacer.rate = rate.max(1),
+            pacer @ None => *pacer = Some(Box::new(Pacer::new(rate))),
         }
     }
 }
@@ -209,11 +215,13 @@ mod tests {
 
     #[test]
     fn req_pace_1_twice_the_window_in_slow_start_and_a_fifth_more_afterwards() {
-        let srtt = Duration::from_millis(100);
-        assert_eq!(window_rate(100_000, u64::MAX, 0, srtt), 2_000_000);
-        assert_eq!(window_rate(100_000, 150_000, 0, srtt), 1_200_000);
-        assert_eq!(window_rate(100_000, 50_000, 0, srtt), 1_200_000);
-        assert_eq!(window_rate(100_000, 50_000, 200_000, srtt), 2_400_000);
+        let srtt = 100_000_000;
+        let rate = |cwnd, ssthresh, in_flight| window_rate(cwnd, ssthresh, in_flight, 1448, srtt);
+        assert_eq!(rate(100_000, u64::MAX, 0), 2_000_000);
+        assert_eq!(rate(100_000, 150_000, 0), 1_200_000);
+        assert_eq!(rate(100_000, 50_000, 0), 1_200_000);
+        assert_eq!(rate(100_000, 50_000, 200_000), 2_400_000);
+        assert_eq!(rate(100, 50_000, 0), 14_480, "a segment each round trip");
     }
 
     #[test]

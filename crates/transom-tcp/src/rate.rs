@@ -2,11 +2,23 @@
 
 use core::time::Duration;
 
+use crate::time::nanos;
+
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// The rate of `octets` in `time`.
 pub(crate) fn per_second(octets: u64, time: Duration) -> u64 {
-    scaled(octets, NANOS_PER_SECOND, time.as_nanos().max(1))
+    per_second_in(octets, nanos(time))
+}
+
+/// The rate of `octets` in a time in nanoseconds.
+#[inline]
+pub(crate) fn per_second_in(octets: u64, nanos: u64) -> u64 {
+    const FACTOR: u64 = 1_000_000_000;
+    match octets.checked_mul(FACTOR) {
+        Some(product) => product / nanos.max(1),
+        None => scaled(octets, NANOS_PER_SECOND, u128::from(nanos.max(1))),
+    }
 }
 
 /// What `rate` carries in `time`.

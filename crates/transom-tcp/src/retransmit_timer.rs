@@ -144,7 +144,7 @@ impl Tcb {
         self.loss_probe_owed = self.recovery.wants_probe() && self.snd.wnd > 0;
         // TLP-5: whatever is sent, the timeout comes next.
         let deadline = if self.loss_probe_owed {
-            now + self.rtt.rto()
+            now.after_nanos(self.rtt.rto_nanos())
         } else {
             self.timeout_of_oldest(now)
         };
@@ -173,6 +173,9 @@ impl Tcb {
 
     /// The latest time at which the segment can have been sent whose timestamp the peer echoes.
     pub(crate) fn echoed(&self, env: &Env, segment: &Segment) -> Option<Instant> {
+        if !self.recovery.wants_echo() {
+            return None;
+        }
         let (_, ticks) = self.echo(env, segment)?;
         // Both readings of the clock were rounded down.
         Some(segment.received - Duration::from_millis(u64::from(ticks.saturating_sub(1))))

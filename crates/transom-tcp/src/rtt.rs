@@ -18,10 +18,10 @@
 use core::time::Duration;
 
 use crate::pack::packed;
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 
-/// How long a minimum stays valid. Linux `tcp_min_rtt_wlen`: 300 s.
-const MIN_RTT_WINDOW: Duration = Duration::from_secs(300);
+/// How long a minimum stays valid, in nanoseconds. Linux `tcp_min_rtt_wlen`: 300 s.
+const MIN_RTT_WINDOW: u64 = 300_000_000_000;
 /// What a round trip of nothing is taken for, in nanoseconds: 1 ms.
 const TICK: u64 = 1_000_000;
 /// Beyond this many doublings every timeout is at its maximum.
@@ -133,10 +133,6 @@ packed!(Bounds {
     variance_floor,
 });
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// RFC 6298 state of one connection.
 #[derive(Clone, Debug)]
 pub struct RttEstimator {
@@ -221,7 +217,12 @@ impl RttEstimator {
 
     /// The timeout without backoff.
     pub fn base_rto(&self) -> Duration {
-        Duration::from_nanos(self.clamp(self.base()))
+        Duration::from_nanos(self.base_rto_nanos())
+    }
+
+    /// The same in nanoseconds.
+    pub(crate) fn base_rto_nanos(&self) -> u64 {
+        self.clamp(self.base())
     }
 
     fn base(&self) -> u64 {
@@ -310,13 +311,13 @@ impl RttEstimator {
             None => [new, new],
             Some([least, next]) => {
                 let half = MIN_RTT_WINDOW / 2;
-                let stale = now.duration_since(next.at) > half;
+                let stale = now.nanos_since(next.at) > half;
                 let next = if rtt <= next.rtt || next == least && stale {
                     new
                 } else {
                     next
                 };
-                if now.duration_since(least.at) > MIN_RTT_WINDOW {
+                if now.nanos_since(least.at) > MIN_RTT_WINDOW {
                     [next, new]
                 } else {
                     [least, next]

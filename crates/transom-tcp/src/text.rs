@@ -11,7 +11,7 @@ use crate::recv::Reader;
 use crate::recv::ack::Promptness;
 use crate::segment::Segment;
 use crate::tcb::Tcb;
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 use crate::timer::Timer;
 
 impl Tcb {
@@ -23,26 +23,24 @@ impl Tcb {
         arrival: &mut Arrival<'_>,
     ) -> Result<(), Discard> {
         // RFC 3168 §6.1.5 ECN-6: only marks on what is accepted count.
-        if !arrival.payload.is_empty() && self.ecn.on_data(arrival.segment) {
+        if arrival.payload_len() > 0 && self.ecn.on_data(arrival.segment) {
             self.rcv.ack_now();
         }
-        let payload = core::mem::take(&mut arrival.payload);
-        let end = arrival.seq + crate::recv::window::octets(payload.len());
         let pieces = self.count_pieces(arrival.segment);
         if let Some(accurate) = &mut self.ecn.accurate {
             accurate.on_data(None);
         }
         self.measure_as_receiver(env, arrival.segment);
-        let inserted = self.rcv.queue.insert(arrival.seq, payload);
-        arrival.seq = end;
+        let seq = arrival.seq;
+        let inserted = self.rcv.queue.insert(seq, arrival.take_payload());
         env.counters.bytes_received = env
             .counters
             .bytes_received
             .saturating_add(u64::from(inserted.advanced));
         let sack = self.negotiated.sack;
         // After a pause the peer may be in slow start again.
-        let idle = now.duration_since(self.rcv.last_data_at);
-        if idle > env.config.rto_min && idle > self.rtt.base_rto() {
+        let idle = now.nanos_since(self.rcv.last_data_at);
+        if idle > nanos(env.config.rto_min) && idle > self.rtt.base_rto_nanos() {
             self.rcv.quick_acks = env.config.quick_acks;
         }
         let promptness = self.rcv.owe_ack(&inserted, pieces, sack, now);
@@ -91,12 +89,12 @@ impl Tcb {
         let Some(accurate) = &mut self.ecn.accurate else {
             return;
         };
-        let segment = arrival.segment;
+        let segment = &*arrival.segment;
         if let Some(timestamps) = segment.options.timestamps {
             accurate.on_echo(timestamps.ecr);
         }
         let octets = if arrival.cut_right {
-            crate::recv::window::octets(arrival.payload.len())
+            arrival.payload_len()
         } else {
             segment.payload_len()
         };

@@ -141,6 +141,14 @@ mod tests {
             None
         );
         assert_eq!((Instant::ORIGIN + second) - Instant::ORIGIN, second);
+        assert_eq!(nanos(Duration::MAX), u64::MAX);
+        let most = Duration::from_nanos(u64::MAX);
+        assert_eq!(nanos(most), u64::MAX);
+        assert_eq!(
+            nanos(most - Duration::from_nanos(1)),
+            u64::MAX - 1,
+            "only just"
+        );
     }
 
     #[test]

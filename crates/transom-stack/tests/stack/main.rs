@@ -14,6 +14,7 @@ mod hold;
 mod icmp;
 mod identity;
 mod ip;
+mod known;
 mod listen;
 mod mangled;
 mod neighbour;

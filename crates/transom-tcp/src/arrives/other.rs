@@ -21,17 +21,17 @@ pub(crate) fn segment_arrives(
     tcb: &mut Tcb,
     env: &mut Env,
     now: Instant,
-    segment: &Segment,
+    segment: &mut Segment,
 ) -> Result<(), Discard> {
     before_the_first_timestamps(tcb, env, now, segment)?;
     let mut arrival = Arrival::new(segment);
     first_sequence_number(tcb, env, now, &mut arrival)?;
-    second_rst(tcb, env, now, segment)?;
+    second_rst(tcb, env, now, arrival.segment)?;
     // Third, security: RFC 9293 knows the IPv4 security option; nothing that we speak to uses it.
-    fourth_syn(tcb, env, now, segment)?;
-    fifth_ack(tcb, env, now, segment)?;
+    fourth_syn(tcb, env, now, arrival.segment)?;
+    fifth_ack(tcb, env, now, arrival.segment)?;
     tcb.count_marks(&arrival);
-    sixth_urg(tcb, env, segment);
+    sixth_urg(tcb, env, arrival.segment);
     seventh_text(tcb, env, now, &mut arrival)?;
     eighth_fin(tcb, env, now, &arrival)
 }
@@ -85,7 +85,7 @@ fn first_sequence_number(
     now: Instant,
     arrival: &mut Arrival<'_>,
 ) -> Result<(), Discard> {
-    let segment = arrival.segment;
+    let segment = &*arrival.segment;
     let (nxt, wnd) = (tcb.rcv.nxt(), tcb.rcv.wnd());
     if segment.has(Flags::RST) {
         // RFC 5961 §3.2: looked at in the second step, when inside the window. With a closed window
@@ -115,7 +115,7 @@ fn first_sequence_number(
     };
     if acceptable {
         arrival.trim_right(tcb.rcv.acceptable_end(tcb.negotiated.rcv_shift()));
-        if arrival.seq.lt(nxt) && !tcb.rcv.fin_received && segment.has(Flags::ACK) {
+        if arrival.seq.lt(nxt) && !tcb.rcv.fin_received && arrival.segment.has(Flags::ACK) {
             note_duplicate(tcb, arrival, nxt);
         }
         arrival.trim_left(nxt);
@@ -124,7 +124,7 @@ fn first_sequence_number(
     if wnd == 0 && seq == nxt {
         return at_a_closed_window(tcb, arrival);
     }
-    unacceptable(tcb, env, now, segment)
+    unacceptable(tcb, env, now, arrival.segment)
 }
 
 /// The segment begins before the window and ends behind it.
@@ -189,10 +189,8 @@ fn at_a_closed_window(tcb: &mut Tcb, arrival: &mut Arrival<'_>) -> Result<(), Di
     // RFC 9293 §3.10.7.4: no text is taken in, but ACK and URG are looked at (MUST-66), and
     // ZWP-9: a probe is answered at once.
     tcb.rcv.ack_now();
-    if !arrival.payload.is_empty() {
-        arrival.payload.clear();
-        arrival.fin = false;
-        arrival.cut_right = true;
+    if arrival.payload_len() > 0 {
+        arrival.cut_payload();
     }
     Ok(())
 }
@@ -404,7 +402,7 @@ fn seventh_text(
     now: Instant,
     arrival: &mut Arrival<'_>,
 ) -> Result<(), Discard> {
-    if env.ended.is_some() || arrival.payload.is_empty() {
+    if env.ended.is_some() || arrival.payload_len() == 0 {
         if arrival.cut_right && env.ended.is_none() {
             return Err(Discard::ZeroWindow);
         }

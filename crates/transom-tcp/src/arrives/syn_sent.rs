@@ -27,7 +27,7 @@ pub(crate) fn segment_arrives(
     syn_sent: &mut SynSent,
     env: &mut Env,
     now: Instant,
-    segment: &Segment,
+    segment: &mut Segment,
 ) -> Result<Option<Opened>, Discard> {
     let acknowledges = first_ack(syn_sent, env, segment)?;
     if second_rst(syn_sent, env, segment, acknowledges)? {
@@ -105,7 +105,7 @@ fn fourth_syn(
     syn_sent: &mut SynSent,
     env: &mut Env,
     now: Instant,
-    segment: &Segment,
+    segment: &mut Segment,
     acknowledges: bool,
 ) -> Result<Opened, Discard> {
     // Fifth: neither SYN nor RST.

@@ -216,6 +216,12 @@ impl EcnState {
         self.agreed != Agreed::No && segment.has(Flags::ECE) && !segment.has(Flags::SYN)
     }
 
+    /// Whether the acknowledgement can tell of a mark, in either way.
+    #[inline]
+    pub(crate) fn may_hear(&self, segment: &Segment) -> bool {
+        self.accurate.is_some() || segment.has(Flags::ECE)
+    }
+
     /// Whether the window was reduced for a mark, and the data of that time is still outstanding.
     pub(crate) const fn in_episode(&self) -> bool {
         self.episode

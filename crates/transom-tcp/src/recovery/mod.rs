@@ -13,6 +13,7 @@
 //! - Nothing before SND.UNA or after SND.NXT is ever offered for resending.
 //! - With nothing outstanding next to no heap memory is held.
 
+mod calm;
 mod episode;
 mod frto;
 mod mtu_probe;
@@ -64,6 +65,7 @@ packed_choice!(Episode {
 
 /// Loss detection and resending for one connection.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Recovery {
     board: Scoreboard,
     sack: bool,
@@ -99,6 +101,8 @@ pub struct Recovery {
     mtu_probe: Option<SeqRange>,
     /// Tails are probed.
     probes: bool,
+    /// Some of what is outstanding may have been sent more than once.
+    sent_again: bool,
 }
 
 packed!(Recovery {
@@ -123,6 +127,7 @@ packed!(Recovery {
     probes;
     prr,
     mtu_probe,
+    sent_again,
 });
 
 impl Recovery {
@@ -153,6 +158,7 @@ impl Recovery {
             probe: Probe::NONE,
             mtu_probe: None,
             probes: true,
+            sent_again: false,
         }
     }
 
@@ -215,6 +221,12 @@ impl Recovery {
     /// Whether an episode of either kind is under way.
     pub const fn is_recovering(&self) -> bool {
         self.is_in_recovery() || self.is_in_loss()
+    }
+
+    /// Whether an older timestamp echo would say anything: about what was sent more than once, or about an episode.
+    #[inline]
+    pub const fn wants_echo(&self) -> bool {
+        self.undo.is_some() || self.sent_again
     }
 
     /// Where SND.UNA has to arrive for the episode to end.
@@ -284,6 +296,7 @@ impl Recovery {
                     .highest_sacked()
                     .is_some_and(|high| range.start.ge(high));
             self.board.resend(old, now);
+            self.sent_again = true;
             self.note_resent(old, now);
             self.forced = false;
             if is_rescue {
@@ -303,12 +316,22 @@ impl Recovery {
     }
 
     /// An acceptable acknowledgement arrived.
+    #[inline]
     pub fn on_ack(&mut self, input: &AckInput<'_>) -> AckOutcome {
+        if self.is_calm(input) {
+            self.on_calm_ack(input)
+        } else {
+            self.on_any_ack(input)
+        }
+    }
+
+    fn on_any_ack(&mut self, input: &AckInput<'_>) -> AckOutcome {
         let mut outcome = AckOutcome::default();
         let advanced = input.ack.gt(self.board.una()) && input.ack.le(self.board.end());
         let mut acked = Covered::default();
         if advanced {
             acked = self.board.ack_to(input.ack);
+            self.sent_again &= !self.board.is_empty();
             acked.delivered -= self.told_by_duplicates(acked.delivered, input.mss);
             self.high_rxt = self.high_rxt.max(input.ack);
             self.dup_acks = 0;
@@ -330,12 +353,7 @@ impl Recovery {
             .map(|mark| mark.sent)
             .max(sacked.sent_once.map(|mark| mark.sent));
         outcome.resent_at = acked.resent.map(|mark| mark.sent);
-        outcome.newest_sent = [acked, sacked]
-            .iter()
-            .flat_map(|covered| [covered.sent_once, covered.resent])
-            .flatten()
-            .map(|mark| mark.sent)
-            .max();
+        outcome.newest_sent = acked.newest_sent().max(sacked.newest_sent());
         if outcome.rtt_sample.is_some() {
             self.on_measured();
         }
@@ -438,6 +456,7 @@ impl Recovery {
     /// Forgets everything (the connection is over).
     pub fn clear(&mut self) {
         self.board.clear();
+        self.sent_again = false;
         self.episode = Episode::None;
         self.forced = false;
         self.inflation = 0;

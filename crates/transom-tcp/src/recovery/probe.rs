@@ -33,6 +33,12 @@ impl Probe {
         is_retransmission: false,
         measured: false,
     };
+
+    /// No probe is open.
+    #[inline]
+    pub(super) const fn is_none(&self) -> bool {
+        self.end.is_none()
+    }
 }
 
 impl Recovery {

@@ -65,6 +65,12 @@ struct Limit {
 }
 
 impl Recovery {
+    /// Whether [`recovery_cwnd`](Self::recovery_cwnd) may have something to say.
+    #[inline]
+    pub const fn is_reducing(&self) -> bool {
+        self.prr.is_some()
+    }
+
     /// The window after an acknowledgement during fast recovery, to be set with
     /// [`Controller::set_recovery_cwnd`](crate::congestion::Controller::set_recovery_cwnd).
     ///

@@ -203,6 +203,18 @@ impl Recovery {
         rack.on_dsack(una, nxt, dsack, ends);
     }
 
+    /// Whether the first of what is outstanding, none of which was sent twice, was sent before what has arrived.
+    #[inline]
+    pub(super) fn is_overtaken(&self) -> bool {
+        let (Some(rack), Some(run)) = (&self.rack, self.board.front()) else {
+            return false;
+        };
+        rack.newest.is_after(Mark {
+            sent: run.sent,
+            end: run.end,
+        })
+    }
+
     /// RFC 8985 §6.2 step 5: holds for lost what was sent a round trip and the reordering window
     /// before what arrived. RACK-8.
     pub(super) fn rack_detect(

@@ -144,6 +144,12 @@ impl Covered {
         self.highest = higher(self.highest, Some(run.end));
     }
 
+    /// When the newest run that was not SACKed before was sent last.
+    pub(super) fn newest_sent(&self) -> Option<Instant> {
+        let (once, resent) = (self.sent_once, self.resent);
+        once.map(|mark| mark.sent).max(resent.map(|mark| mark.sent))
+    }
+
     /// Takes what another block covers.
     pub(super) fn join(&mut self, other: &Self) {
         self.octets = self.octets.saturating_add(other.octets);

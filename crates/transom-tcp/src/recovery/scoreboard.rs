@@ -38,6 +38,7 @@ const COALESCE_RUNS: usize = MAX_RUNS / 2;
 
 /// The runs and their counters.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Scoreboard {
     runs: VecDeque<Run>,
     una: Seq,
@@ -193,6 +194,40 @@ impl Scoreboard {
         }
     }
 
+    /// Nothing that is outstanding is SACKed, lost or sent again since.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.counters == Counters::default() && self.found.ranges == 0
+    }
+
+    /// As [`ack_to`](Self::ack_to), where all [is plain](Self::is_plain) and was sent once, and `ack` lies beyond SND.UNA.
+    pub(super) fn ack_plain_to(&mut self, ack: Seq) -> Covered {
+        let mut covered = Covered {
+            octets: ack.since(self.una),
+            delivered: ack.since(self.una),
+            highest: Some(ack),
+            ..Covered::default()
+        };
+        while let Some(run) = self.runs.front_mut()
+            && run.start.lt(ack)
+        {
+            let end = run.end.min(ack);
+            let mark = Some(Mark {
+                sent: run.sent,
+                end,
+            });
+            covered.sent_once = Mark::newest(covered.sent_once, mark);
+            covered.lowest_once = covered.lowest_once.or(Some(end));
+            if run.end.gt(ack) {
+                run.start = ack;
+                break;
+            }
+            self.runs.pop_front();
+        }
+        self.acked(ack);
+        covered
+    }
+
     /// Everything before `ack` is acknowledged.
     pub(super) fn ack_to(&mut self, ack: Seq) -> Covered {
         let mut covered = Covered::default();
@@ -208,6 +243,13 @@ impl Scoreboard {
                 self.change(0, |run| run.start = ack);
             }
         }
+        self.acked(ack);
+        covered
+    }
+
+    /// What lay before `ack` is taken out.
+    #[inline]
+    fn acked(&mut self, ack: Seq) {
         self.una = ack;
         self.end = self.end.max(ack);
         self.lost_edge = self.lost_edge.max(ack);
@@ -218,7 +260,6 @@ impl Scoreboard {
         if self.runs.is_empty() && self.runs.capacity() > KEPT_RUNS {
             self.runs = VecDeque::new();
         }
-        covered
     }
 
     /// A SACK block, known to lie inside what is outstanding.

@@ -488,7 +488,7 @@ impl RecvQueue {
                 None => core::mem::take(&mut self.gathered).freeze(),
             };
         }
-        if self.readable == 0 {
+        if self.readable == 0 && self.rest.capacity() > 0 {
             self.rest = VecDeque::new();
         }
     }

@@ -27,8 +27,8 @@ use crate::config::Config;
 use crate::pack::{packed, packed_choice};
 use crate::time::Instant;
 
-/// RFC 7323 §5.5: TS.Recent may be older than the timestamp clock's half turn.
-const TS_RECENT_VALID: core::time::Duration = core::time::Duration::from_secs(24 * 24 * 3600);
+/// RFC 7323 §5.5: TS.Recent may be older than the timestamp clock's half turn. In nanoseconds.
+const TS_RECENT_VALID: u64 = 24 * 24 * 3600 * 1_000_000_000;
 
 /// Who reads what is received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,13 +157,13 @@ impl Receiver {
         // RFC 7323 §5.2 TS-13: comparison is modulo 2^32. §5.5 PAWS-4: after 24 days TS.Recent is
         // no longer comparable, and the segment is believed.
         Seq::new(ts_val).lt(Seq::new(self.ts_recent))
-            && now.duration_since(self.ts_recent_at) < TS_RECENT_VALID
+            && now.nanos_since(self.ts_recent_at) < TS_RECENT_VALID
     }
 
     /// RFC 7323 §4.3 (2): takes over the timestamp of a segment that is to be acknowledged next.
     pub(crate) fn update_ts_recent(&mut self, ts_val: u32, seq: Seq, now: Instant) {
-        let expired = now.duration_since(self.ts_recent_at) >= TS_RECENT_VALID;
-        let newer = Seq::new(ts_val).ge(Seq::new(self.ts_recent)) || expired;
+        let newer = Seq::new(ts_val).ge(Seq::new(self.ts_recent))
+            || now.nanos_since(self.ts_recent_at) >= TS_RECENT_VALID;
         // TS-6, TS-7: only the segment at Last.ACK.sent, the earliest not yet acknowledged.
         if newer && seq.le(self.last_ack_sent) {
             self.ts_recent = ts_val;

@@ -9,7 +9,7 @@ use transom_wire::tcp::Flags;
 use crate::congestion::{AckInfo, LossInfo, LossKind};
 use crate::env::Env;
 use crate::event::Event;
-use crate::recovery::{AckInput, AckOutcome, RoundTrip};
+use crate::recovery::{AckInput, AckOutcome, DUP_THRESH, RoundTrip};
 use crate::segment::Segment;
 use crate::send::Fin;
 use crate::tcb::Tcb;
@@ -360,8 +360,12 @@ impl Tcb {
         let is_cwnd_limited = self.snd.cwnd_limited
             || (self.congestion.in_slow_start() && self.congestion.cwnd() < 2 * used);
         // RFC 3168 §6.1.2 ECN-7: an echo never lets the window grow. RFC 5681 §3.1: nor does what
-        // acknowledges nothing new, whatever SACK blocks it brings.
-        if !echo && (outcome.newly_acked > 0 || self.recovery.is_recovering()) {
+        // acknowledges nothing new, whatever SACK blocks it brings; unless the path is known to reorder so much that
+        // there is always a gap somewhere, and most of what arrives is only SACKed (as Linux). Not in slow start, though,
+        // which would fill the queue: what overflows there is dear on such a path.
+        let in_any_order =
+            u32::from(self.recovery.reordering()) > DUP_THRESH && !self.congestion.in_slow_start();
+        if !echo && (outcome.newly_acked > 0 || self.recovery.is_recovering() || in_any_order) {
             self.congestion.on_ack(&AckInfo {
                 now,
                 bytes_acked: u64::from(outcome.delivered),

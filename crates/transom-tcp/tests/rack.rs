@@ -71,6 +71,56 @@ fn req_rack_5_and_rack_6_and_lx_20_where_segments_arrived_out_of_order_there_is_
     assert_eq!(sent(&mut e), segments(10..11));
 }
 
+/// By how many segments the window grows in eight round trips of congestion avoidance, in each of which the first and
+/// the fourth segment come behind the next two, on a path on which a segment came behind so many before.
+fn grown_where(overtaken_by: i64) -> u64 {
+    let mut e = flight(200_000);
+    // Three would be enough for a retransmission where no reordering was seen.
+    for end in [3001, 4001 + 1000 * overtaken_by] {
+        let una = e.una();
+        let _ = e.lt(&format!(". 1:1 ack {una} <sack {}:{end}>", una + 1000));
+        let _ = e.lt(&format!(". 1:1 ack {end}"));
+    }
+    e.skip();
+    assert_eq!(e.conn.info().counters.retransmissions, 0);
+    // Slow start ends with a loss.
+    let una = e.una();
+    let _ = e.lt(&format!(
+        ". 1:1 ack {una} <sack {}:{}>",
+        una + 1000,
+        una + 3000
+    ));
+    e.wait(us(2500));
+    e.skip();
+    let _ = e.lt(&format!(". 1:1 ack {}", e.snxt()));
+    e.skip();
+    let before = e.conn.info().cwnd;
+    for _ in 0..8 {
+        e.wait(ms(10));
+        let nxt = e.snxt();
+        for _ in 0..2 {
+            let una = e.una();
+            let _ = e.lt(&format!(
+                ". 1:1 ack {una} <sack {}:{}>",
+                una + 1000,
+                una + 3000
+            ));
+            let _ = e.lt(&format!(". 1:1 ack {}", una + 3000));
+        }
+        let _ = e.lt(&format!(". 1:1 ack {nxt}"));
+        e.skip();
+    }
+    assert_eq!(e.conn.info().counters.retransmissions, 1);
+    (e.conn.info().cwnd - before) / 1000
+}
+
+#[test]
+fn where_much_arrives_out_of_order_what_is_only_sacked_lets_the_window_grow_too() {
+    // RFC 5681 §3.1: a segment a round trip; of six or more segments four were only SACKed.
+    assert_eq!(grown_where(4), 8);
+    assert_eq!(grown_where(2), 5);
+}
+
 #[test]
 fn req_rack_7_duplicates_reported_widen_the_window_once_a_round() {
     let mut e = flight(40_000);

@@ -339,7 +339,7 @@ impl Stack {
 
     fn settle_one(&mut self, now: Instant, key: SlabKey) {
         let slot = self.endpoints.tenants.connections.get(key);
-        if slot.is_some_and(|slot| slot.has_news()) {
+        if slot.is_some_and(Slot::has_news) {
             self.collect_events(now, key);
             self.fast_open_news(now, key);
         }

@@ -80,7 +80,15 @@ impl Body {
     }
 
     /// Unfolds the connection, in memory that may be at hand.
+    #[inline]
     pub(crate) fn unfold(&mut self, spares: &mut Spares) {
+        if let Self::Dormant(_) = self {
+            self.unfold_dormant(spares);
+        }
+    }
+
+    #[cold]
+    fn unfold_dormant(&mut self, spares: &mut Spares) {
         if let Self::Dormant(dormant) = self {
             *self = Self::Whole(Whole {
                 woken: true,

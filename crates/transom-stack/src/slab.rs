@@ -41,11 +41,13 @@ impl<T> Slab<T> {
         self.slots as usize - self.free.len()
     }
 
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot<T>> {
         let index = index as usize;
         self.pages.get(index / PAGE)?.get(index % PAGE)
     }
 
+    #[inline]
     fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
         let index = index as usize;
         self.pages.get_mut(index / PAGE)?.get_mut(index % PAGE)
@@ -82,6 +84,7 @@ impl<T> Slab<T> {
         })
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: SlabKey) -> Option<&T> {
         let slot = self.slot(key.index)?;
         if slot.generation != key.generation {
@@ -90,6 +93,7 @@ impl<T> Slab<T> {
         slot.value.as_ref()
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, key: SlabKey) -> Option<&mut T> {
         let slot = self.slot_mut(key.index)?;
         if slot.generation != key.generation {

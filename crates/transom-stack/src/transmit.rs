@@ -65,7 +65,10 @@ impl Stack {
 
     /// A connection owes nothing more for now: arm its timer, or let it go.
     fn drained(&mut self, now: Instant, key: SlabKey) {
-        self.collect_events(now, key);
+        let slot = self.endpoints.tenants.connections.get(key);
+        if slot.is_some_and(Slot::has_news) {
+            self.collect_events(now, key);
+        }
         let Endpoints {
             tenants, memory, ..
         } = &mut self.endpoints;

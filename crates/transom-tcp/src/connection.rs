@@ -461,7 +461,14 @@ impl Connection {
     }
 
     /// Replaces the control block of a connection that has ended.
+    #[inline]
     pub(crate) fn settle(&mut self) {
+        if self.env.ended.is_some() {
+            self.bury();
+        }
+    }
+
+    fn bury(&mut self) {
         let Some(Ended { reason, reset }) = self.env.ended.take() else {
             return;
         };

@@ -121,6 +121,9 @@ impl Tcb {
             .unwrap_or(u16::MAX)
             .min(self.negotiated.advertised_mss);
         self.rcv.rmss = self.rcv.rmss.max(rmss);
-        len.div_ceil(size.max(1)).max(1)
+        if len <= size {
+            return 1;
+        }
+        len.div_ceil(size.max(1))
     }
 }

@@ -52,6 +52,13 @@ impl Sum {
         }
     }
 
+    /// Whether a sum as [`of_native`](Self::of_native) takes it, over bytes that include their own checksum, is right.
+    #[inline]
+    pub(crate) const fn is_native_valid(sum: u64) -> bool {
+        // All ones are the same in either byte order.
+        fold(sum) == 0xffff
+    }
+
     /// Adds data that follows the bytes already added.
     #[inline]
     pub fn add_payload(&mut self, payload: &crate::frame::Payload) {

@@ -483,10 +483,11 @@ impl RecvQueue {
     /// Keeps the first readable octets in `front`, and no memory that holds nothing.
     fn load_front(&mut self) {
         if self.front.is_empty() {
-            self.front = match self.rest.pop_front() {
-                Some(piece) => piece,
-                None => core::mem::take(&mut self.gathered).freeze(),
-            };
+            if let Some(piece) = self.rest.pop_front() {
+                self.front = piece;
+            } else if self.gathered.capacity() > 0 {
+                self.front = core::mem::take(&mut self.gathered).freeze();
+            }
         }
         if self.readable == 0 && self.rest.capacity() > 0 {
             self.rest = VecDeque::new();

@@ -234,6 +234,7 @@ impl Options {
     ///
     /// A known kind with a wrong length and an unknown kind are skipped. Of two options of one kind, the
     /// last counts (as Linux does).
+    #[inline]
     #[must_use]
     pub fn parse(bytes: &[u8]) -> (Self, Option<OptionsFault>) {
         let mut options = Self::EMPTY;
@@ -262,6 +263,11 @@ impl Options {
             });
             return (options, None);
         }
+        Self::parse_any(bytes)
+    }
+
+    fn parse_any(bytes: &[u8]) -> (Self, Option<OptionsFault>) {
+        let mut options = Self::EMPTY;
         for option in OptionIter::new(bytes) {
             match option {
                 Ok(TcpOption::Mss(mss)) => options.mss = Some(mss),

@@ -12,6 +12,9 @@ use bytes::Bytes;
 /// Size of a buffer: the longest IP packet (65,535) and the longest link header fit.
 pub(crate) const BUFFER_SIZE: usize = 65_536 + 64;
 
+/// Bytes before a frame, for what a device says about it in the same read.
+const ROOM: usize = 64;
+
 /// Frames below this are copied out. A frame therefore holds at most eight times its own size.
 const COPY_BELOW: usize = 8 * 1024;
 
@@ -37,11 +40,19 @@ impl Buffers {
 
     /// The buffer to read the next frame into, [`BUFFER_SIZE`] bytes long.
     pub(crate) fn current(&mut self) -> &mut [u8] {
+        self.current_behind(0)
+    }
+
+    /// The same with so many bytes before it, at most [`ROOM`], which are no part of the frame.
+    pub(crate) fn current_behind(&mut self, header: usize) -> &mut [u8] {
         let spare = &self.spare;
-        self.current.get_or_insert_with(|| {
+        let buffer = self.current.get_or_insert_with(|| {
             let returned = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            returned.unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice())
-        })
+            returned.unwrap_or_else(|| vec![0; ROOM + BUFFER_SIZE].into_boxed_slice())
+        });
+        buffer
+            .get_mut(ROOM.saturating_sub(header)..)
+            .unwrap_or_default()
     }
 
     /// A frame of its own with these bytes, which are copied once.
@@ -59,7 +70,8 @@ impl Buffers {
     /// The first `len` bytes of the current buffer as a frame of its own.
     pub(crate) fn take(&mut self, len: usize) -> Bytes {
         if len < COPY_BELOW {
-            let filled = self.current.as_deref().and_then(|buffer| buffer.get(..len));
+            let buffer = self.current.as_deref();
+            let filled = buffer.and_then(|buffer| buffer.get(ROOM..ROOM + len));
             return Bytes::copy_from_slice(filled.unwrap_or_default());
         }
         match self.current.take() {
@@ -85,7 +97,8 @@ struct Lent {
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
+        let end = ROOM + self.len;
+        self.buffer.get(ROOM..end).unwrap_or_default()
     }
 }
 

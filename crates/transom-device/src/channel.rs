@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::Bytes;
@@ -294,32 +294,23 @@ impl Channel {
             }
             // The queue is empty too, but knows when the interface is gone.
         }
-        let mut header = [0; vnet::LEN];
-        let buffer = self.buffers.current();
-        let read = retry(|| {
-            if self.vnet {
-                let mut pieces = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)];
-                (&self.file).read_vectored(&mut pieces)
-            } else {
-                (&self.file).read(buffer)
-            }
-        });
+        // In one piece, of which the kernel need not be told where the parts go.
         let header_len = if self.vnet { vnet::LEN } else { 0 };
+        let buffer = self.buffers.current_behind(header_len);
+        let read = retry(|| (&self.file).read(buffer));
         let len = read.map_err(receive_failure)?;
+        let header = buffer.first_chunk().copied().unwrap_or_default();
         // A read of nothing would otherwise look like an endless row of empty frames.
         let len = len
             .checked_sub(header_len)
             .filter(|&len| len > 0)
             .ok_or(Failure::Frame)?;
         let data = self.buffers.take(len);
-        if !self.vnet {
-            return Ok(RxFrame {
-                data,
-                checksum: RxChecksum::Unverified,
-                gso_size: 0,
-            });
-        }
-        let (checksum, gso_size) = vnet::decode(&header);
+        let (checksum, gso_size) = if self.vnet {
+            vnet::decode(&header)
+        } else {
+            (RxChecksum::Unverified, 0)
+        };
         Ok(RxFrame {
             data,
             checksum,
@@ -373,26 +364,32 @@ impl Channel {
         if !self.vnet && frame.offload != TxOffload::None {
             return Err(Failure::Frame);
         }
+        // What the kernel is told of a frame and its headers are one piece.
+        let mut start = [0; vnet::LEN + HeaderBuf::CAPACITY];
+        let vnet_len = if self.vnet { vnet::LEN } else { 0 };
         let header = vnet::encode(frame);
-        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-        let mut used = 0;
-        let mut put = |piece| match pieces.get_mut(used) {
-            Some(place) => {
-                *place = IoSlice::new(piece);
-                used += 1;
-                true
-            }
-            None => false,
-        };
-        let mut fits = !self.vnet || put(&header);
-        fits &= put(frame.headers.as_slice());
-        fits &= frame.payload.chunks().all(|chunk| put(chunk));
+        let headers = frame.headers.as_slice();
+        let start_len = vnet_len + headers.len();
+        if let Some((place, rest)) = start.split_at_mut_checked(vnet_len)
+            && let Some(rest) = rest.get_mut(..headers.len())
+        {
+            place.copy_from_slice(header.get(..vnet_len).unwrap_or_default());
+            rest.copy_from_slice(headers);
+        }
+        let start = start.get(..start_len).unwrap_or_default();
+        let mut pieces = [IoSlice::new(start); MAX_PIECES];
+        let mut used = 1;
+        let fits = frame.payload.chunks().all(|chunk| {
+            let place = pieces.get_mut(used);
+            used += 1;
+            place.map(|place| *place = IoSlice::new(chunk)).is_some()
+        });
         let result = if fits {
             let pieces = pieces.get(..used).unwrap_or_default();
             self.write(pieces)
         } else {
             let joined = frame.to_vec();
-            let header = if self.vnet { &header[..] } else { &[] };
+            let header = header.get(..vnet_len).unwrap_or_default();
             self.write(&[IoSlice::new(header), IoSlice::new(&joined)])
         };
         result.map(drop).map_err(send_failure)
@@ -400,9 +397,10 @@ impl Channel {
 
     /// Gives the kernel one frame in pieces.
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        retry(|| match self.send_through {
-            None => (&self.file).write_vectored(pieces),
-            Some(index) => sys::packet::send(self.file.as_fd(), pieces, index),
+        retry(|| match (self.send_through, pieces) {
+            (None, [whole]) => (&self.file).write(whole),
+            (None, _) => (&self.file).write_vectored(pieces),
+            (Some(index), _) => sys::packet::send(self.file.as_fd(), pieces, index),
         })
     }
 }

@@ -112,6 +112,10 @@ pub struct Config {
     /// Reduce the congestion window less for a congestion mark than for loss (ABE, RFC 8511). Default
     /// false, as Linux.
     pub abe: bool,
+    /// RTO restart (RFC 7765): with fewer than four segments outstanding or waiting, the retransmission timeout counts from when the
+    /// oldest was sent, not from the last acknowledgement. Off, as in Linux; it matters where tails are not probed, which is without
+    /// SACK and in a recovery.
+    pub rto_restart: bool,
     /// Differentiated-services code point for every segment (6 bits). Default 0.
     pub dscp: u8,
     /// Find out with data of our own what the path carries (RFC 4821). Default [`MtuProbing::Off`], as Linux.
@@ -166,6 +170,7 @@ impl Default for Config {
             accecn_option: AccEcnOption::Needed,
             ecn_everywhere: false,
             abe: false,
+            rto_restart: false,
             dscp: 0,
             mtu_probing: MtuProbing::Off,
             report_soft_errors: true,
@@ -333,6 +338,7 @@ setters! {
     accecn_option: AccEcnOption,
     ecn_everywhere: bool,
     abe: bool,
+    rto_restart: bool,
     dscp: u8,
     mtu_probing: MtuProbing,
     report_soft_errors: bool,

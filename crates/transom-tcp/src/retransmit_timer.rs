@@ -15,6 +15,9 @@ use crate::timer::Timer;
 /// Linux's two clock ticks: what a probe waits for at least beyond two round trips.
 const PROBE_SLACK: u64 = nanos(Duration::from_millis(2));
 
+/// RFC 7765 §4 `rrthresh`, in segments outstanding or waiting.
+const RESTART_BELOW: u32 = 4;
+
 /// What [`Timer::Retransmit`] waits for (RFC 8985 §7.2 TLP-8: one at a time).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Awaited {
@@ -81,9 +84,23 @@ impl Tcb {
                 self.set_probe_timer(env, now);
             } else {
                 // RFC 6298 §5.3.
-                self.set_retransmit_timer(env, now.after_nanos(self.rtt.rto_nanos()));
+                let deadline = self.short_timeout(env, now);
+                let deadline = deadline.unwrap_or_else(|| now.after_nanos(self.rtt.rto_nanos()));
+                self.set_retransmit_timer(env, deadline);
             }
         }
+    }
+
+    /// RFC 7765 §4 RTO-13: where too little is outstanding for duplicates to tell of a loss, and too little waits, the timeout
+    /// counts from when the oldest segment was sent; unless that has passed.
+    fn short_timeout(&self, env: &Env, now: Instant) -> Option<Instant> {
+        if !env.config.rto_restart {
+            return None;
+        }
+        let octets = self.snd.in_flight().saturating_add(self.snd.unsent());
+        let segments = octets.div_ceil(u32::from(self.mss(env)).max(1));
+        let sent = (segments < RESTART_BELOW).then(|| self.recovery.oldest_sent())??;
+        Some(sent.after_nanos(self.rtt.rto_nanos())).filter(|deadline| *deadline > now)
     }
 
     /// RFC 8985 §7.2 TLP-2.

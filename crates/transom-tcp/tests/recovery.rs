@@ -132,6 +132,34 @@ fn req_s6675_3_sacked_data_brings_exactly_the_holes() {
 }
 
 #[test]
+fn req_rto_13_with_little_outstanding_the_timeout_counts_from_when_it_was_sent() {
+    let opened = |segments: usize| {
+        bulk::sending("mss 1000", segments * 1000, |config| {
+            config.rto_restart(true)
+        })
+    };
+    // Two are left after the acknowledgement.
+    let mut e = opened(3);
+    let _ = bulk::sent(&mut e);
+    e.wait(ms(50));
+    let _ = e.lt(". 1:1 ack 1001");
+    let rto = e.conn.info().rto;
+    assert_eq!(e.next_deadline(), Some(rto - ms(50)));
+    e.wait(rto - ms(50));
+    data(&mut e, &[(1001, 2001)]);
+    // Sent again just now: what it was sent first counts no more.
+    e.wait(ms(10));
+    let _ = e.lt(". 1:1 ack 2001");
+    assert!(e.next_deadline() > Some(ms(1)));
+    // Four are left: duplicates would tell.
+    let mut e = opened(5);
+    let _ = bulk::sent(&mut e);
+    e.wait(ms(50));
+    let _ = e.lt(". 1:1 ack 1001");
+    assert_eq!(e.next_deadline(), Some(e.conn.info().rto));
+}
+
+#[test]
 fn req_rto_8_and_cc_3_the_timer_restarts_and_doubles_and_one_segment_goes() {
     let mut e = sending("mss 1000", 3000);
     data(&mut e, &[(1, 1001), (1001, 2001), (2001, 3001)]);

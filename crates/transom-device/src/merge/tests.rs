@@ -146,7 +146,7 @@ fn segments_in_order_become_one_frame_that_ends_with_the_short_one_or_the_push()
 }
 
 #[test]
-fn what_differs_in_anything_stays_apart_and_in_order() {
+fn req_lnk_9_what_differs_in_anything_stays_apart_and_in_order() {
     for v6 in [false, true] {
         let first = Wire::new(v6);
         let next = first.next(1000);

@@ -158,7 +158,7 @@ fn req_ip4_4_and_must_50_and_cve_27_options_are_skipped_and_source_routes_droppe
 }
 
 #[test]
-fn req_must_53_source_routes_are_neither_followed_nor_reflected() {
+fn source_routes_are_neither_followed_nor_reflected() {
     for kind in [131, 137] {
         let plain = seg("10.0.0.2:9", "10.0.0.1:80", SYN).bytes();
         let mut out = plain[..20].to_vec();

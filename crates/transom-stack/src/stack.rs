@@ -173,9 +173,15 @@ impl Stack {
     ///
     /// Answers of the stack itself and the segments of connections take turns, and so do connections: one frame a turn.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<TxFrame> {
+        let own_first = self.link.its_turn();
+        if !self.may_owe() {
+            self.endpoints.trim_timers();
+            return None;
+        }
         let mut frame = TxFrame::default();
-        let first = self.link.its_turn() && self.link.pop_into(&mut frame);
-        let any = first || self.poll_connections(now, &mut frame) || self.link.pop_into(&mut frame);
+        let any = (own_first && self.link.pop_into(&mut frame))
+            || self.poll_connections(now, &mut frame)
+            || self.link.pop_into(&mut frame);
         if !any {
             self.endpoints.trim_timers();
             return None;
@@ -185,6 +191,7 @@ impl Stack {
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) may have a frame; if not, it has none.
+    #[inline]
     #[must_use]
     pub fn may_owe(&self) -> bool {
         !self.endpoints.owing.is_empty() || !self.link.is_empty()

@@ -26,15 +26,25 @@ impl Stack {
             }
             let limit = max_payload(&self.host.capabilities, slot.tuple.local.is_ipv4());
             // One that is folded up owes nothing.
-            let whole = slot.body.whole_mut();
-            let transmit = whole.and_then(|whole| whole.connection.poll_transmit(now, limit));
+            let Some(whole) = slot.body.whole_mut() else {
+                slot.owes = false;
+                continue;
+            };
+            let connection = &mut whole.connection;
+            let transmit = connection.poll_transmit(now, limit);
             let Some(transmit) = transmit else {
                 slot.owes = false;
                 self.drained(now, key);
                 continue;
             };
-            self.endpoints.owing.push_back(key);
+            let is_last = !connection.may_owe();
             let (tuple, marks) = (slot.tuple, slot.marks);
+            if is_last {
+                slot.owes = false;
+                self.drained(now, key);
+            } else {
+                self.endpoints.owing.push_back(key);
+            }
             self.observer.counters.segments_out += 1;
             let filled = egress::fill_tcp(frame, &self.host, &self.link, &tuple, marks, transmit);
             if filled.is_none() {

@@ -91,7 +91,12 @@ impl Tcb {
             return None;
         };
         env.count_sent(pieces(plan.len, plan.mss));
-        Some(self.build(env, now, plan))
+        let transmit = self.build(env, now, plan);
+        if self.is_quiet() {
+            // The next call would find nothing.
+            env.undrained = None;
+        }
+        Some(transmit)
     }
 
     /// What goes next, and why.
@@ -161,7 +166,20 @@ impl Tcb {
         core::mem::take(&mut self.keep_alive_owed).then(|| self.keep_alive(env, now))
     }
 
+    /// Whether a segment that was just built was certainly the last that is owed; it has paid every acknowledgement but
+    /// the duplicates that a peer counts.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        !self.has_something()
+            && self.rcv.ack == AckOwed::No
+            && self.handshake.is_none()
+            && !(self.probe_owed || self.loss_probe_owed || self.keep_alive_owed)
+            && self.ecn.accurate.is_none()
+            && !self.recovery.prefers_new_data()
+    }
+
     /// Whether there is anything that pacing could hold back.
+    #[inline]
     fn has_something(&self) -> bool {
         self.snd.unsent() > 0
             || self.recovery.has_lost()

@@ -194,10 +194,9 @@ impl SendQueue {
     ///
     /// Shorter when less is held; empty when `start` lies outside what is held.
     pub fn slice(&mut self, start: Seq, len: usize) -> Payload {
-        let mut payload = Payload::default();
         let skip = start.since(self.una) as usize;
         if start.lt(self.una) || skip >= self.len {
-            return payload;
+            return Payload::new();
         }
         let mut wanted = len.min(self.len - skip);
         let mut offset = self.una_offset.saturating_add(skip as u64);
@@ -205,6 +204,17 @@ impl SendQueue {
             self.share_tail();
         }
         let mut index = self.find(offset);
+        if let Some(chunk) = self.chunks.get(index)
+            && let Some(end) = offset.checked_add(wanted as u64)
+            && end <= chunk.end()
+            && let Ok(from) = usize::try_from(offset.saturating_sub(chunk.offset))
+        {
+            // All of it lies in one chunk, as it does nearly always where the device cuts nothing.
+            self.cursor =
+                u32::try_from(index + usize::from(end == chunk.end())).unwrap_or(u32::MAX);
+            return chunk.data.slice(from..from + wanted).into();
+        }
+        let mut payload = Payload::new();
         while wanted > 0 {
             let Some(chunk) = self.chunks.get(index) else {
                 break;

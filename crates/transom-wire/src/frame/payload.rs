@@ -18,6 +18,7 @@ pub struct Payload {
 
 impl Payload {
     /// No data.
+    #[inline]
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -159,10 +160,14 @@ impl Payload {
 }
 
 impl From<Bytes> for Payload {
+    #[inline]
     fn from(chunk: Bytes) -> Self {
-        let mut payload = Self::new();
-        payload.push(chunk);
-        payload
+        let len = chunk.len();
+        Self {
+            first: chunk,
+            len,
+            ..Self::new()
+        }
     }
 }
 

@@ -316,7 +316,8 @@ impl Stack {
     ) {
         let marks = Marks::of(&self.host, tuple);
         let mut frame = TxFrame::default();
-        let filled = egress::fill_tcp(&mut frame, &self.host, &self.link, tuple, marks, transmit);
+        let filled = egress::fill_tcp(&mut frame, &self.host, &self.link, tuple, marks, &transmit);
+        frame.payload = transmit.payload;
         self.observer.counters.segments_out += 1;
         let sent = match filled {
             Some(()) => self.send_frame(now, frame, tuple.remote),

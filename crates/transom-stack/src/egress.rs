@@ -146,14 +146,14 @@ impl Marks {
     }
 }
 
-/// Fills the frame, which is empty, for a segment of a connection, or for a reset without one.
+/// Fills the frame, which is empty, for a segment of a connection, or for a reset without one: all but the payload.
 pub(crate) fn fill_tcp(
     frame: &mut TxFrame,
     host: &Host,
     link: &Link,
     tuple: &Tuple,
     marks: Marks,
-    transmit: Transmit,
+    transmit: &Transmit,
 ) -> Option<()> {
     let header = Header {
         src_port: tuple.local_port,
@@ -211,7 +211,6 @@ pub(crate) fn fill_tcp(
         (sum.finish(), TxOffload::None)
     };
     set_u16(headers, start + usize::from(TCP_CHECKSUM_AT), field);
-    frame.payload = transmit.payload;
     frame.offload = offload;
     Some(())
 }

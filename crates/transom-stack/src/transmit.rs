@@ -32,21 +32,20 @@ impl Stack {
             };
             let connection = &mut whole.connection;
             let transmit = connection.poll_transmit(now, limit);
-            let Some(transmit) = transmit else {
+            let (tuple, marks) = (slot.tuple, slot.marks);
+            if connection.may_owe() {
+                self.endpoints.owing.push_back(key);
+            } else {
                 slot.owes = false;
                 self.drained(now, key);
+            }
+            // It is not moved, for its size.
+            let Some(segment) = &transmit else {
                 continue;
             };
-            let is_last = !connection.may_owe();
-            let (tuple, marks) = (slot.tuple, slot.marks);
-            if is_last {
-                slot.owes = false;
-                self.drained(now, key);
-            } else {
-                self.endpoints.owing.push_back(key);
-            }
             self.observer.counters.segments_out += 1;
-            let filled = egress::fill_tcp(frame, &self.host, &self.link, &tuple, marks, transmit);
+            let filled = egress::fill_tcp(frame, &self.host, &self.link, &tuple, marks, segment);
+            frame.payload = transmit.map(|segment| segment.payload).unwrap_or_default();
             if filled.is_none() {
                 *frame = TxFrame::default();
                 self.observer.discard(now, crate::Discard::TooLarge);

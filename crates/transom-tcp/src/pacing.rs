@@ -115,12 +115,17 @@ impl Pacer {
             // PACE-2: a millisecond's worth, at least two segments.
             self.budget = (self.rate / 1000).max(mss.saturating_mul(2)).max(at_once);
             // PACE-2: time in which nothing waited for this is not made up for.
-            let next_send = self.next_send();
-            let is_late = self.held && next_send + CATCH_UP >= now;
-            self.since = if is_late {
-                next_send
+            self.since = if !self.held && self.due <= now {
+                // The most usual of what follows, without a division.
+                now
             } else {
-                next_send.max(now)
+                let next_send = self.next_send();
+                let is_late = self.held && next_send + CATCH_UP >= now;
+                if is_late {
+                    next_send
+                } else {
+                    next_send.max(now)
+                }
             };
             self.octets = 0;
             self.held = false;

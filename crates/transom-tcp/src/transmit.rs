@@ -91,11 +91,15 @@ impl Tcb {
             return None;
         };
         env.count_sent(pieces(plan.len, plan.mss));
-        let transmit = self.build(env, now, plan);
-        if self.is_quiet() {
-            // The next call would find nothing.
+        let is_last = self.is_last();
+        if is_last {
             env.undrained = None;
         }
+        let transmit = self.build(env, now, plan);
+        debug_assert!(
+            !is_last || self.next_owed(env, now, max_payload, false).is_none(),
+            "the next call would find nothing"
+        );
         Some(transmit)
     }
 
@@ -166,12 +170,12 @@ impl Tcb {
         core::mem::take(&mut self.keep_alive_owed).then(|| self.keep_alive(env, now))
     }
 
-    /// Whether a segment that was just built was certainly the last that is owed; it has paid every acknowledgement but
+    /// Whether the segment that was just planned is certainly the last that is owed; it pays every acknowledgement but
     /// the duplicates that a peer counts.
     #[inline]
-    fn is_quiet(&self) -> bool {
+    fn is_last(&self) -> bool {
         !self.has_something()
-            && self.rcv.ack == AckOwed::No
+            && !matches!(self.rcv.ack, AckOwed::Duplicates(_))
             && self.handshake.is_none()
             && !(self.probe_owed || self.loss_probe_owed || self.keep_alive_owed)
             && self.ecn.accurate.is_none()
@@ -181,7 +185,7 @@ impl Tcb {
     /// Whether there is anything that pacing could hold back.
     #[inline]
     fn has_something(&self) -> bool {
-        self.snd.unsent() > 0
+        self.snd.queue.end().gt(self.snd.nxt)
             || self.recovery.has_lost()
             || self.recovery.is_in_recovery()
             || self.snd.fin_waits()

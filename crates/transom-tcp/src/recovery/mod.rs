@@ -279,6 +279,7 @@ impl Recovery {
     }
 
     /// `range` was sent, SYN and FIN included. New data begins where the last ended.
+    #[inline]
     pub fn on_sent(&mut self, range: SeqRange, now: Instant, retransmission: bool) {
         self.board.restart(range.start);
         if let Some(prr) = &mut self.prr {

@@ -64,6 +64,7 @@ pub(crate) enum Hold {
 }
 
 /// Decides.
+#[inline]
 pub(crate) fn decide(offer: &Offer) -> Verdict {
     let Offer {
         unsent,

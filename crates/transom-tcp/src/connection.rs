@@ -428,12 +428,6 @@ impl Connection {
         self.env.undrained.is_some()
     }
 
-    /// Whether `poll_event` gives one.
-    #[inline]
-    pub const fn has_events(&self) -> bool {
-        !self.env.events.is_empty()
-    }
-
     /// When to call `handle_timeout`; in the past while `poll_transmit` may owe something.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.env.undrained.or_else(|| self.env.timers.next())

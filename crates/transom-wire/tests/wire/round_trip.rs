@@ -9,7 +9,7 @@ use transom_wire::ip::{ipv4, ipv6};
 use transom_wire::tcp::{
     AccEcn, AccEcnOrder, FastOpen, Flags, Header, Options, SackBlocks, TcpView, Timestamps,
 };
-use transom_wire::{Ecn, Protocol, Seq, SeqRange, arp, icmpv4, icmpv6, udp};
+use transom_wire::{Ecn, HeaderBuf, Protocol, Seq, SeqRange, arp, icmpv4, icmpv6, udp};
 
 fn timestamps() -> impl Strategy<Value = Option<Timestamps>> {
     of((any::<u32>(), any::<u32>()).prop_map(|(val, ecr)| Timestamps { val, ecr }))
@@ -154,6 +154,25 @@ proptest! {
             let read = as_written(Header::from_view(&view));
             let again = emitted(&read);
             prop_assert_eq!(Header::from_view(&TcpView::new(&again).unwrap()), read);
+        }
+    }
+
+    #[test]
+    fn a_header_is_appended_as_it_is_emitted(header in header(), before in 0usize..128, val: u32, ecr: u32) {
+        let plain = Header {
+            options: Options { timestamps: Some(Timestamps { val, ecr }), ..Options::EMPTY },
+            ..header
+        };
+        for header in [header, plain] {
+            let expected = emitted(&header);
+            let mut headers = HeaderBuf::zeroed(before).unwrap();
+            if before + expected.len() > HeaderBuf::CAPACITY {
+                prop_assert_eq!(header.append(&mut headers), None);
+                prop_assert_eq!(headers.len(), before);
+            } else {
+                prop_assert_eq!(header.append(&mut headers), Some(expected.len()));
+                prop_assert_eq!(&headers[before..], &expected);
+            }
         }
     }
 

@@ -174,10 +174,12 @@ impl Tcb {
     /// the duplicates that a peer counts.
     #[inline]
     fn is_last(&self) -> bool {
+        let owes_probe = self.probe_owed || self.loss_probe_owed || self.keep_alive_owed;
+        let owes_more = matches!(self.rcv.ack, AckOwed::Duplicates(_));
         !self.has_something()
-            && !matches!(self.rcv.ack, AckOwed::Duplicates(_))
+            && !owes_more
+            && !owes_probe
             && self.handshake.is_none()
-            && !(self.probe_owed || self.loss_probe_owed || self.keep_alive_owed)
             && self.ecn.accurate.is_none()
             && !self.recovery.prefers_new_data()
     }

@@ -66,7 +66,7 @@ fn counted_receive(stack: &mut Stack, now: Instant, id: ConnId) -> Option<Bytes>
 /// What is counted, and the most that it may be.
 const LIMITS: &[(&str, u64)] = &[
     ("parse", 360),
-    ("transmit", 3830),
+    ("transmit", 3630),
     ("data", 2450),
     ("ack", 1760),
     ("answer", 3950),

@@ -139,7 +139,7 @@ impl Driver {
             }
         }
         let looks = if plan.looks { LOOKS } else { 1 };
-        match recv_now(port, frames, *batch, looks)? {
+        match recv_now(port, frames, *batch, *batch, looks)? {
             Held::Frames => Ok((true, None)),
             // The alarm will ring for them.
             Held::Delayed => Ok((plan.looks, None)),

@@ -85,7 +85,9 @@ impl Shared {
         // Nobody has it, unless the driver is on another thread and did not wait for this one.
         let mut intake = self.intake.try_lock("receive in the driver's place");
         let looked = match &mut intake {
-            Some(frames) => recv_now(&self.port, frames, self.batch, LOOKS).err(),
+            // What comes while somebody looks comes alone; it would take another look to know, before the answer.
+            // If there was more, the next turn finds it at once, and takes all.
+            Some(frames) => recv_now(&self.port, frames, self.batch, 1, LOOKS).err(),
             None => None,
         };
         let now = self.clock.now();

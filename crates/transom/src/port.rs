@@ -96,7 +96,8 @@ pub(crate) enum Held {
     Nothing,
 }
 
-/// Takes a batch of frames whether or not the descriptor is known to be readable, and looks so often for one to come.
+/// Takes a batch of frames whether or not the descriptor is known to be readable, and looks so often for one to come. Of
+/// what comes meanwhile it takes `next`.
 ///
 /// # Errors
 /// The device does not work any more.
@@ -104,6 +105,7 @@ pub(crate) fn recv_now(
     port: &Mutex<Port>,
     frames: &mut Vec<RxFrame>,
     max: usize,
+    next: usize,
     looks: usize,
 ) -> io::Result<Held> {
     let mut held = look(port, frames, max)?;
@@ -111,7 +113,7 @@ pub(crate) fn recv_now(
         if held != Held::Nothing {
             break;
         }
-        held = look(port, frames, max)?;
+        held = look(port, frames, next)?;
     }
     Ok(held)
 }

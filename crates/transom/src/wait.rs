@@ -76,10 +76,19 @@ where
 }
 
 /// Waits for whichever is first, asking them in turn from number `start` on.
-pub(crate) async fn first_of<R, F>(mut waits: Vec<Wait<'_, F>>, start: usize) -> io::Result<R>
+pub(crate) async fn first_of<'a, R, F>(
+    mut waits: impl ExactSizeIterator<Item = Wait<'a, F>>,
+    start: usize,
+) -> io::Result<R>
 where
-    F: FnMut(&mut Inner, Instant) -> Poll<io::Result<R>> + Unpin,
+    F: FnMut(&mut Inner, Instant) -> Poll<io::Result<R>> + Unpin + 'a,
 {
+    if waits.len() == 1
+        && let Some(only) = waits.next()
+    {
+        return only.await;
+    }
+    let mut waits: Vec<_> = waits.collect();
     let start = start % waits.len().max(1);
     waits.rotate_left(start);
     std::future::poll_fn(|cx| {

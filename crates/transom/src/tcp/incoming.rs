@@ -51,9 +51,7 @@ impl IncomingStream {
             let shared = stack.shard(shard);
             shared.wait("incoming", place, Interest::READ, take)
         });
-        first_of(waits.collect(), self.stack.next_shard())
-            .await
-            .ok()
+        first_of(waits, self.stack.next_shard()).await.ok()
     }
 
     /// As [`next`](Self::next), for implementations of `Stream`.

@@ -97,7 +97,7 @@ impl TcpListener {
             let shared = self.stack.shard(shard);
             shared.wait("accept", place, Interest::READ, take)
         });
-        let stream = first_of(waits.collect(), self.stack.next_shard()).await?;
+        let stream = first_of(waits, self.stack.next_shard()).await?;
         let peer = stream.peer_addr()?;
         Ok((stream, peer))
     }

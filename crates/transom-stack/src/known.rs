@@ -8,7 +8,8 @@ use crate::endpoint::Endpoints;
 use crate::slab::SlabKey;
 use crate::tuple::Tuple;
 
-/// So many connections that take turns find their places; with more it is a matter of chance, and a miss costs nothing to speak of.
+/// At most so many connections that take turns find their places; it is a matter of chance, by their ports, and a miss costs nothing to
+/// speak of.
 const PLACES: usize = 64;
 
 #[derive(Clone, Copy, Debug)]

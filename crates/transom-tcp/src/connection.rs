@@ -27,7 +27,7 @@ use crate::timewait::TimeWait;
 ///
 /// - **getters**, such as [`state`](Self::state), [`info`](Self::info),
 ///   [`is_readable`](Self::is_readable);
-/// - **input**: [`handle_segment`](Self::handle_segment),
+/// - **input**: [`handle_segment`](Self::handle_segment) or [`take_segment`](Self::take_segment),
 ///   [`handle_timeout`](Self::handle_timeout), [`handle_path_error`](Self::handle_path_error),
 ///   [`handle_packet_too_big`](Self::handle_packet_too_big);
 /// - **calls** of the application: [`send`](Self::send), [`recv`](Self::recv),

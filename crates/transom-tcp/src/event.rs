@@ -144,6 +144,16 @@ const RECURRING: [Event; 4] = [
     Event::Writable,
     Event::RetransmittingExcessively,
 ];
+// Whose bits `push` knows.
+const _: () = assert!(matches!(
+    RECURRING,
+    [
+        Event::Urgent,
+        Event::Readable,
+        Event::Writable,
+        Event::RetransmittingExcessively
+    ]
+));
 
 /// Events not yet polled.
 ///

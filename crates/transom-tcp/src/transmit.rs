@@ -96,6 +96,7 @@ impl Tcb {
             env.undrained = None;
         }
         let transmit = self.build(env, now, plan);
+        // It may set timers and spend what is owed; where it finds nothing, there is neither.
         debug_assert!(
             !is_last || self.next_owed(env, now, max_payload, false).is_none(),
             "the next call would find nothing"

@@ -101,8 +101,9 @@ pub struct Recovery {
     mtu_probe: Option<SeqRange>,
     /// Tails are probed.
     probes: bool,
-    /// Some of what is outstanding may have been sent more than once.
+    /// Some of what is outstanding was sent more than once, until SND.UNA is at `resent_end`.
     sent_again: bool,
+    resent_end: Seq,
 }
 
 packed!(Recovery {
@@ -128,6 +129,7 @@ packed!(Recovery {
     prr,
     mtu_probe,
     sent_again,
+    resent_end,
 });
 
 impl Recovery {
@@ -159,6 +161,7 @@ impl Recovery {
             mtu_probe: None,
             probes: true,
             sent_again: false,
+            resent_end: Seq::new(0),
         }
     }
 
@@ -297,6 +300,10 @@ impl Recovery {
                     .highest_sacked()
                     .is_some_and(|high| range.start.ge(high));
             self.board.resend(old, now);
+            self.resent_end = match self.sent_again {
+                true => self.resent_end.max(old.end),
+                false => old.end,
+            };
             self.sent_again = true;
             self.note_resent(old, now);
             self.forced = false;
@@ -326,13 +333,21 @@ impl Recovery {
         }
     }
 
+    /// Nothing that is outstanding was sent more than once. What is left is what a connection at rest comes back with.
+    fn forget_sent_again(&mut self) {
+        self.sent_again = false;
+        self.resent_end = Seq::default();
+    }
+
     fn on_any_ack(&mut self, input: &AckInput<'_>) -> AckOutcome {
         let mut outcome = AckOutcome::default();
         let advanced = input.ack.gt(self.board.una()) && input.ack.le(self.board.end());
         let mut acked = Covered::default();
         if advanced {
             acked = self.board.ack_to(input.ack);
-            self.sent_again &= !self.board.is_empty();
+            if self.sent_again && self.resent_end.le(input.ack) {
+                self.forget_sent_again();
+            }
             acked.delivered -= self.told_by_duplicates(acked.delivered, input.mss);
             self.high_rxt = self.high_rxt.max(input.ack);
             self.dup_acks = 0;
@@ -457,7 +472,7 @@ impl Recovery {
     /// Forgets everything (the connection is over).
     pub fn clear(&mut self) {
         self.board.clear();
-        self.sent_again = false;
+        self.forget_sent_again();
         self.episode = Episode::None;
         self.forced = false;
         self.inflation = 0;

@@ -181,6 +181,19 @@ fn req_cc_10_three_duplicates_and_not_two_start_fast_retransmit() {
 }
 
 #[test]
+fn what_was_sent_again_is_forgotten_as_soon_as_it_is_acknowledged() {
+    for isn in ISNS {
+        let mut sender = Sender::new(isn, true);
+        sender.send(10);
+        let _ = sender.sack(0, &[(1000, 4000)]);
+        assert!(sender.resend().is_some());
+        assert!(sender.recovery.sent_again);
+        let _ = sender.ack(4000);
+        assert!(!sender.recovery.sent_again && !sender.recovery.is_empty());
+    }
+}
+
+#[test]
 fn a_duplicate_is_what_the_conductor_calls_one() {
     let mut sender = Sender::new(0, false);
     sender.send(10);

@@ -183,6 +183,7 @@ impl Tcb {
             self.larger_segment_fate(env, now, fate);
         }
         self.set_retransmit_timer(env, self.timeout_of_oldest(now));
+        let mss = self.mss(env);
         self.tell_congestion(now, &outcome, before, None, mss, None);
         self.update_pacing(env);
         self.await_reordering(env, now, outcome.reorder_deadline);

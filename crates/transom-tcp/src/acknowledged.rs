@@ -208,14 +208,7 @@ impl Tcb {
             env.counters.bytes_acked = env.counters.bytes_acked.saturating_add(freed as u64);
         }
         env.counters.count_outcome(&outcome);
-        let mss = match outcome.mtu_probe {
-            // The controller is told of a loss with segments of the size that they have from now on.
-            Some(fate) => {
-                self.larger_segment_fate(env, now, fate);
-                self.mss(env)
-            }
-            None => mss,
-        };
+        let mss = self.size_after(env, now, &outcome, mss);
         // The round trip of the handshake has been measured, and what went with the SYN made the same.
         let rtt = (!in_handshake)
             .then(|| self.measure(env, now, segment, &outcome, advance))

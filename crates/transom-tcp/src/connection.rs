@@ -407,13 +407,10 @@ impl Connection {
     /// below one segment, single segments are given.
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize) -> Option<Transmit> {
         self.env.undrained?;
-        if let Block::Tcb(tcb) = &mut self.block {
-            return tcb.poll_transmit(&mut self.env, now, max_payload);
-        }
         let transmit = match &mut self.block {
+            Block::Tcb(tcb) => return tcb.poll_transmit(&mut self.env, now, max_payload),
             Block::SynSent(syn_sent) => syn_sent.poll_transmit(&mut self.env, now),
             Block::Closed(closed) => closed.reset.take().map(|reset| *reset),
-            Block::Tcb(_) => None,
         };
         match &transmit {
             Some(_) => self.env.count_sent(1),

@@ -13,7 +13,7 @@ use transom_wire::tcp::Flags;
 use crate::config::{MtuProbing, Path};
 use crate::env::Env;
 use crate::pack::packed;
-use crate::recovery::{DUP_THRESH, MtuProbe};
+use crate::recovery::{AckOutcome, DUP_THRESH, MtuProbe};
 use crate::segment::TransmitKind;
 use crate::tcb::Tcb;
 use crate::time::Instant;
@@ -104,7 +104,6 @@ impl Tcb {
     /// A segment that is larger than the path is known to carry, if one is due and there is enough behind it to notice
     /// its loss.
     pub(crate) fn larger_segment(&mut self, env: &mut Env, now: Instant) -> Option<Plan> {
-        self.mtu_search.as_ref()?;
         let is_calm = !self.recovery.is_recovering()
             && !self.recovery.has_lost()
             && !self.recovery.has_mtu_probe();
@@ -153,8 +152,24 @@ impl Tcb {
         })
     }
 
+    /// SMSS from now on, which was `mss`, with what became of a larger segment: the controller is told of a loss in segments of
+    /// this size.
+    pub(crate) fn size_after(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+        outcome: &AckOutcome,
+        mss: u16,
+    ) -> u16 {
+        let Some(fate) = outcome.mtu_probe else {
+            return mss;
+        };
+        self.larger_segment_fate(env, now, fate);
+        self.mss(env)
+    }
+
     /// What became of it.
-    pub(crate) fn larger_segment_fate(&mut self, env: &mut Env, now: Instant, fate: MtuProbe) {
+    fn larger_segment_fate(&mut self, env: &mut Env, now: Instant, fate: MtuProbe) {
         let Some(search) = &mut self.mtu_search else {
             return;
         };

@@ -17,9 +17,9 @@ use core::time::Duration;
 use crate::congestion::initial_window;
 use crate::env::Env;
 use crate::pack::packed;
-use crate::rate::{per_second, per_second_in};
+use crate::rate::per_second_in;
 use crate::tcb::Tcb;
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 use crate::timer::Timer;
 
 /// Most octets of a quantum, sent as one: the largest super-segment.
@@ -192,8 +192,10 @@ impl Tcb {
         // Whatever a controller has concluded from losses, a window of one segment may go each round trip:
         // with less, retransmission timeouts would pass while nothing is sent.
         let rate = match (self.congestion.pacing_rate(), srtt) {
-            (Some(rate), Some(srtt)) => rate.max(per_second_in(mss, srtt)),
-            (Some(rate), None) => rate.max(per_second(mss, env.config.rto_initial)),
+            (Some(rate), srtt) => {
+                let round_trip = srtt.unwrap_or_else(|| nanos(env.config.rto_initial));
+                rate.max(per_second_in(mss, round_trip))
+            }
             (None, Some(srtt)) if env.config.pacing => {
                 let (cwnd, ssthresh) = (self.congestion.cwnd(), self.congestion.ssthresh());
                 window_rate(cwnd, ssthresh, self.recovery.pipe(), mss, srtt)

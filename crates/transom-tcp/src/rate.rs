@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::time::nanos;
 
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The rate of `octets` in `time`.
 pub(crate) fn per_second(octets: u64, time: Duration) -> u64 {
@@ -14,19 +14,16 @@ pub(crate) fn per_second(octets: u64, time: Duration) -> u64 {
 /// The rate of `octets` in a time in nanoseconds.
 #[inline]
 pub(crate) fn per_second_in(octets: u64, nanos: u64) -> u64 {
-    const FACTOR: u64 = 1_000_000_000;
-    match octets.checked_mul(FACTOR) {
-        Some(product) => product / nanos.max(1),
-        None => scaled(octets, NANOS_PER_SECOND, u128::from(nanos.max(1))),
-    }
+    scaled(octets, NANOS_PER_SECOND.into(), nanos.max(1).into())
 }
 
 /// What `rate` carries in `time`.
 pub(crate) fn volume(rate: u64, time: Duration) -> u64 {
-    scaled(rate, time.as_nanos(), NANOS_PER_SECOND)
+    scaled(rate, time.as_nanos(), NANOS_PER_SECOND.into())
 }
 
 /// `number · factor / divisor`, at most what fits.
+#[inline]
 fn scaled(number: u64, factor: u128, divisor: u128) -> u64 {
     // Nearly always all of it fits into 64 bits, whose division is several times as fast.
     if let (Ok(factor), Ok(divisor)) = (u64::try_from(factor), u64::try_from(divisor))

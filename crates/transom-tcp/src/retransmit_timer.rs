@@ -37,6 +37,11 @@ packed_choice!(Awaited {
 });
 
 impl Tcb {
+    /// When the timeout expires of what was sent, or begins to be waited for, at this time.
+    fn timeout_from(&self, time: Instant) -> Instant {
+        time.after_nanos(self.rtt.rto_nanos())
+    }
+
     /// Sets the retransmission timeout.
     pub(crate) fn set_retransmit_timer(&mut self, env: &mut Env, deadline: Instant) {
         self.awaited = Awaited::Rto;
@@ -47,7 +52,7 @@ impl Tcb {
     pub(crate) fn start_retransmit_timer(&mut self, env: &mut Env, now: Instant) {
         // RFC 6298 §5.1.
         if !env.timers.is_set(Timer::Retransmit) {
-            self.set_retransmit_timer(env, now.after_nanos(self.rtt.rto_nanos()));
+            self.set_retransmit_timer(env, self.timeout_from(now));
         }
     }
 
@@ -67,7 +72,7 @@ impl Tcb {
         // As Linux: what the timeout waits for is the oldest segment, and its latest copy has just
         // left. Measured from the first copy, the timer may expire shortly before the answer.
         if range.start == self.snd.una && self.awaited == Awaited::Rto {
-            self.set_retransmit_timer(env, now.after_nanos(self.rtt.rto_nanos()));
+            self.set_retransmit_timer(env, self.timeout_from(now));
         } else {
             self.start_retransmit_timer(env, now);
         }
@@ -85,7 +90,7 @@ impl Tcb {
             } else {
                 // RFC 6298 §5.3.
                 let deadline = self.short_timeout(env, now);
-                let deadline = deadline.unwrap_or_else(|| now.after_nanos(self.rtt.rto_nanos()));
+                let deadline = deadline.unwrap_or_else(|| self.timeout_from(now));
                 self.set_retransmit_timer(env, deadline);
             }
         }
@@ -100,7 +105,7 @@ impl Tcb {
         let octets = self.snd.in_flight().saturating_add(self.snd.unsent());
         let segments = octets.div_ceil(u32::from(self.mss(env)).max(1));
         let sent = (segments < RESTART_BELOW).then(|| self.recovery.oldest_sent())??;
-        Some(sent.after_nanos(self.rtt.rto_nanos())).filter(|deadline| *deadline > now)
+        Some(self.timeout_from(sent)).filter(|deadline| *deadline > now)
     }
 
     /// RFC 8985 §7.2 TLP-2.
@@ -121,7 +126,7 @@ impl Tcb {
     /// When the oldest octet outstanding is due by RFC 6298, however late it is now.
     fn timeout_of_oldest(&self, now: Instant) -> Instant {
         let sent = self.recovery.oldest_sent().unwrap_or(now);
-        sent.after_nanos(self.rtt.rto_nanos()).max(now)
+        self.timeout_from(sent).max(now)
     }
 
     /// An acknowledgement left something in doubt until `deadline`, or took the doubt away.
@@ -161,7 +166,7 @@ impl Tcb {
         self.loss_probe_owed = self.recovery.wants_probe() && self.snd.wnd > 0;
         // TLP-5: whatever is sent, the timeout comes next.
         let deadline = if self.loss_probe_owed {
-            now.after_nanos(self.rtt.rto_nanos())
+            self.timeout_from(now)
         } else {
             self.timeout_of_oldest(now)
         };
@@ -179,11 +184,8 @@ impl Tcb {
         let outcome = self
             .recovery
             .on_reorder_timeout(now, self.round_trip(), u32::from(mss));
-        if let Some(fate) = outcome.mtu_probe {
-            self.larger_segment_fate(env, now, fate);
-        }
+        let mss = self.size_after(env, now, &outcome, mss);
         self.set_retransmit_timer(env, self.timeout_of_oldest(now));
-        let mss = self.mss(env);
         self.tell_congestion(now, &outcome, before, None, mss, None);
         self.update_pacing(env);
         self.await_reordering(env, now, outcome.reorder_deadline);

@@ -21,7 +21,7 @@ use crate::pack::packed;
 use crate::time::{Instant, nanos};
 
 /// How long a minimum stays valid, in nanoseconds. Linux `tcp_min_rtt_wlen`: 300 s.
-const MIN_RTT_WINDOW: u64 = 300_000_000_000;
+const MIN_RTT_WINDOW: u64 = nanos(Duration::from_secs(300));
 /// What a round trip of nothing is taken for, in nanoseconds: 1 ms.
 const TICK: u64 = 1_000_000;
 /// Beyond this many doublings every timeout is at its maximum.

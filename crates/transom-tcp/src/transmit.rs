@@ -274,11 +274,10 @@ impl Tcb {
     /// The FIN without data.
     fn bare_fin(&mut self, env: &mut Env, now: Instant) -> Option<Plan> {
         if !self.snd.fin_waits() || self.phase == Phase::SynReceived {
-            if !self.recovery.is_in_recovery() || self.snd.unsent() > 0 {
+            if self.snd.unsent() > 0 {
                 return None;
             }
-            let mss = self.segment_size(env, now, false);
-            return self.speculative(env, now, usize::from(mss), mss);
+            return self.speculative(env, now, 0);
         }
         if self.snd.unsent() > 0 {
             return None;

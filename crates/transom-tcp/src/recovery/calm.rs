@@ -23,10 +23,7 @@ impl Recovery {
     pub(super) fn on_calm_ack(&mut self, input: &AckInput<'_>) -> AckOutcome {
         let mut outcome = AckOutcome::default();
         let acked = self.board.ack_plain_to(input.ack);
-        self.high_rxt = self.high_rxt.max(input.ack);
-        self.dup_acks = 0;
-        self.limited_sent = 0;
-        self.drag_recover();
+        self.advance(input.ack);
         outcome.newly_acked = acked.octets;
         outcome.delivered = acked.delivered;
         outcome.restart_rto = true;

@@ -333,6 +333,14 @@ impl Recovery {
         }
     }
 
+    /// SND.UNA has moved to `ack`.
+    fn advance(&mut self, ack: Seq) {
+        self.high_rxt = self.high_rxt.max(ack);
+        self.dup_acks = 0;
+        self.limited_sent = 0;
+        self.drag_recover();
+    }
+
     /// Nothing that is outstanding was sent more than once. What is left is what a connection at rest comes back with.
     fn forget_sent_again(&mut self) {
         self.sent_again = false;
@@ -349,10 +357,7 @@ impl Recovery {
                 self.forget_sent_again();
             }
             acked.delivered -= self.told_by_duplicates(acked.delivered, input.mss);
-            self.high_rxt = self.high_rxt.max(input.ack);
-            self.dup_acks = 0;
-            self.limited_sent = 0;
-            self.drag_recover();
+            self.advance(input.ack);
         }
         let sacked = if self.sack {
             self.read_blocks(input, &mut outcome)

@@ -25,10 +25,10 @@ use transom_wire::{Seq, SeqRange};
 
 use crate::config::Config;
 use crate::pack::{packed, packed_choice};
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 
 /// RFC 7323 §5.5: TS.Recent may be older than the timestamp clock's half turn. In nanoseconds.
-const TS_RECENT_VALID: u64 = 24 * 24 * 3600 * 1_000_000_000;
+const TS_RECENT_VALID: u64 = nanos(core::time::Duration::from_secs(24 * 24 * 3600));
 
 /// Who reads what is received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -35,11 +35,11 @@ impl Tcb {
         env: &mut Env,
         now: Instant,
         max_payload: usize,
-        mss: u16,
     ) -> Option<Plan> {
         if !self.recovery.is_in_recovery() {
             return None;
         }
+        let mss = self.segment_size(env, now, false);
         let limits = self.limits(mss, max_payload);
         let wanted = self.recovery.next_speculative(&limits)?;
         Some(self.retransmit(env, now, wanted, mss))

@@ -78,9 +78,7 @@ impl Tcb {
             Verdict::Hold(_) if is_probe => return None,
             Verdict::Hold(hold) => {
                 self.held(env, now, hold);
-                // What is sent again has other options.
-                let mss = self.segment_size(env, now, false);
-                return self.speculative(env, now, max_payload, mss);
+                return self.speculative(env, now, max_payload);
             }
         };
         let seq = self.snd.nxt;

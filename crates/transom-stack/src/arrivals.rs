@@ -21,7 +21,7 @@ use crate::recorder::Metrics;
 use crate::rest::Whole;
 use crate::slab::SlabKey;
 use crate::stack::Stack;
-use crate::timers::{Armed, Owner};
+use crate::timers::Armed;
 use crate::tuple::Tuple;
 
 /// A segment on its way in.
@@ -354,9 +354,7 @@ impl Stack {
         let Some(slot) = tenants.connections.get_mut(key) else {
             return;
         };
-        if !core::mem::replace(&mut slot.owes, true) {
-            owing.push_back(key);
-        }
+        slot.owe(key, owing);
         let Whole {
             connection, shares, ..
         } = slot.body.wake();
@@ -366,7 +364,7 @@ impl Stack {
         if let Some(deadline) = connection.poll_timeout()
             && deadline > now
         {
-            timers.arm(&mut slot.armed, deadline, Owner::Connection(key));
+            slot.arm(key, deadline, timers);
         }
     }
 

@@ -57,6 +57,20 @@ pub(crate) struct Slot {
     pub(crate) marks: Marks,
 }
 
+impl Slot {
+    /// The connection, of this key, may owe something.
+    pub(crate) fn owe(&mut self, key: SlabKey, owing: &mut VecDeque<SlabKey>) {
+        if !core::mem::replace(&mut self.owes, true) {
+            owing.push_back(key);
+        }
+    }
+
+    /// The connection, of this key, waits for `deadline`.
+    pub(crate) fn arm(&mut self, key: SlabKey, deadline: Instant, timers: &mut Timers) {
+        timers.arm(&mut self.armed, deadline, Owner::Connection(key));
+    }
+}
+
 /// A set of events that can recur.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Queued(u8);
@@ -268,11 +282,8 @@ impl Endpoints {
 
     /// Puts a connection in the queue of those that may owe something.
     pub(crate) fn owe(&mut self, key: SlabKey) {
-        if let Some(slot) = self.tenants.connections.get_mut(key)
-            && !slot.owes
-        {
-            slot.owes = true;
-            self.owing.push_back(key);
+        if let Some(slot) = self.tenants.connections.get_mut(key) {
+            slot.owe(key, &mut self.owing);
         }
     }
 
@@ -300,8 +311,7 @@ impl Endpoints {
 
     pub(crate) fn arm_connection(&mut self, key: SlabKey, deadline: Instant) {
         if let Some(slot) = self.tenants.connections.get_mut(key) {
-            self.timers
-                .arm(&mut slot.armed, deadline, Owner::Connection(key));
+            slot.arm(key, deadline, &mut self.timers);
         }
     }
 

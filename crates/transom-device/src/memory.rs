@@ -113,6 +113,12 @@ impl Queue {
         (frames, QUEUE_BYTES.saturating_sub(self.bytes))
     }
 
+    /// Some frames that were offered were taken, or all. Gives the waker of the end that reads, if there is something for it.
+    fn taken(&mut self, some: bool, all: bool) -> Option<Waker> {
+        self.blocked = !all;
+        if some { self.reader.take() } else { None }
+    }
+
     fn has_frames(&self) -> bool {
         !self.frames.is_empty() || !self.uncut.is_empty()
     }
@@ -185,12 +191,7 @@ impl MemoryDevice {
             queue.bytes += len;
             queue.uncut.push_back(frame);
         }
-        queue.blocked = !frames.is_empty();
-        let reader = if frames.len() < before {
-            queue.reader.take()
-        } else {
-            None
-        };
+        let reader = queue.taken(frames.len() < before, frames.is_empty());
         drop(queue);
         reader.into_iter().for_each(Waker::wake);
         Ok(())
@@ -220,12 +221,7 @@ impl MemoryDevice {
             copies.push(copy);
         }
         let mut queue = self.outgoing().lock();
-        queue.blocked = !frames.is_empty();
-        let reader = if copies.is_empty() {
-            None
-        } else {
-            queue.reader.take()
-        };
+        let reader = queue.taken(!copies.is_empty(), frames.is_empty());
         queue.bytes += bytes;
         queue.frames.extend(copies);
         drop(queue);
@@ -352,9 +348,7 @@ impl Device for MemoryDevice {
 
     fn send(&mut self, frames: &mut VecDeque<TxFrame>) -> io::Result<usize> {
         let offered = frames.len();
-        if !frames.iter().all(|frame| self.accepts(frame)) {
-            frames.retain(|frame| self.accepts(frame));
-        }
+        frames.retain(|frame| self.accepts(frame));
         let accepted = frames.len();
         self.counters.send_refused += (offered - accepted) as u64;
         if self.is_cable {

@@ -1,7 +1,7 @@
 //! An end of a wire.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -124,13 +124,13 @@ impl Port {
 
     /// The next frame that waits.
     pub(super) fn recv(&mut self) -> io::Result<Option<RawFrame>> {
-        let mut header = [0; vnet::LEN];
         // A frame that the vnet header cannot express is lost; the next one may not be.
         loop {
-            let buffer = self.buffers.current();
-            let mut pieces = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)];
-            match retry(|| (&self.file).read_vectored(&mut pieces)).map_err(receive_failure) {
+            let buffer = self.buffers.current_behind(vnet::LEN);
+            let read = retry(|| (&self.file).read(buffer)).map_err(receive_failure);
+            match read {
                 Ok(len) if len > vnet::LEN => {
+                    let header = buffer.first_chunk().copied().unwrap_or_default();
                     let data = self.buffers.take(len - vnet::LEN);
                     return Ok(Some(RawFrame { vnet: header, data }));
                 }

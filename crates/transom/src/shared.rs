@@ -39,7 +39,7 @@ use crate::mutex::{Mutex, MutexGuard};
 use crate::port::Port;
 use crate::table::Table;
 use crate::wait::WaitFor;
-use crate::waiters::{Interest, WaitKeys, Waiters};
+use crate::waiters::{Interest, WaitKeys, Waiters, Woken};
 
 /// Frames taken from the stack at a time.
 const BATCH: usize = 32;
@@ -143,11 +143,7 @@ impl Inner {
 
     /// Those who are to be woken, once the lock is released.
     pub(crate) fn take_woken(&mut self) -> Woken {
-        match self.woken.len() {
-            // The list keeps its room for the next.
-            0 | 1 => Woken::AtMostOne(self.woken.pop()),
-            _ => Woken::Several(std::mem::take(&mut self.woken)),
-        }
+        Woken::take(&mut self.woken)
     }
 
     pub(crate) fn wake_driver(&mut self) {
@@ -263,21 +259,6 @@ impl Inner {
         if self.armed.is_none_or(|armed| deadline < armed) {
             self.armed = Some(deadline);
             self.wake_driver();
-        }
-    }
-}
-
-/// Tasks to wake after the lock is released.
-pub(crate) enum Woken {
-    AtMostOne(Option<Waker>),
-    Several(Vec<Waker>),
-}
-
-impl Woken {
-    pub(crate) fn wake(self) {
-        match self {
-            Self::AtMostOne(waker) => waker.into_iter().for_each(Waker::wake),
-            Self::Several(wakers) => wakers.into_iter().for_each(Waker::wake),
         }
     }
 }

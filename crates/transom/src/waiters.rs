@@ -134,6 +134,30 @@ impl Waiters {
     }
 }
 
+/// Tasks to wake after the lock is released.
+pub(crate) enum Woken {
+    AtMostOne(Option<Waker>),
+    Several(Vec<Waker>),
+}
+
+impl Woken {
+    /// Those of a list, which is empty then.
+    pub(crate) fn take(list: &mut Vec<Waker>) -> Self {
+        match list.len() {
+            // It keeps its room for the next.
+            0 | 1 => Self::AtMostOne(list.pop()),
+            _ => Self::Several(std::mem::take(list)),
+        }
+    }
+
+    pub(crate) fn wake(self) {
+        match self {
+            Self::AtMostOne(waker) => waker.into_iter().for_each(Waker::wake),
+            Self::Several(wakers) => wakers.into_iter().for_each(Waker::wake),
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -16,6 +16,11 @@ const RST: u8 = 4;
 const ACK: u8 = 16;
 const WINDOW_SCALE: u8 = 10;
 const WINDOW: u32 = 8 << 20;
+/// IPv4 and TCP header without options.
+const HEADERS: usize = 40;
+/// Timestamps, padded (RFC 7323 Appendix A).
+const TIMESTAMPS: [u8; 4] = [1, 1, 8, 10];
+const TIMESTAMPS_LEN: usize = 12;
 
 #[derive(Default)]
 pub(crate) struct Connection {
@@ -58,6 +63,11 @@ pub(crate) struct Null<L = OwnedFd> {
     out: Vec<u8>,
     pub(crate) connection: Connection,
     progress: Instant,
+    /// Has the kernel use SACK and timestamps, as a complete TCP does: they cost the kernel, too.
+    has_options: bool,
+    started: Instant,
+    /// The last timestamp of the kernel.
+    ts_recent: [u8; 4],
 }
 
 /// What a packet came to.
@@ -77,12 +87,16 @@ impl Heard {
     }
 }
 
-pub(crate) fn serve(roles: &Roles) -> std::io::Result<()> {
+/// Serves behind a TUN device; with SACK and timestamps or without.
+pub(crate) fn serve(roles: &Roles, has_options: bool) -> std::io::Result<()> {
     let fd = sys::open_tun(&roles.device, roles.vnet)?;
     roles.configure()?;
     crate::net::ready();
-    let mss = roles.mtu - 40;
-    let mut null = Null::new(fd, roles.vnet, mss);
+    let mut null = Null::new(fd, roles.vnet, roles.mtu - HEADERS);
+    if has_options {
+        null.has_options = true;
+        null.mss -= TIMESTAMPS_LEN;
+    }
     let mut buffer = vec![0u8; 70_000];
     loop {
         let mut received = 0;
@@ -116,6 +130,9 @@ impl<L: Link> Null<L> {
             out: vec![0; 70_000],
             connection: Connection::default(),
             progress: Instant::now(),
+            has_options: false,
+            started: Instant::now(),
+            ts_recent: [0; 4],
         }
     }
 
@@ -131,6 +148,11 @@ impl<L: Link> Null<L> {
         let offset = usize::from(packet[32] >> 4) * 4;
         let length = total.saturating_sub(20 + offset);
         let (seq, ack, flags, window) = (be32(24), be32(28), packet[33], u32::from(be16(34)));
+        if self.has_options
+            && let Some(value) = packet.get(40..20 + offset).and_then(timestamp)
+        {
+            self.ts_recent = value;
+        }
         if flags & SYN != 0 {
             let options = packet.get(40..20 + offset).unwrap_or_default();
             self.connection = Connection {
@@ -145,13 +167,14 @@ impl<L: Link> Null<L> {
                 snd_scale: window_scale(options),
                 ..Connection::default()
             };
-            let mss = (self.mss as u16).to_be_bytes();
-            self.emit(
-                SYN | ACK,
-                &[2, 4, mss[0], mss[1], 1, 3, 3, WINDOW_SCALE],
-                0,
-                1000,
-            );
+            let segment = self.mss + self.options_len();
+            let mss = (segment as u16).to_be_bytes();
+            let mut options = vec![2, 4, mss[0], mss[1], 1, 3, 3, WINDOW_SCALE];
+            if self.has_options {
+                // SACK-permitted.
+                options.extend([1, 1, 4, 2]);
+            }
+            self.emit(SYN | ACK, &options, 0, 1000);
             self.connection.snd_nxt = 1001;
             return Heard {
                 opened: true,
@@ -221,7 +244,7 @@ impl<L: Link> Null<L> {
     /// How much may be sent at once now.
     pub(crate) fn room(&self) -> usize {
         let largest = if self.vnet {
-            (65_535 - 40) / self.mss * self.mss
+            (65_535 - HEADERS - self.options_len()) / self.mss * self.mss
         } else {
             self.mss
         };
@@ -237,7 +260,7 @@ impl<L: Link> Null<L> {
 
     /// Sends what `fill` puts into the room that is given to it, as its result says; whether the device took it.
     pub(crate) fn send_with(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {
-        let start = if self.vnet { VNET_HEADER } else { 0 } + 40;
+        let start = if self.vnet { VNET_HEADER } else { 0 } + HEADERS + self.options_len();
         let room = self.room();
         let length = self.out.get_mut(start..start + room).map_or(0, fill);
         let seq = self.connection.snd_nxt;
@@ -268,9 +291,15 @@ impl<L: Link> Null<L> {
         16
     }
 
+    /// Length of the options of a segment without SYN.
+    fn options_len(&self) -> usize {
+        if self.has_options { TIMESTAMPS_LEN } else { 0 }
+    }
+
     fn emit(&mut self, flags: u8, options: &[u8], length: usize, seq: u32) -> bool {
         let start = if self.vnet { VNET_HEADER } else { 0 };
-        let header = 20 + options.len();
+        let timestamps_at = 20 + options.len();
+        let header = timestamps_at + self.options_len();
         let total = 20 + header + length;
         let c = &self.connection;
         let ip = &mut self.out[start..start + 20 + header];
@@ -298,7 +327,14 @@ impl<L: Link> Null<L> {
         tcp[13] = flags;
         tcp[14..16].copy_from_slice(&window.to_be_bytes());
         tcp[16..20].fill(0);
-        tcp[20..].copy_from_slice(options);
+        tcp[20..timestamps_at].copy_from_slice(options);
+        if self.has_options {
+            let now = self.started.elapsed().as_millis() as u32;
+            let timestamps = &mut tcp[timestamps_at..];
+            timestamps[..4].copy_from_slice(&TIMESTAMPS);
+            timestamps[4..8].copy_from_slice(&now.to_be_bytes());
+            timestamps[8..].copy_from_slice(&self.ts_recent);
+        }
         if self.vnet {
             tcp[16..18].copy_from_slice(&fold(pseudo).to_be_bytes());
             let vnet = &mut self.out[..VNET_HEADER];
@@ -317,8 +353,10 @@ impl<L: Link> Null<L> {
             tcp[16..18].copy_from_slice(&checksum.to_be_bytes());
         }
         let sent = self.link.write(&self.out[..start + total]);
-        // Where options were, data comes next.
-        self.out[start + 40..start + 20 + header].fill(0);
+        if flags & SYN != 0 {
+            // Where options were, data comes next.
+            self.out[start + HEADERS..start + 20 + header].fill(0);
+        }
         sent
     }
 }
@@ -333,6 +371,12 @@ fn window_scale(mut options: &[u8]) -> u8 {
         }
     }
     0
+}
+
+/// The sender's timestamp, wherever it stands. (No MSS that is measured with looks like one.)
+fn timestamp(options: &[u8]) -> Option<[u8; 4]> {
+    let at = options.windows(2).position(|pair| pair == [8, 10])?;
+    options.get(at + 2..)?.first_chunk().copied()
 }
 
 pub(crate) fn sum(start: u32, data: &[u8]) -> u32 {

@@ -43,6 +43,8 @@ pub(crate) struct Trial {
 pub(crate) enum Stack {
     /// A TCP that does as good as nothing: the ceiling.
     Null,
+    /// The same with SACK and timestamps, over TUN.
+    NullOptions,
     Transom,
     /// Ours, with busy polling on.
     TransomBusy,
@@ -271,7 +273,7 @@ pub(crate) fn node(trial: &str) -> io::Result<()> {
     let roles = trial.roles();
     match trial.stack {
         Stack::Null => match trial.wire {
-            Wire::Tun | Wire::TunOffload => null::serve(&roles),
+            Wire::Tun | Wire::TunOffload => null::serve(&roles, false),
             Wire::Veth => {
                 let device = PacketSocket::open_pair(net::OURS, net::THEIRS)?;
                 null_device::serve(Box::new(device), &roles)
@@ -281,6 +283,7 @@ pub(crate) fn node(trial: &str) -> io::Result<()> {
                 null_device::serve(Box::new(device), &roles)
             }
         },
+        Stack::NullOptions => null::serve(&roles, true),
         Stack::Smoltcp(_) => smol::serve_stock(&trial, &roles),
         Stack::SmoltcpOurDevice(_) | Stack::SmoltcpSpinning(_) => smol::serve_ours(&trial, &roles),
         Stack::Transom | Stack::TransomBusy | Stack::TransomQueues(_) => {

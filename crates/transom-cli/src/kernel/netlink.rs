@@ -1,13 +1,15 @@
 //! One conversation with the kernel over netlink: a request, its answers, done.
 //!
-//! Nothing here waits for more than the kernel's answer, and nothing is kept of it: whoever asks
-//! gets each answer's bytes while they are in the buffer.
+//! A conversation waits for no more than the kernel's answer, and nothing is kept of it: whoever asks
+//! gets each answer's bytes while they are in the buffer. [`News`] wait for what the kernel does later.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, NetlinkAddr, bind, recv, send};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// As large as the kernel's largest answer datagram (32 KiB in a dump).
@@ -100,6 +102,41 @@ impl Conversation {
                 return Ok(());
             }
         }
+    }
+}
+
+/// What the kernel says of its own accord, to whoever waits for something to change.
+pub(crate) struct News {
+    socket: OwnedFd,
+}
+
+impl News {
+    /// Of a part of the kernel (`NETLINK_…`), from some of its groups (a mask of `RTMGRP_…`), from now on.
+    pub(crate) fn listen(protocol: libc::c_int, groups: u32) -> io::Result<Self> {
+        let domain = Domain::from(libc::AF_NETLINK);
+        let kind = Type::DGRAM.cloexec().nonblocking();
+        let socket = Socket::new(domain, kind, Some(Protocol::from(protocol)))?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+        Ok(Self {
+            socket: socket.into(),
+        })
+    }
+
+    /// Waits until there are some, which are thrown away; false when `until` has come first.
+    pub(crate) fn wait(&self, until: Instant) -> io::Result<bool> {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut sockets = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut sockets, left) {
+            Ok(0) => return Ok(false),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // One that did not fit, or was lost, is news as well.
+        while let Ok(_) | Err(Errno::ENOBUFS) =
+            recv(self.socket.as_raw_fd(), &mut [], MsgFlags::MSG_DONTWAIT)
+        {}
+        Ok(true)
     }
 }
 

@@ -1,10 +1,12 @@
 //! A synchronous rtnetlink client: one request, its answer, done.
 //!
 //! Set-up happens before the asynchronous runtime exists (a process that enters a user
-//! namespace must have a single thread), so nothing here waits for more than the kernel's answer.
+//! namespace must have a single thread), so nothing here waits for more than the kernel's answer, or for the kernel to
+//! have done what it answered.
 
 use std::io;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NetlinkDeserializable, NetlinkHeader,
@@ -21,7 +23,10 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use crate::kernel::netlink::Conversation;
+use crate::kernel::netlink::{Conversation, News};
+
+/// The kernel takes in what is for a new address this long after it was given, at most: then we go on without.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// A connection to the kernel's routing tables of the network namespace that it was opened in.
 pub(crate) struct Netlink {
@@ -126,7 +131,10 @@ impl Netlink {
         )
     }
 
-    /// Gives an interface an address; IPv6 addresses are usable at once (no duplicate detection).
+    /// Gives an interface an address, which is usable then, for IPv6 without duplicate detection.
+    ///
+    /// An IPv6 address is one to send from at once, but what is sent to it is taken in only once a worker of the kernel has
+    /// made its local route. On a busy machine the first answer would come before, and be lost: this waits for the route.
     pub(crate) fn add_address(
         &mut self,
         index: u32,
@@ -138,6 +146,14 @@ impl Netlink {
         message.header.prefix_len = prefix;
         message.header.scope = AddressScope::Universe;
         message.header.index = index;
+        let until = Instant::now() + SETTLING;
+        let news = match address {
+            IpAddr::V6(_) => Some(News::listen(
+                libc::NETLINK_ROUTE,
+                libc::RTMGRP_IPV6_ROUTE.cast_unsigned(),
+            )?),
+            IpAddr::V4(_) => None,
+        };
         if address.is_ipv6() {
             message.header.flags = AddressHeaderFlags::Nodad;
             message
@@ -149,7 +165,30 @@ impl Netlink {
         self.request(
             RouteNetlinkMessage::NewAddress(message),
             NLM_F_CREATE | NLM_F_EXCL,
-        )
+        )?;
+        if let Some(news) = news {
+            while !self.is_local(address)? && news.wait(until)? {}
+        }
+        Ok(())
+    }
+
+    /// Whether what is sent to `address` stays on this machine.
+    fn is_local(&mut self, address: IpAddr) -> io::Result<bool> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family_of(address);
+        request.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
+        request
+            .attributes
+            .push(RouteAttribute::Destination(RouteAddress::from(address)));
+        match self.exchange(RouteNetlinkMessage::GetRoute(request), 0) {
+            Ok(answers) => Ok(answers.iter().any(|answer| {
+                matches!(answer, RouteNetlinkMessage::NewRoute(route)
+                    if route.header.kind == RouteType::Local)
+            })),
+            // No route at all.
+            Err(error) if error.raw_os_error() == Some(libc::ENETUNREACH) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds a route to the main table; a `kind` other than unicast takes no gateway.
@@ -214,5 +253,40 @@ fn family_of(address: IpAddr) -> AddressFamily {
     match address {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::net::if_::if_nametoindex;
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+
+    #[test]
+    fn an_address_takes_in_what_is_sent_to_it_once_it_was_given() {
+        // A thread has a network of its own, which ends with it.
+        let in_own_network = || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            let mut netlink = Netlink::open().unwrap();
+            netlink
+                .add_veth(("one", [2, 0, 0, 0, 0, 1]), ("two", [2, 0, 0, 0, 0, 2]))
+                .unwrap();
+            let index = if_nametoindex("one").unwrap();
+            netlink.bring_up(index, None, false).unwrap();
+            for last in 1..=50 {
+                for address in [
+                    IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]),
+                    IpAddr::from([10, 0, 0, u8::try_from(last).unwrap()]),
+                ] {
+                    assert!(!netlink.is_local(address).unwrap(), "{address}");
+                    netlink
+                        .add_address(index, address, if address.is_ipv4() { 24 } else { 64 })
+                        .unwrap();
+                    assert!(netlink.is_local(address).unwrap(), "{address}");
+                }
+            }
+        };
+        std::thread::spawn(in_own_network).join().unwrap();
     }
 }

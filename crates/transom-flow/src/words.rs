@@ -5,7 +5,8 @@ use core::time::Duration;
 /// `48 ms`, `0.8 ms`, `1.2 s`, `2 min 5 s`; three digits at most, but for minutes and hours.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
-    let micros = duration.as_micros();
+    // Numbers of 128 bits are slow to write, and no duration that is shown needs them.
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let ms = |digits: usize| format!("{:.digits$} ms", duration.as_secs_f64() * 1e3);
     match micros {
         0 => "0 ms".into(),
@@ -15,7 +16,7 @@ pub fn duration(duration: Duration) -> String {
         999_500..=9_949_999 => format!("{:.1} s", duration.as_secs_f64()),
         9_950_000..=119_499_999 => format!("{:.0} s", duration.as_secs_f64()),
         _ => {
-            let seconds = (micros + 500_000) / 1_000_000;
+            let seconds = micros.saturating_add(500_000) / 1_000_000;
             let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
             match (hours, minutes, seconds) {
                 (0, minutes, 0) => format!("{minutes} min"),

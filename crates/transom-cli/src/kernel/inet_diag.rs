@@ -11,6 +11,8 @@ use super::netlink::{Conversation, NLM_F_ACK, NLM_F_DUMP, attributes};
 const BY_FAMILY: u16 = 20;
 /// SOCK_DESTROY
 const DESTROY: u16 = 21;
+/// Length of `struct inet_diag_req_v2`.
+const REQUEST: usize = 56;
 /// INET_DIAG_REQ_BYTECODE
 const REQ_BYTECODE: u16 = 1;
 
@@ -320,7 +322,7 @@ impl Diag {
             interface: 0,
             cookie: 0,
         };
-        let mut request = request(query, &anywhere);
+        let mut request = request(query, &anywhere).to_vec();
         if !query.bytecode.is_empty() {
             let length =
                 u16::try_from(query.bytecode.len() + 4).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -378,28 +380,36 @@ fn unspecified(family: Family) -> SocketAddr {
 }
 
 /// `struct inet_diag_req_v2`
-fn request(query: &Query<'_>, identity: &Identity) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(56);
-    bytes.extend([
+fn request(query: &Query<'_>, identity: &Identity) -> [u8; REQUEST] {
+    let mut bytes = [0; REQUEST];
+    let mut rest = &mut bytes[..];
+    // It is as long as all of these together.
+    let mut put = |field: &[u8]| {
+        if let Some((place, behind)) = std::mem::take(&mut rest).split_at_mut_checked(field.len()) {
+            place.copy_from_slice(field);
+            rest = behind;
+        }
+    };
+    put(&[
         query.family.number(),
         query.protocol.number(),
         query.extensions.0,
         0,
     ]);
-    bytes.extend(query.states.to_ne_bytes());
-    bytes.extend(identity.local.port().to_be_bytes());
-    bytes.extend(identity.peer.port().to_be_bytes());
+    put(&query.states.to_ne_bytes());
+    put(&identity.local.port().to_be_bytes());
+    put(&identity.peer.port().to_be_bytes());
     for address in [identity.local.ip(), identity.peer.ip()] {
         match address {
             IpAddr::V4(address) => {
-                bytes.extend(address.octets());
-                bytes.extend([0; 12]);
+                put(&address.octets());
+                put(&[0; 12]);
             }
-            IpAddr::V6(address) => bytes.extend(address.octets()),
+            IpAddr::V6(address) => put(&address.octets()),
         }
     }
-    bytes.extend(identity.interface.to_ne_bytes());
-    bytes.extend(identity.cookie.to_ne_bytes());
+    put(&identity.interface.to_ne_bytes());
+    put(&identity.cookie.to_ne_bytes());
     bytes
 }
 

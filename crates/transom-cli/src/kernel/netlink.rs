@@ -41,6 +41,8 @@ pub(crate) struct Message<'a> {
 pub(crate) struct Conversation {
     socket: OwnedFd,
     sequence: u32,
+    /// The last request.
+    request: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -58,6 +60,7 @@ impl Conversation {
         Self {
             socket,
             sequence: 0,
+            request: Vec::new(),
             buffer: vec![0; BUFFER],
         }
     }
@@ -74,8 +77,8 @@ impl Conversation {
         mut each: impl FnMut(Message<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
-        let request = request(kind, flags, self.sequence, payload)?;
-        send(self.socket.as_raw_fd(), &request, MsgFlags::empty())?;
+        request(&mut self.request, kind, flags, self.sequence, payload)?;
+        send(self.socket.as_raw_fd(), &self.request, MsgFlags::empty())?;
         let ends_with_first = flags & (NLM_F_DUMP | NLM_F_ACK) == 0;
         loop {
             let length = receive(&self.socket, &mut self.buffer)?;
@@ -140,18 +143,24 @@ impl News {
     }
 }
 
-fn request(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> io::Result<Vec<u8>> {
+fn request(
+    bytes: &mut Vec<u8>,
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    payload: &[u8],
+) -> io::Result<()> {
     let length = HEADER + payload.len();
     let length = u32::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut bytes = Vec::with_capacity(HEADER + payload.len());
-    bytes.extend(length.to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
-    bytes.extend(sequence.to_ne_bytes());
+    bytes.clear();
+    bytes.extend_from_slice(&length.to_ne_bytes());
+    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.extend_from_slice(&(NLM_F_REQUEST | flags).to_ne_bytes());
+    bytes.extend_from_slice(&sequence.to_ne_bytes());
     // The kernel knows who asks.
-    bytes.extend([0; 4]);
-    bytes.extend(payload);
-    Ok(bytes)
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(payload);
+    Ok(())
 }
 
 fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {

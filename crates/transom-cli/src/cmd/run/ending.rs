@@ -145,7 +145,7 @@ mod tests {
     fn many_processes_are_counted() {
         let process = |pid| Process {
             pid,
-            name: "sleep".to_owned(),
+            name: "sleep".into(),
         };
         assert_eq!(listed(&[process(1), process(2)]), "sleep[1], sleep[2]");
         let many: Vec<_> = (1..=7).map(process).collect();

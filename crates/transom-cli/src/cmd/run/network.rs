@@ -20,6 +20,7 @@ use super::control::{Control, Ours};
 use super::destination::Destinations;
 use super::diag::Diag;
 use super::echo::Pings;
+use super::leg_b::Closings;
 use super::legs::Legs;
 use super::link::PointToPoint;
 use super::observe::{Collected, Collector, Looker, Observer, Seen, Tape};
@@ -138,6 +139,7 @@ impl Network {
             destinations: destinations.clone(),
             observer: observer.clone(),
             activity: activity.clone(),
+            closings: Closings::default(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(vigil.keep());

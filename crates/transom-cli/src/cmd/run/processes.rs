@@ -1,11 +1,19 @@
 //! Who lives in the program's network, and who of them owns a socket.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use nix::fcntl::AtFlags;
+use nix::libc::dev_t;
+use nix::sys::stat::{SFlag, fstat, fstatat};
 use nix::unistd::Pid;
+
+use super::spread::Table;
 
 /// The program's network namespace, named so that other processes can be compared with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +29,7 @@ pub(crate) struct Process {
     /// Its id.
     pub(crate) pid: u32,
     /// As in /proc/PID/comm.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
 }
 
 impl Inside {
@@ -60,18 +68,21 @@ fn numbers_in(directory: &Path) -> impl Iterator<Item = u32> + use<> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-fn name_of(pid: u32) -> Option<String> {
+fn name_of(pid: u32) -> Option<Arc<str>> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(name.trim_end().to_owned())
+    Some(name.trim_end().into())
 }
 
 /// Finds the owners of sockets by their inodes, and remembers whom it has found.
 pub(crate) struct Owners {
     inside: Inside,
-    known: HashMap<u32, Process>,
+    known: Known,
     /// Whose sockets were asked for before: most likely theirs are next.
     regulars: Vec<Regular>,
 }
+
+/// Processes by the inodes of their sockets.
+type Known = Table<u32, Process>;
 
 /// Sockets remembered; a program with more is looked up anew each time.
 const MAX_KNOWN: usize = 65_536;
@@ -83,7 +94,7 @@ impl Owners {
     pub(crate) fn new(inside: Inside) -> Self {
         Self {
             inside,
-            known: HashMap::new(),
+            known: Known::default(),
             regulars: Vec::new(),
         }
     }
@@ -156,7 +167,7 @@ impl Owners {
 }
 
 /// Notes all sockets of a process.
-fn learn(known: &mut HashMap<u32, Process>, process: &Process) {
+fn learn(known: &mut Known, process: &Process) {
     for (_, inode) in sockets_of(process.pid) {
         known.entry(inode).or_insert_with(|| process.clone());
     }
@@ -167,7 +178,10 @@ pub(crate) struct Regular {
     process: Process,
     /// Its name; bound to the process, whoever gets its number afterwards.
     comm: File,
-    descriptors: PathBuf,
+    /// Its directory of descriptors; bound to the process as well, and no path has to be gone along for each look.
+    descriptors: File,
+    /// Where sockets are.
+    device: dev_t,
     /// Numbers of descriptors that were sockets, the latest first.
     recent: VecDeque<u32>,
     /// The latest socket had the next number after all of these: the program opens, and does not close.
@@ -183,7 +197,8 @@ impl Regular {
         Some(Self {
             process: process.clone(),
             comm: File::open(directory.join("comm")).ok()?,
-            descriptors: directory.join("fd"),
+            descriptors: File::open(directory.join("fd")).ok()?,
+            device: sockets_device().ok()?,
             recent: VecDeque::new(),
             grows: false,
         })
@@ -214,7 +229,7 @@ impl Regular {
         let last = next.filter(|_| !self.grows);
         let used = self.recent.iter().rev().copied();
         let mut likely = first.into_iter().chain(used).chain(last);
-        let found = likely.find(|&number| socket_at(&self.descriptors, number) == Some(inode));
+        let found = likely.find(|&number| is_socket(&self.descriptors, self.device, number, inode));
         let number = found.filter(|_| self.is_itself())?;
         self.grows = Some(number) == next;
         self.use_first(number);
@@ -251,6 +266,30 @@ fn socket_at(directory: &Path, number: u32) -> Option<u32> {
         .strip_suffix(']')?
         .parse()
         .ok()
+}
+
+/// Whether a descriptor is the socket with this inode, in an open directory of descriptors.
+fn is_socket(directory: &File, device: dev_t, number: u32, inode: u32) -> bool {
+    let mut name = [0; 10];
+    let mut rest = &mut name[..];
+    if write!(rest, "{number}").is_err() {
+        return false;
+    }
+    let left = rest.len();
+    let name = name.get(..name.len() - left).unwrap_or_default();
+    let Ok(status) = fstatat(directory, name, AtFlags::empty()) else {
+        return false;
+    };
+    // A socket that has a name in a file system is on another device.
+    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK
+        && status.st_dev == device
+        && status.st_ino == u64::from(inode)
+}
+
+/// The device of which the kernel says that its sockets are on it.
+fn sockets_device() -> std::io::Result<dev_t> {
+    let socket = UnixDatagram::unbound()?;
+    Ok(fstat(&socket)?.st_dev)
 }
 
 #[cfg(test)]
@@ -306,7 +345,7 @@ mod tests {
             .unwrap();
         let name = name_of(child.id()).unwrap();
         let regular = |name: &str| {
-            let name = name.to_owned();
+            let name = name.into();
             let pid = child.id();
             Regular::new(&Process { pid, name }).unwrap()
         };

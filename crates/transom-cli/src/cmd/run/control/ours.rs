@@ -1,14 +1,15 @@
 //! The states of our own stack's ends, kept for whoever asks.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use transom_tcp::State;
 
+use super::super::spread::Table;
+
 /// Program's socket and peer → our end's state, and since when.
-pub(crate) type States = HashMap<(SocketAddr, SocketAddr), (State, Instant)>;
+pub(crate) type States = Table<(SocketAddr, SocketAddr), (State, Instant)>;
 
 /// Ends remembered; of more connections only the program's end is told.
 const MAX_ENDS: usize = 16_384;

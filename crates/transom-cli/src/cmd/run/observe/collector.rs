@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use transom_flow::{Application, Frame, Limits, Process, Tracker, Truth, TruthEvent};
+use transom_stack::Direction;
 use transom_tcp::State;
 use transom_wire::Medium;
 
@@ -12,7 +13,9 @@ use super::super::capture::Capture;
 use super::super::control::Ours;
 use super::super::diag::KernelSocket;
 use super::super::legs::Leg;
-use super::{Look, Observer, Packet, Seen};
+use super::super::spread::Table;
+use super::queue::Batch;
+use super::{Look, Observer, Packet, Seen, Words};
 
 /// Connections of which the ends' details are kept; as many as the tracker keeps after their end.
 const MAX_DETAILS: usize = 16_384;
@@ -29,9 +32,9 @@ pub(crate) struct Collected {
     /// The connections.
     pub(crate) tracker: Tracker,
     /// The last look at the program's own end of each.
-    pub(crate) sockets: HashMap<Key, KernelSocket>,
+    pub(crate) sockets: Table<Key, KernelSocket>,
     /// Our own connection to the real peer of each.
-    pub(crate) legs: HashMap<Key, Leg>,
+    pub(crate) legs: Table<Key, Leg>,
     /// How often the stack discarded something, by reason.
     pub(crate) discards: HashMap<&'static str, u64>,
     /// What the user should know besides.
@@ -66,14 +69,15 @@ impl Collector {
     /// Works until [`Seen::End`].
     pub(crate) fn run(mut self, observer: &Observer) -> Collected {
         let _closes = observer.notes.closes();
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         let mut over = false;
         while !over {
             observer.notes.take(&mut batch, None);
-            for seen in batch.drain(..) {
+            let Batch { items, bytes } = &mut batch;
+            for seen in items.drain(..) {
                 // What was noted before the end may have arrived behind it.
                 over |= matches!(seen, Seen::End);
-                self.take(seen);
+                self.take(seen, bytes);
             }
         }
         self.collected.tracker.finish();
@@ -89,7 +93,8 @@ impl Collector {
         self.collected
     }
 
-    fn take(&mut self, seen: Seen) {
+    /// Takes something; heads of packets lie in `heads`.
+    fn take(&mut self, seen: Seen, heads: &[u8]) {
         match seen {
             Seen::Packet {
                 time,
@@ -97,19 +102,7 @@ impl Collector {
                 packet,
             } => {
                 self.last = time;
-                let (Packet::Head { bytes, gso_size }
-                | Packet::Whole {
-                    bytes, gso_size, ..
-                }) = &packet;
-                let mut frame = Frame::new(time, Medium::Ip, bytes);
-                frame.gso_size = *gso_size;
-                // What is no TCP is not followed; the tracker counts it.
-                let _ = self.collected.tracker.frame(&frame);
-                if let (Some(capture), Packet::Whole { bytes, fill, .. }) =
-                    (&mut self.capture, packet)
-                {
-                    capture.packet(time, direction, bytes, fill);
-                }
+                self.packet(time, direction, packet, heads);
             }
             Seen::State {
                 time,
@@ -144,14 +137,20 @@ impl Collector {
                 peer,
                 text,
             } => {
-                if let Some(capture) = &mut self.capture {
-                    capture.say(text.clone());
-                }
-                self.truth(time, local, peer, TruthEvent::Note(text.into()));
+                let text = match text {
+                    Words::Said(text) => text,
+                    Words::Opened(opening) => opening.to_string(),
+                };
+                self.remark(time, local, peer, text);
             }
-            Seen::Leg(leg) => {
+            Seen::Leg(over) => {
+                let time = over.time();
+                let (leg, text) = over.into_leg();
+                if let Some(text) = text {
+                    self.remark(time, leg.peer, leg.program, text);
+                }
                 if self.collected.legs.len() < MAX_DETAILS {
-                    self.collected.legs.insert((leg.program, leg.peer), *leg);
+                    self.collected.legs.insert((leg.program, leg.peer), leg);
                 }
             }
             Seen::Notice(text) => {
@@ -175,6 +174,33 @@ impl Collector {
             }
             Seen::End => {}
         }
+    }
+
+    fn packet(&mut self, time: Duration, direction: Direction, packet: Packet, heads: &[u8]) {
+        let (bytes, gso_size) = match &packet {
+            Packet::Head {
+                at,
+                length,
+                gso_size,
+            } => (heads.get(*at..at + length).unwrap_or_default(), *gso_size),
+            Packet::Whole {
+                bytes, gso_size, ..
+            } => (bytes.as_slice(), *gso_size),
+        };
+        let mut frame = Frame::new(time, Medium::Ip, bytes);
+        frame.gso_size = gso_size;
+        // What is no TCP is not followed; the tracker counts it.
+        let _ = self.collected.tracker.frame(&frame);
+        if let (Some(capture), Packet::Whole { bytes, fill, .. }) = (&mut self.capture, packet) {
+            capture.packet(time, direction, bytes, fill);
+        }
+    }
+
+    fn remark(&mut self, time: Duration, local: SocketAddr, peer: SocketAddr, text: String) {
+        if let Some(capture) = &mut self.capture {
+            capture.say(text.clone());
+        }
+        self.truth(time, local, peer, TruthEvent::Note(text.into()));
     }
 
     fn looked(&mut self, time: Duration, look: Look) {

@@ -96,7 +96,7 @@ fn lock(pair: &Mutex<Pair>) -> MutexGuard<'_, Pair> {
 
 fn look(socket: KernelSocket, owner: Option<processes::Process>) -> Look {
     let process = owner.map(|process| Process {
-        name: process.name.into(),
+        name: process.name,
         pid: process.pid,
     });
     Look { socket, process }

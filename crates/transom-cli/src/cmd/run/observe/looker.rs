@@ -1,11 +1,13 @@
 //! The thread that looks at the program's own sockets, where the kernel inside keeps them.
 
-use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use transom_tcp::State;
 
 use super::super::diag::KernelSocket;
+use super::super::spread::Set;
+use super::queue::Batch;
 use super::{LookRequest, Observer};
 
 /// Between two looks at everything. Changes are looked at when they happen; this one finds what
@@ -31,10 +33,11 @@ impl Looker {
     pub(crate) fn run(self) {
         let _closes = self.observer.looks.closes();
         let mut next = Instant::now() + TICK;
-        let mut requests = Vec::new();
+        let mut requests = Batch::default();
+        let mut looked = Set::default();
         loop {
             self.observer.looks.take(&mut requests, Some(next));
-            if self.answer(&mut requests) {
+            if self.answer(&mut requests.items, &mut looked) {
                 return;
             }
             if next <= Instant::now() {
@@ -45,9 +48,13 @@ impl Looker {
     }
 
     /// Does what was asked for; whether that was all.
-    fn answer(&self, requests: &mut Vec<LookRequest>) -> bool {
+    fn answer(
+        &self,
+        requests: &mut Vec<LookRequest>,
+        looked: &mut Set<(SocketAddr, SocketAddr)>,
+    ) -> bool {
         // What changed twice is looked at once, after the last change.
-        let mut looked = HashSet::new();
+        looked.clear();
         let mut over = false;
         for request in requests.drain(..).rev() {
             match request {
@@ -61,12 +68,12 @@ impl Looker {
                     done,
                 } => {
                     let eyes = &self.observer.eyes;
+                    let is_first = looked.insert((program, peer));
                     let look = match done {
                         Some(_) => eyes.look_closely(program, peer),
-                        None if looked.contains(&(program, peer)) => None,
-                        None => eyes.look_at(program, peer),
+                        None if is_first => eyes.look_at(program, peer),
+                        None => None,
                     };
-                    looked.insert((program, peer));
                     look.into_iter().for_each(|look| self.observer.looked(look));
                     if let Some(done) = done {
                         // Nobody waits that long.

@@ -28,9 +28,8 @@ use transom_stack::{Direction, Discard};
 use transom_tcp::State;
 
 use super::diag::Diag;
-use super::legs::Leg;
+use super::leg_b::{Opening, Over};
 use super::processes::Inside;
-use super::samples::Sample;
 
 pub(crate) use self::collector::{Collected, Collector};
 use self::eyes::Eyes;
@@ -88,12 +87,12 @@ pub(crate) enum Seen {
         time: Duration,
         local: SocketAddr,
         peer: SocketAddr,
-        text: String,
+        text: Words,
     },
     /// Something that the user should know, besides what is known of connections.
     Notice(String),
     /// What our own connection to the real peer was, when it is over.
-    Leg(Box<Leg>),
+    Leg(Box<Over>),
     /// No more will come.
     End,
 }
@@ -103,30 +102,61 @@ impl Seen {
     fn weight(&self) -> usize {
         let more = match self {
             Self::Packet {
-                packet: Packet::Head { bytes, .. } | Packet::Whole { bytes, .. },
+                packet: Packet::Whole { bytes, .. },
                 ..
             } => bytes.capacity(),
             Self::Looked { .. } => size_of::<Look>(),
             Self::Names { name, addresses } => {
                 name.capacity() + addresses.capacity() * size_of::<IpAddr>()
             }
-            Self::Remark { text, .. } | Self::Notice(text) => text.capacity(),
-            Self::Leg(leg) => {
-                let error = leg.opened.as_ref().err();
-                let samples = leg.samples.capacity() * size_of::<Sample>();
-                size_of::<Leg>() + samples + error.map_or(0, String::capacity)
-            }
-            Self::State { .. } | Self::Discard { .. } | Self::End => 0,
+            Self::Remark { text, .. } => text.weight(),
+            Self::Notice(text) => text.capacity(),
+            Self::Leg(over) => over.weight(),
+            Self::Packet { .. } | Self::State { .. } | Self::Discard { .. } | Self::End => 0,
         };
         size_of::<Self>() + more
+    }
+}
+
+/// What a remark says.
+#[derive(Debug)]
+pub(crate) enum Words {
+    /// These words.
+    Said(String),
+    /// That leg B is open; most connections have this one and no other.
+    Opened(Box<Opening>),
+}
+
+impl Words {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Said(text) => text.capacity(),
+            Self::Opened(_) => size_of::<Opening>(),
+        }
+    }
+}
+
+impl From<String> for Words {
+    fn from(text: String) -> Self {
+        Self::Said(text)
+    }
+}
+
+impl From<Opening> for Words {
+    fn from(opening: Opening) -> Self {
+        Self::Opened(Box::new(opening))
     }
 }
 
 /// A packet, as much of it as is needed.
 #[derive(Debug)]
 pub(crate) enum Packet {
-    /// Its start.
-    Head { bytes: Vec<u8>, gso_size: u16 },
+    /// Its start: so many of the batch's bytes, from there on.
+    Head {
+        at: usize,
+        length: usize,
+        gso_size: u16,
+    },
     /// All of it; `fill` says that its transport checksum is still to be computed.
     Whole {
         bytes: Vec<u8>,
@@ -197,6 +227,11 @@ impl Observer {
         }
     }
 
+    /// Notes something that has bytes, which `write` appends to those of others; waits while too much is waiting.
+    fn note_bytes(&self, write: impl FnOnce(&mut Vec<u8>) -> Seen) {
+        self.notes.write(size_of::<Seen>(), write);
+    }
+
     /// Asks for a look at the program's socket, soon. When too many are asked for, some are not
     /// looked at.
     pub(crate) fn look(&self, program: SocketAddr, peer: SocketAddr) {
@@ -248,12 +283,12 @@ impl Observer {
     }
 
     /// Notes a remark about the connection between the program and `peer`.
-    pub(crate) fn remark(&self, local: SocketAddr, peer: SocketAddr, text: String) {
+    pub(crate) fn remark(&self, local: SocketAddr, peer: SocketAddr, text: impl Into<Words>) {
         self.note(Seen::Remark {
             time: self.now(),
             local,
             peer,
-            text,
+            text: text.into(),
         });
     }
 
@@ -273,6 +308,8 @@ impl Observer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::legs::Leg;
+    use super::super::samples::Sample;
     use super::*;
 
     #[test]
@@ -292,8 +329,9 @@ mod tests {
             time: Duration::ZERO,
             info: crate::kernel::tcp_info::TcpInfo::default(),
         };
-        let small = Seen::Leg(Box::new(leg(Vec::new()))).weight();
-        let large = Seen::Leg(Box::new(leg(vec![sample; 64]))).weight();
+        let over = |samples| Seen::Leg(Box::new(Over::known(leg(samples), Duration::ZERO)));
+        let small = over(Vec::new()).weight();
+        let large = over(vec![sample; 64]).weight();
         assert_eq!(large - small, 64 * size_of::<Sample>());
         assert!(small >= size_of::<Seen>() + size_of::<Leg>() + 100);
         let text = "y".repeat(5000);

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// Things that an empty queue has room for without asking for memory, beyond what it had the time before.
 const KEPT: usize = 1024;
 
+/// The same of bytes that belong to things.
+const KEPT_BYTES: usize = 256 << 10;
+
 /// How much may wait, in units of the caller's choice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -33,9 +36,26 @@ enum Reader {
     Asleep,
 }
 
+/// Things in their order, and bytes that some of them have: together, as an allocation for each would cost both threads
+/// more than the copy.
+#[derive(Debug)]
+pub(crate) struct Batch<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            bytes: Vec::new(),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct State<T> {
-    items: Vec<T>,
+    batch: Batch<T>,
     weight: usize,
     reader: Reader,
     /// Somebody waits for an answer.
@@ -53,7 +73,7 @@ impl<T> Drop for Closes<'_, T> {
         let mut state = self.0.lock();
         state.is_closed = true;
         // Who waits for an answer to one of these learns that there is none.
-        let left = std::mem::take(&mut state.items);
+        let left = std::mem::take(&mut state.batch);
         drop(state);
         drop(left);
         self.0.room.notify_all();
@@ -77,7 +97,7 @@ impl<T> Queue<T> {
         Self {
             limits,
             state: Mutex::new(State {
-                items: Vec::new(),
+                batch: Batch::default(),
                 weight: 0,
                 reader: Reader::Awake,
                 urgent: false,
@@ -94,14 +114,30 @@ impl<T> Queue<T> {
 
     /// Adds something that weighs so much; waits while too much is waiting.
     pub(crate) fn add(&self, item: T, weight: usize) {
-        let state = self.lock();
-        let state = self
-            .room
-            .wait_while(state, |state| {
-                state.weight >= self.limits.most && !state.is_closed
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+        self.push(self.lock_with_room(), item, weight, false);
+    }
+
+    /// Adds something that `write` makes when it has appended its bytes to those of the others, and that weighs so much
+    /// besides; waits while too much is waiting.
+    pub(crate) fn write(&self, weight: usize, write: impl FnOnce(&mut Vec<u8>) -> T) {
+        let mut state = self.lock_with_room();
+        if state.is_closed {
+            return;
+        }
+        let before = state.batch.bytes.len();
+        let item = write(&mut state.batch.bytes);
+        let weight = weight + state.batch.bytes.len() - before;
         self.push(state, item, weight, false);
+    }
+
+    fn lock_with_room(&self) -> MutexGuard<'_, State<T>> {
+        let state = self.lock();
+        if state.weight < self.limits.most {
+            return state;
+        }
+        let is_full = |state: &mut State<T>| state.weight >= self.limits.most && !state.is_closed;
+        let waited = self.room.wait_while(state, is_full);
+        waited.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds something that weighs so much, unless too much is waiting.
@@ -128,7 +164,7 @@ impl<T> Queue<T> {
         if state.is_closed {
             return;
         }
-        state.items.push(item);
+        state.batch.items.push(item);
         state.weight += weight;
         state.urgent |= urgent;
         let wakes = match state.reader {
@@ -152,16 +188,18 @@ impl<T> Queue<T> {
 
     /// The reader: takes everything that is waiting, in its order; waits until there is something, or until `end`. Leaves
     /// `into` empty in the latter case.
-    pub(crate) fn take(&self, into: &mut Vec<T>, end: Option<Instant>) {
-        into.clear();
+    pub(crate) fn take(&self, into: &mut Batch<T>, end: Option<Instant>) {
+        into.items.clear();
+        into.bytes.clear();
         // What it took at a bad time it need not have for ever.
-        into.shrink_to(KEPT);
+        into.items.shrink_to(KEPT);
+        into.bytes.shrink_to(KEPT_BYTES);
         let mut state = self.lock();
         if !state.urgent && state.weight < self.limits.much {
             state.reader = Reader::Pausing;
             state = self.wait(state, self.limits.pause, Reader::Pausing);
         }
-        while state.items.is_empty() {
+        while state.batch.items.is_empty() {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 break;
@@ -178,7 +216,7 @@ impl<T> Queue<T> {
         state.reader = Reader::Awake;
         state.weight = 0;
         state.urgent = false;
-        std::mem::swap(&mut state.items, into);
+        std::mem::swap(&mut state.batch, into);
         drop(state);
         self.room.notify_all();
     }
@@ -215,14 +253,14 @@ mod tests {
     #[test]
     fn what_weighs_much_or_is_urgent_ends_the_pause() {
         let queue = Queue::new(limits(NEVER));
-        let mut taken = Vec::new();
+        let mut taken = Batch::default();
         queue.add(1, 1);
         queue.urge(2, 1);
         queue.take(&mut taken, None);
-        assert_eq!(taken, [1, 2]);
+        assert_eq!(taken.items, [1, 2]);
         queue.add(3, 10);
         queue.take(&mut taken, None);
-        assert_eq!(taken, [3]);
+        assert_eq!(taken.items, [3]);
     }
 
     #[test]
@@ -230,23 +268,43 @@ mod tests {
         let queue = Queue::new(limits(NEVER));
         (0..150).for_each(|item| queue.urge(item, 1));
         queue.offer(150, 1);
-        let mut taken = Vec::new();
+        let mut taken = Batch::default();
         queue.take(&mut taken, None);
-        assert!(taken.iter().copied().eq(0..150));
+        assert!(taken.items.iter().copied().eq(0..150));
+    }
+
+    #[test]
+    fn bytes_stay_with_what_they_belong_to() {
+        let queue = Queue::new(limits(Duration::ZERO));
+        let mut taken = Batch::default();
+        for round in 0..3_u8 {
+            for text in [&[round, 1][..], &[], &[round, 2, 3]] {
+                queue.write(1, |bytes| {
+                    let at = bytes.len();
+                    bytes.extend_from_slice(text);
+                    at..bytes.len()
+                });
+            }
+            // They weigh what they hold.
+            assert_eq!(queue.lock().weight, 3 + 5);
+            queue.take(&mut taken, None);
+            let texts = taken.items.iter().map(|range| &taken.bytes[range.clone()]);
+            assert!(texts.eq([&[round, 1][..], &[], &[round, 2, 3]]));
+        }
     }
 
     #[test]
     fn a_bad_time_leaves_no_memory_behind() {
         let queue = Queue::new(limits(Duration::ZERO));
-        let mut taken = Vec::new();
+        let mut taken = Batch::default();
         (0..100_000).for_each(|item| queue.urge(item, 1));
         queue.take(&mut taken, None);
-        assert_eq!(taken.len(), 100_000);
+        assert_eq!(taken.items.len(), 100_000);
         for item in 0..2 {
             queue.urge(item, 1);
             queue.take(&mut taken, None);
         }
-        assert!(taken.capacity() <= KEPT && queue.lock().items.capacity() <= KEPT);
+        assert!(taken.items.capacity() <= KEPT && queue.lock().batch.items.capacity() <= KEPT);
     }
 
     #[test]
@@ -270,11 +328,11 @@ mod tests {
         let reader = thread::spawn({
             let queue = Arc::clone(&queue);
             move || {
-                let mut taken = Vec::new();
+                let mut taken = Batch::default();
                 let mut all = Vec::new();
                 while all.last() != Some(&999) {
                     queue.take(&mut taken, None);
-                    all.append(&mut taken);
+                    all.append(&mut taken.items);
                 }
                 all
             }
@@ -292,10 +350,10 @@ mod tests {
         for item in 0..200 {
             queue.offer(item, 1);
         }
-        let mut taken = Vec::new();
+        let mut taken = Batch::default();
         queue.take(&mut taken, None);
-        assert_eq!(taken.len(), 100);
+        assert_eq!(taken.items.len(), 100);
         queue.take(&mut taken, Some(Instant::now()));
-        assert!(taken.is_empty());
+        assert!(taken.items.is_empty());
     }
 }

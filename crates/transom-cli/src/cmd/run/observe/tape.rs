@@ -29,37 +29,43 @@ impl Tape {
             whole,
         }
     }
+}
 
-    fn packet(&self, frame: FrameRef<'_>) -> Packet {
-        let gso_size = frame.gso_size();
-        if self.whole {
-            let fill = match frame {
-                // From the local kernel, whose device would have filled it.
-                FrameRef::Rx(frame) => frame.checksum == RxChecksum::Valid,
-                FrameRef::Tx(frame) => frame.offload != TxOffload::None,
-                _ => false,
-            };
-            return Packet::Whole {
-                bytes: frame.to_vec(),
-                gso_size,
-                fill,
-            };
+/// A packet of which everything is wanted.
+fn whole(frame: FrameRef<'_>) -> Packet {
+    let fill = match frame {
+        // From the local kernel, whose device would have filled it.
+        FrameRef::Rx(frame) => frame.checksum == RxChecksum::Valid,
+        FrameRef::Tx(frame) => frame.offload != TxOffload::None,
+        _ => false,
+    };
+    Packet::Whole {
+        bytes: frame.to_vec(),
+        gso_size: frame.gso_size(),
+        fill,
+    }
+}
+
+/// Appends the start of a packet.
+fn head(frame: FrameRef<'_>, bytes: &mut Vec<u8>) -> Packet {
+    let at = bytes.len();
+    match frame {
+        FrameRef::Rx(frame) => {
+            bytes.extend_from_slice(frame.data.get(..HEAD).unwrap_or(&frame.data));
         }
-        let bytes = match frame {
-            FrameRef::Rx(frame) => frame.data.get(..HEAD).unwrap_or(&frame.data).to_vec(),
-            FrameRef::Tx(frame) => {
-                let len = frame.headers.len() + frame.payload.len();
-                let mut bytes = Vec::with_capacity(len.min(HEAD.max(frame.headers.len())));
-                bytes.extend_from_slice(&frame.headers);
-                for chunk in frame.payload.chunks() {
-                    let room = HEAD.saturating_sub(bytes.len());
-                    bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
-                }
-                bytes
+        FrameRef::Tx(frame) => {
+            bytes.extend_from_slice(&frame.headers);
+            for chunk in frame.payload.chunks() {
+                let room = (at + HEAD).saturating_sub(bytes.len());
+                bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
             }
-            _ => Vec::new(),
-        };
-        Packet::Head { bytes, gso_size }
+        }
+        _ => {}
+    }
+    Packet::Head {
+        at,
+        length: bytes.len() - at,
+        gso_size: frame.gso_size(),
     }
 }
 
@@ -67,12 +73,17 @@ impl Recorder for Tape {
     fn frame(&mut self, now: Instant, direction: Direction, frame: FrameRef<'_>) {
         self.vigil.passes();
         self.observer.learn_clock(now);
-        let packet = self.packet(frame);
-        self.observer.note(Seen::Packet {
-            time: now.since_origin(),
+        let time = now.since_origin();
+        let seen = |packet| Seen::Packet {
+            time,
             direction,
             packet,
-        });
+        };
+        if self.whole {
+            self.observer.note(seen(whole(frame)));
+        } else {
+            self.observer.note_bytes(|bytes| seen(head(frame, bytes)));
+        }
     }
 
     fn state(&mut self, now: Instant, local: SocketAddr, peer: SocketAddr, from: State, to: State) {

@@ -20,6 +20,12 @@ use super::{Look, Observer, Packet, Seen, Words};
 /// Connections of which the ends' details are kept; as many as the tracker keeps after their end.
 const MAX_DETAILS: usize = 16_384;
 
+/// Memory that the allocator is made to fetch at once: less than what it gives back to the kernel.
+const AHEAD: usize = 60 << 10;
+
+/// Notes of as many connections as fit into it.
+const NOTES_AHEAD: usize = 128;
+
 /// Notices kept.
 const MAX_NOTICES: usize = 16;
 
@@ -51,6 +57,12 @@ pub(crate) struct Collector {
     last: Duration,
 }
 
+/// A thread that is not the first gets its memory page by page from glibc, with a call to the kernel for each, and each
+/// connection takes two. What was given back just now is used first.
+fn fetch_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(AHEAD)));
+}
+
 impl Collector {
     /// `capture`: the file for every packet; `ours`: where our ends' states are told.
     pub(crate) fn new(capture: Option<Capture>, ours: Ours) -> Self {
@@ -74,7 +86,10 @@ impl Collector {
         while !over {
             observer.notes.take(&mut batch, None);
             let Batch { items, bytes } = &mut batch;
-            for seen in items.drain(..) {
+            for (number, seen) in items.drain(..).enumerate() {
+                if number % NOTES_AHEAD == 0 {
+                    fetch_memory();
+                }
                 // What was noted before the end may have arrived behind it.
                 over |= matches!(seen, Seen::End);
                 self.take(seen, bytes);

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::pack::packed;
+use crate::pack::{Rare, packed};
 use crate::time::Instant;
 
 /// The throttle for challenge ACKs of one connection.
@@ -16,7 +16,10 @@ pub(crate) struct Challenge {
     owed: bool,
 }
 
-packed!(Challenge { next, owed });
+packed!(Challenge {
+    next: Rare,
+    owed: Rare,
+});
 
 impl Challenge {
     /// Asks for a challenge ACK; gives false when the last one is too recent.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use transom_wire::Seq;
 
 use crate::congestion::Algorithm;
-use crate::pack::packed;
+use crate::pack::{In, Like, packed};
 
 /// The choices for one connection. `Default` behaves as Linux does where the RFCs leave freedom.
 ///
@@ -384,9 +384,9 @@ pub struct Path {
 }
 
 packed!(Path {
-    mtu,
-    link_mtu,
-    ip_header_len
+    mtu: In<3>,
+    link_mtu: Like,
+    ip_header_len: In<1>,
 });
 
 impl Path {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::pack::{Pack, Packer, Unpacker};
+use crate::pack::{Number, packed_number};
 
 macro_rules! discards {
     ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal,)+) => {
@@ -96,16 +96,20 @@ discards! {
     ConnectionClosed => "connection_closed",
 }
 
-impl Pack for Discard {
-    fn pack(&self, to: &mut Packer) {
-        (*self as u8).pack(to);
+impl Number for Discard {
+    const OCTETS: usize = 1;
+
+    fn number(self) -> u64 {
+        u64::from(self as u8)
     }
 
-    fn unpack(from: &mut Unpacker<'_>) -> Self {
-        let number = usize::unpack(from);
+    fn of(number: u64) -> Self {
+        let number = usize::of(number);
         Self::ALL.get(number).copied().unwrap_or(Self::OldDuplicate)
     }
 }
+
+packed_number!(rare Discard);
 
 impl fmt::Display for Discard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

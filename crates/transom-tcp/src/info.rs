@@ -8,7 +8,7 @@ use crate::connection::{Block, Connection};
 use crate::discard::Discard;
 use crate::ecn::AccurateInfo;
 use crate::env::Env;
-use crate::pack::packed;
+use crate::pack::{In, Like, Rare, packed};
 use crate::recovery::AckOutcome;
 use crate::recv::Receiver;
 use crate::send::Sender;
@@ -164,17 +164,17 @@ pub struct Counters {
 }
 
 packed!(Counters {
-    bytes_sent,
-    bytes_acked,
-    bytes_received,
-    bytes_retransmitted,
-    segments_sent,
-    segments_received,
-    retransmissions,
-    timeouts,
-    duplicates_reported,
-    undone,
-    discards,
+    bytes_sent: In<4>,
+    bytes_acked: Like,
+    bytes_received: In<4>,
+    bytes_retransmitted: Rare,
+    segments_sent: In<3>,
+    segments_received: In<3>,
+    retransmissions: Rare,
+    timeouts: Rare,
+    duplicates_reported: Rare,
+    undone: Rare,
+    discards: Rare,
 });
 
 impl Counters {

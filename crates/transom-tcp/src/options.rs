@@ -4,7 +4,7 @@
 use transom_wire::tcp::{Options, Timestamps};
 
 use crate::config::{Config, Path};
-use crate::pack::packed;
+use crate::pack::{Either, In, packed};
 
 /// RFC 7323 §2.3: the largest shift.
 const MAX_WINDOW_SHIFT: u8 = 14;
@@ -28,10 +28,10 @@ pub(crate) struct Negotiated {
 
 packed!(Negotiated {
     peer_mss,
-    advertised_mss,
-    shifts,
-    timestamps,
-    sack,
+    advertised_mss: In<2>,
+    shifts: Either,
+    timestamps: In<1>,
+    sack: In<1>,
 });
 
 impl Negotiated {

@@ -16,7 +16,7 @@ use core::time::Duration;
 
 use crate::congestion::initial_window;
 use crate::env::Env;
-use crate::pack::packed;
+use crate::pack::{In, Soon, packed};
 use crate::rate::per_second_in;
 use crate::tcb::Tcb;
 use crate::time::{Instant, nanos};
@@ -47,11 +47,11 @@ pub(crate) struct Pacer {
 }
 
 packed!(Pacer {
-    rate,
+    rate: In<5>,
     since,
-    octets,
-    due,
-    budget,
+    octets: In<3>,
+    due: Soon,
+    budget: In<3>,
     held,
 });
 

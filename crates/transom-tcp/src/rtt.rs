@@ -17,7 +17,7 @@
 
 use core::time::Duration;
 
-use crate::pack::packed;
+use crate::pack::{Expected, INITIAL_RTO, In, MAX_RTO, MIN_RTO, Rare, packed};
 use crate::time::{Instant, nanos};
 
 /// How long a minimum stays valid, in nanoseconds. Linux `tcp_min_rtt_wlen`: 300 s.
@@ -85,10 +85,10 @@ struct Smoothed {
 }
 
 packed!(Smoothed {
-    srtt,
-    rttvar,
-    held,
-    peak,
+    srtt: In<4>,
+    rttvar: In<4>,
+    held: In<3>,
+    peak: In<2>,
 });
 
 impl Smoothed {
@@ -117,20 +117,36 @@ struct Minimum {
     at: Instant,
 }
 
-packed!(Minimum { rtt, at });
+packed!(Minimum {
+    rtt: In<4>,
+    at,
+});
 
 /// [`RttConfig`] in nanoseconds: half the size, of which every connection has one.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
-    min_rto: u64,
-    max_rto: u64,
+pub(crate) struct Bounds {
+    pub(crate) min_rto: u64,
+    pub(crate) max_rto: u64,
     variance_floor: u64,
 }
 
+impl Bounds {
+    #[inline]
+    pub(crate) fn new(config: &RttConfig) -> Self {
+        let min_rto = nanos(config.min_rto);
+        Self {
+            min_rto,
+            // A contradictory configuration must not panic.
+            max_rto: nanos(config.max_rto).max(min_rto),
+            variance_floor: nanos(config.variance_floor),
+        }
+    }
+}
+
 packed!(Bounds {
-    min_rto,
-    max_rto,
-    variance_floor,
+    min_rto: Expected<MIN_RTO>,
+    variance_floor: Expected<MIN_RTO>,
+    max_rto: Expected<MAX_RTO>,
 });
 
 /// RFC 6298 state of one connection.
@@ -150,21 +166,15 @@ packed!(RttEstimator {
     bounds,
     smoothed,
     min,
-    backoff,
-    unmeasured_rto,
+    backoff: Rare,
+    unmeasured_rto: Expected<INITIAL_RTO>,
 });
 
 impl RttEstimator {
     /// Nothing measured yet.
     pub fn new(config: RttConfig) -> Self {
-        let min_rto = nanos(config.min_rto);
         Self {
-            bounds: Bounds {
-                min_rto,
-                // A contradictory configuration must not panic.
-                max_rto: nanos(config.max_rto).max(min_rto),
-                variance_floor: nanos(config.variance_floor),
-            },
+            bounds: Bounds::new(&config),
             smoothed: None,
             min: None,
             backoff: 0,

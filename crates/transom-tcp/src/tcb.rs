@@ -139,11 +139,13 @@ pub(crate) struct Tcb {
 
 /// The estimator with a configuration's bounds.
 pub(crate) fn rtt_estimator(config: &Config) -> RttEstimator {
-    RttEstimator::new(RttConfig::new(
-        config.rto_initial,
-        config.rto_min,
-        config.rto_max,
-    ))
+    RttEstimator::new(rtt_config(config))
+}
+
+/// The bounds that a configuration gives to the estimator.
+#[inline]
+pub(crate) const fn rtt_config(config: &Config) -> RttConfig {
+    RttConfig::new(config.rto_initial, config.rto_min, config.rto_max)
 }
 
 impl Tcb {

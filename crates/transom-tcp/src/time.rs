@@ -7,24 +7,12 @@ use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
-use crate::pack::{Pack, Packer, Unpacker};
-
 /// Nanoseconds since an origin of the caller's choosing; spans 584 years.
 ///
 /// Arithmetic saturates: an instant before the origin is the origin, and an overflow is the far
 /// end. Nothing that a peer sends can make it panic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
-
-impl Pack for Instant {
-    fn pack(&self, to: &mut Packer) {
-        to.time(self.0);
-    }
-
-    fn unpack(from: &mut Unpacker<'_>) -> Self {
-        Self(from.time())
-    }
-}
 
 impl Instant {
     /// The origin itself.
@@ -40,6 +28,12 @@ impl Instant {
     /// Time passed since the origin.
     pub const fn since_origin(self) -> Duration {
         Duration::from_nanos(self.0)
+    }
+
+    /// The same in nanoseconds.
+    #[inline]
+    pub(crate) const fn since_origin_nanos(self) -> u64 {
+        self.0
     }
 
     /// Time passed since `earlier`; zero when `earlier` is in fact later.

@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use super::{AckInfo, Algorithm, Controller, LossInfo, LossKind, Phase, SentInfo, Setup, Window};
-use crate::pack::{Pack, Packer, packed};
+use crate::pack::{CONTROLLER_HERE, In, Kind, Packer, Rare, SELDOM, Unpacker, Usual, packed};
 use crate::time::Instant;
 
 /// β_cubic = 0.7 (RFC 9438 §4.6).
@@ -102,14 +102,14 @@ pub struct Cubic {
 
 packed!(Cubic {
     window,
-    w_max,
-    cwnd_prior,
-    epoch,
+    w_max: Rare,
+    cwnd_prior: Rare,
+    epoch: Rare,
     plateau_next,
-    searches,
-    growth_rest,
+    searches: In<1>,
+    growth_rest: Rare,
     last_used,
-    before_loss,
+    before_loss: Rare,
 });
 
 impl Cubic {
@@ -378,10 +378,22 @@ impl Controller for Cubic {
         self.window.set_cwnd(cwnd);
     }
 
-    fn write_down(&self, to: &mut Packer) -> bool {
-        Algorithm::Cubic.pack(to);
-        self.pack(to);
+    fn write_down(&self, to: &mut Packer<'_>) -> bool {
+        let mut part = to.begin();
+        In::<1>::pack(&Algorithm::Cubic, &mut part);
+        Usual::pack(self, &mut part);
+        let outcome = part.outcome(CONTROLLER_HERE, SELDOM);
+        to.end(outcome);
         true
+    }
+
+    fn read_into(&mut self, from: &Unpacker<'_>) -> bool {
+        let mut from = from.begin();
+        let is_same = Algorithm::Cubic == In::<1>::unpack(&mut from);
+        if is_same {
+            Usual::unpack_into(self, &mut from);
+        }
+        is_same
     }
 }
 

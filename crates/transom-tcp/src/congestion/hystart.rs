@@ -17,7 +17,7 @@
 use core::time::Duration;
 
 use super::AckInfo;
-use crate::pack::packed;
+use crate::pack::{Rare, packed};
 
 /// RFC 9406 §4.3 HS-1: the tuning constants that it recommends.
 const MIN_RTT_THRESH: Duration = Duration::from_millis(4);
@@ -57,14 +57,14 @@ pub(super) struct HyStart {
 }
 
 packed!(HyStart {
-    last_round_min,
-    current_round_min,
-    earlier_max,
-    current_round_max,
-    group_min,
-    samples,
-    within,
-    css,
+    last_round_min: Rare,
+    current_round_min: Rare,
+    earlier_max: Rare,
+    current_round_max: Rare,
+    group_min: Rare,
+    samples: Rare,
+    within: Rare,
+    css: Rare,
 });
 
 impl HyStart {

@@ -24,7 +24,7 @@ pub use cubic::Cubic;
 use hystart::HyStart;
 pub use reno::Reno;
 
-use crate::pack::{Pack, Packer, Unpacker, packed, packed_choice};
+use crate::pack::{Either, In, Kind, Pack, Packer, Rare, Unless, Unpacker, packed, packed_choice};
 use crate::time::Instant;
 
 /// No window ever exceeds this: the largest that window scaling can express.
@@ -228,17 +228,24 @@ pub trait Controller: Debug + Send {
     /// Writes down which controller it is and all that it knows, to be made again from that; false when it cannot, and its
     /// connection is never folded up.
     #[doc(hidden)]
-    fn write_down(&self, _to: &mut Packer) -> bool {
+    fn write_down(&self, _to: &mut Packer<'_>) -> bool {
+        false
+    }
+    /// Becomes the controller that was written down, if that was one of its own kind.
+    #[doc(hidden)]
+    fn read_into(&mut self, _from: &Unpacker<'_>) -> bool {
         false
     }
 }
 
 /// The controller that was written down.
-pub(crate) fn read_back(from: &mut Unpacker<'_>) -> Box<dyn Controller> {
-    match Algorithm::unpack(from) {
+pub(crate) fn read_back(from: &Unpacker<'_>) -> Box<dyn Controller> {
+    let mut from = from.begin();
+    let from = &mut from;
+    match In::<1>::unpack(from) {
         Algorithm::Reno => Box::new(Reno::unpack(from)),
         Algorithm::Cubic => Box::new(Cubic::unpack(from)),
-        Algorithm::Bbr => Box::new(Bbr::unpack(from)),
+        Algorithm::Bbr => Box::new(Rare::unpack(from)) as Box<Bbr>,
     }
 }
 
@@ -356,13 +363,13 @@ struct Window {
 }
 
 packed!(Window {
-    mss,
-    cwnd,
-    ssthresh,
-    initial,
+    mss: In<2>,
+    cwnd: In<4>,
+    ssthresh: Unless<INFINITE_SSTHRESH>,
+    initial: In<3>,
     phase,
-    abc_limit_segs,
-    hystart,
+    abc_limit_segs: Rare,
+    hystart: Either,
     abe,
 });
 

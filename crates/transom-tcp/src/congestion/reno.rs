@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{AckInfo, Algorithm, Controller, LossInfo, LossKind, Phase, Setup, Window};
-use crate::pack::{Pack, Packer, packed};
+use crate::pack::{CONTROLLER_HERE, In, Kind, Packer, Rare, SELDOM, Unpacker, Usual, packed};
 use crate::time::Instant;
 
 /// RFC 5681 §3.1: half is left after loss.
@@ -23,8 +23,8 @@ pub struct Reno {
 
 packed!(Reno {
     window,
-    acked,
-    before_loss,
+    acked: Rare,
+    before_loss: Rare,
 });
 
 impl Reno {
@@ -155,10 +155,22 @@ impl Controller for Reno {
         self.window.set_cwnd(cwnd);
     }
 
-    fn write_down(&self, to: &mut Packer) -> bool {
-        Algorithm::Reno.pack(to);
-        self.pack(to);
+    fn write_down(&self, to: &mut Packer<'_>) -> bool {
+        let mut part = to.begin();
+        In::<1>::pack(&Algorithm::Reno, &mut part);
+        Usual::pack(self, &mut part);
+        let outcome = part.outcome(CONTROLLER_HERE, SELDOM);
+        to.end(outcome);
         true
+    }
+
+    fn read_into(&mut self, from: &Unpacker<'_>) -> bool {
+        let mut from = from.begin();
+        let is_same = Algorithm::Reno == In::<1>::unpack(&mut from);
+        if is_same {
+            Usual::unpack_into(self, &mut from);
+        }
+        is_same
     }
 }
 

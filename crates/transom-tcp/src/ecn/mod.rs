@@ -21,7 +21,7 @@ pub use negotiation::EcnOffer;
 pub(crate) use negotiation::{Again, Feedback, shows_accurate, syn_ack_code, syn_flags};
 
 use crate::config::Config;
-use crate::pack::{packed, packed_choice};
+use crate::pack::{Rare, packed, packed_choice};
 use crate::segment::Segment;
 use crate::tcb::Handshake;
 
@@ -67,10 +67,10 @@ packed!(EcnState {
     echo,
     cwr_owed,
     reduced,
-    reduced_at,
+    reduced_at: Rare,
     episode,
     hold,
-    holds;
+    holds: Rare;
     accurate,
 });
 

@@ -41,7 +41,7 @@ use scoreboard::Scoreboard;
 use transom_wire::{Seq, SeqRange};
 use undo::Undo;
 
-use crate::pack::{packed, packed_choice};
+use crate::pack::{Either, In, Is, Like, Rare, packed, packed_choice};
 use crate::time::Instant;
 
 /// RFC 5681 §3.2, RFC 6675 §2: three duplicates are taken for loss.
@@ -108,24 +108,24 @@ pub struct Recovery {
 
 packed!(Recovery {
     board,
-    sack,
-    dup_thresh,
-    episode,
+    high_rxt: Like,
+    rack: Either,
     recover,
-    dup_acks,
-    limited_sent,
+    sack: In<1>,
+    dup_thresh: Is<3>,
+    episode,
+    dup_acks: Rare,
+    limited_sent: Rare,
     inflation,
     inflation_limit,
     forced,
     had_partial_ack,
-    high_rxt,
     rescued,
-    timeout_una,
+    timeout_una: Rare,
     frto,
-    undo,
-    rack,
+    undo: Rare,
     probe,
-    probes;
+    probes: Is<1>;
     prr,
     mtu_probe,
     sent_again,

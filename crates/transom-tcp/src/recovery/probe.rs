@@ -8,7 +8,7 @@ use transom_wire::{Seq, SeqRange};
 
 use super::{AckInput, AckOutcome, Episode, Recovery, is_duplicate_report};
 
-use crate::pack::packed;
+use crate::pack::{Is, Rare, packed};
 
 /// RFC 8985 §7.1.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +22,9 @@ pub(super) struct Probe {
 }
 
 packed!(Probe {
-    end,
+    end: Rare,
     is_retransmission,
-    measured,
+    measured: Is<1>,
 });
 
 impl Probe {

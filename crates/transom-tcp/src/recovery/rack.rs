@@ -10,7 +10,7 @@ use transom_wire::Seq;
 
 use super::run::Covered;
 use super::{AckInput, AckOutcome, Episode, Recovery};
-use crate::pack::packed;
+use crate::pack::{In, Is, Like, Rare, packed};
 use crate::time::Instant;
 
 /// Recoveries without a D-SACK after which the window is small again (RFC 8985 §6.2 step 4).
@@ -23,7 +23,10 @@ pub(super) struct Mark {
     pub(super) end: Seq,
 }
 
-packed!(Mark { sent, end });
+packed!(Mark {
+    sent: Like,
+    end: Like,
+});
 
 impl Mark {
     /// RACK-4 `RACK_sent_after`.
@@ -71,13 +74,13 @@ pub(super) struct Rack {
 
 packed!(Rack {
     newest,
-    rtt,
-    is_known,
-    fack,
-    degree,
-    reo_wnd_mult,
-    reo_wnd_persist,
-    dsack_round,
+    rtt: In<4>,
+    is_known: In<1>,
+    fack: Like,
+    degree: Rare,
+    reo_wnd_mult: Is<1>,
+    reo_wnd_persist: Rare,
+    dsack_round: Rare,
 });
 
 impl Rack {

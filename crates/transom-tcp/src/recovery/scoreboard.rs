@@ -25,7 +25,7 @@ use transom_wire::{Seq, SeqRange};
 use super::rack::Mark;
 use super::run::{Counters, Covered, Found, Run};
 use super::undo::sum_up;
-use crate::pack::packed;
+use crate::pack::{Empty, Like, Rare, packed};
 use crate::time::Instant;
 
 /// Beyond this many runs a SACK block that would split another one is ignored (CVE-2018-5390 and
@@ -54,7 +54,19 @@ pub(super) struct Scoreboard {
     found: Found,
 }
 
-packed!(Scoreboard { una, end, highest_sacked, lost_edge, due_from; runs, counters, found });
+impl Empty for Counters {}
+impl Empty for Found {}
+
+packed!(Scoreboard {
+    una: Like,
+    end: Like,
+    highest_sacked: Rare,
+    lost_edge: Like,
+    due_from: Like;
+    runs,
+    counters,
+    found,
+});
 
 impl Scoreboard {
     pub(super) const fn new(una: Seq) -> Self {

@@ -25,7 +25,7 @@ use transom_wire::{Seq, SeqRange};
 
 use super::out_of_order::{MAX_RANGES, OutOfOrder, PIECE_OVERHEAD, RECENT};
 
-use crate::pack::packed;
+use crate::pack::{Expected, OUT_OF_ORDER_LIMIT, RECEIVED, Rare, packed};
 
 /// Payloads shorter than this are copied out of their frame when they have to wait in a queue of
 /// others. A frame is at least 1.5 KiB of memory in practice, so at most a third is wasted.
@@ -72,9 +72,9 @@ pub struct RecvQueue {
 
 packed!(RecvQueue {
     rcv_nxt,
-    nxt_offset,
-    out_of_order_limit,
-    duplicate;
+    nxt_offset: Expected<RECEIVED>,
+    out_of_order_limit: Expected<OUT_OF_ORDER_LIMIT>,
+    duplicate: Rare;
     front,
     rest,
     gathered,

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use transom_wire::Seq;
 
-use crate::pack::packed;
+use crate::pack::{Either, In, packed};
 use crate::time::Instant;
 
 /// Round trip assumed as long as nothing was measured.
@@ -33,13 +33,13 @@ pub(crate) struct RightSizing {
 }
 
 packed!(RightSizing {
-    rtt,
-    last_echo,
+    rtt: Either,
+    last_echo: In<4>,
     window_end,
     window_since,
     round_since,
-    copied,
-    most_copied,
+    copied: In<3>,
+    most_copied: In<3>,
 });
 
 impl RightSizing {

@@ -24,7 +24,7 @@ use transom_wire::tcp::{Options, SackBlocks};
 use transom_wire::{Seq, SeqRange};
 
 use crate::config::Config;
-use crate::pack::{packed, packed_choice};
+use crate::pack::{Empty, In, Like, Rare, packed, packed_choice};
 use crate::time::{Instant, nanos};
 
 /// RFC 7323 §5.5: TS.Recent may be older than the timestamp clock's half turn. In nanoseconds.
@@ -73,24 +73,32 @@ pub(crate) struct Receiver {
     pub(crate) reader: Reader,
 }
 
+impl Empty for AckOwed {}
+
 packed!(Receiver {
     irs,
-    queue,
     edge,
-    last_ack_sent,
     sizing,
-    fin,
+    queue,
+    last_ack_sent: Like,
+    fin: Rare,
     fin_received,
-    up,
+    up: Rare,
     ts_recent,
     ts_recent_at,
-    capacity,
+    capacity: In<3>,
     rmss,
     quick_acks,
     last_data_at,
     reader;
     ack,
 });
+
+/// Most memory for what lies beyond a gap.
+#[inline]
+pub(crate) const fn out_of_order_limit(config: &Config) -> usize {
+    config.recv_buffer.saturating_mul(2)
+}
 
 impl Receiver {
     /// The receiver of a connection whose peer's SYN is `irs`.
@@ -99,7 +107,7 @@ impl Receiver {
     pub(crate) fn new(config: &Config, irs: Seq, window: u32, syn: &Options, now: Instant) -> Self {
         let nxt = irs + 1;
         Self {
-            queue: RecvQueue::new(nxt, config.recv_buffer.saturating_mul(2)),
+            queue: RecvQueue::new(nxt, out_of_order_limit(config)),
             irs,
             edge: nxt + window,
             fin: None,

@@ -16,7 +16,7 @@ pub(crate) mod when;
 pub use queue::SendQueue;
 use transom_wire::Seq;
 
-use crate::pack::{packed, packed_choice};
+use crate::pack::{In, Like, Rare, packed, packed_choice};
 use crate::time::Instant;
 
 /// Where our FIN stands.
@@ -96,33 +96,33 @@ pub(crate) struct Sender {
 packed!(Sender {
     wl1,
     iss,
-    una,
-    nxt,
-    wl2,
-    small_end,
-    usage_start,
-    round_end,
+    usage_start: In<4>,
+    round_end: In<4>,
     mss_since,
+    una,
+    nxt: Like,
+    wl2: Like,
+    small_end: Like,
     queue,
     wnd,
-    max_wnd,
-    up,
+    max_wnd: In<4>,
+    up: Rare,
     fin,
     probe_outstanding,
-    probes,
-    persist_backoff,
-    retries,
+    probes: Rare,
+    persist_backoff: Rare,
+    retries: Rare,
     last_sent,
     override_due,
     cork,
     more,
     waits_for_more,
-    buffer,
+    buffer: In<3>,
     wants_writable,
     cwnd_limited,
     cwnd_limited_before,
-    max_in_flight,
-    max_in_flight_before,
+    max_in_flight: In<3>,
+    max_in_flight_before: In<3>,
 });
 
 impl Sender {

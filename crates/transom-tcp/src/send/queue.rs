@@ -19,7 +19,7 @@ use alloc::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
 use transom_wire::{Payload, Seq};
 
-use crate::pack::packed;
+use crate::pack::{ACKED, Expected, Like, packed};
 
 /// Writes of up to this many octets are copied together, even when they are given as [`Bytes`]:
 /// a chunk of its own would cost more than the copy.
@@ -65,7 +65,16 @@ pub struct SendQueue {
     push_end: Seq,
 }
 
-packed!(SendQueue { una, una_offset, push_end; chunks, tail, len, cursor, is_large });
+packed!(SendQueue {
+    una: Like,
+    una_offset: Expected<ACKED>,
+    push_end: Like;
+    chunks,
+    tail,
+    len,
+    cursor,
+    is_large,
+});
 
 impl SendQueue {
     /// An empty queue whose first octet will have the number `una`.

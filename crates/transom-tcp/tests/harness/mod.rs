@@ -37,7 +37,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
-use transom_tcp::{Connection, Instant};
+use transom_tcp::{Connection, Dormant, Instant};
 
 pub fn us(micros: u64) -> Duration {
     Duration::from_micros(micros)
@@ -69,22 +69,34 @@ pub fn octet(position: u64) -> u8 {
     (position % 251) as u8
 }
 
-/// Folds a connection that rests, and unfolds it: it must be what it was, which is looked at the first thousand times.
+/// Folds a connection that rests, and unfolds it: it must be what it was, which is looked at the first thousand times. Then the same
+/// again in memory in which others were before, where it stays.
 pub fn fold(connection: &mut Connection) {
     thread_local! {
         static FOLDED: Cell<u32> = const { Cell::new(0) };
+        static PLACES: Cell<Option<(Connection, Dormant)>> = const { Cell::new(None) };
     }
     let Some(dormant) = connection.to_dormant() else {
         assert!(!connection.is_at_rest());
         return;
     };
-    let before = std::mem::replace(connection, dormant.wake());
+    let mut before = std::mem::replace(connection, dormant.wake());
     assert_eq!(dormant.state(), before.state());
     assert_eq!(dormant.poll_timeout(), before.poll_timeout());
     assert!(connection.is_at_rest());
     let folded = FOLDED.get();
-    if folded < 1000 {
-        FOLDED.set(folded + 1);
+    FOLDED.set(folded + 1);
+    let is_looked_at = folded < 1000;
+    if is_looked_at {
         assert_eq!(format!("{connection:?}"), format!("{before:?}"));
     }
+    let places = PLACES.take();
+    let (mut place, mut form) = places.unwrap_or_else(|| (dormant.wake(), dormant));
+    assert!(before.rest_in(&mut form));
+    form.wake_in(&mut place);
+    if is_looked_at {
+        assert_eq!(format!("{place:?}"), format!("{connection:?}"));
+    }
+    *connection = place;
+    PLACES.set(Some((before, form)));
 }

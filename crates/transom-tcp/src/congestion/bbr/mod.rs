@@ -36,7 +36,7 @@ use super::{
     Algorithm, Controller, DeliveryInfo, INFINITE_SSTHRESH, LossInfo, LossKind, LostInfo, MAX_CWND,
     RateSample, SentInfo, Setup,
 };
-use crate::pack::{Pack, Packer, packed};
+use crate::pack::{CONTROLLER_HERE, In, Kind, Packer, Rare, SELDOM, Unpacker, packed};
 use crate::time::Instant;
 
 /// No bound.
@@ -402,10 +402,22 @@ impl Controller for Bbr {
     /// §5.6.4.4: recovery is governed by the model; proportional rate reduction has no part in it.
     fn set_recovery_cwnd(&mut self, _cwnd: u64) {}
 
-    fn write_down(&self, to: &mut Packer) -> bool {
-        Algorithm::Bbr.pack(to);
-        self.pack(to);
+    fn write_down(&self, to: &mut Packer<'_>) -> bool {
+        let mut part = to.begin();
+        In::<1>::pack(&Algorithm::Bbr, &mut part);
+        Rare::pack(self, &mut part);
+        let outcome = part.outcome(CONTROLLER_HERE, SELDOM);
+        to.end(outcome);
         true
+    }
+
+    fn read_into(&mut self, from: &Unpacker<'_>) -> bool {
+        let mut from = from.begin();
+        let is_same = Algorithm::Bbr == In::<1>::unpack(&mut from);
+        if is_same {
+            Rare::unpack_into(self, &mut from);
+        }
+        is_same
     }
 }
 

@@ -17,7 +17,7 @@ const ACK: u8 = 16;
 const WINDOW_SCALE: u8 = 10;
 const WINDOW: u32 = 8 << 20;
 /// IPv4 and TCP header without options.
-const HEADERS: usize = 40;
+pub(crate) const HEADERS: usize = 40;
 /// Timestamps, padded (RFC 7323 Appendix A).
 const TIMESTAMPS: [u8; 4] = [1, 1, 8, 10];
 const TIMESTAMPS_LEN: usize = 12;

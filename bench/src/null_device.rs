@@ -8,7 +8,7 @@ use transom_device::{Device, Readiness};
 use transom_stack::wire::{HeaderBuf, RxFrame, TxFrame, TxOffload};
 
 use crate::net::{self, Roles, STACK};
-use crate::null::{Link, Null};
+use crate::null::{HEADERS, Link, Null};
 use crate::sys::{self, VNET_HEADER};
 
 /// Length of an Ethernet header.
@@ -19,8 +19,6 @@ const OUR_ADDRESS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const TURN: usize = 64;
 /// Where there is no offload: least is lost, which costs a null TCP more than any other, and most is carried.
 const WINDOW: u32 = 512 << 10;
-/// IPv4 and TCP header without options.
-const HEADERS: usize = 40;
 
 /// An Ethernet device with frames that it has not taken yet.
 pub(crate) struct NullDevice {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::SERVER;
 use crate::net::{ip, ready};
-use crate::null::Null;
+use crate::null::{HEADERS, Null};
 use crate::sys::{self, VNET_HEADER};
 
 const DEVICE: &str = "null0";
@@ -26,7 +26,7 @@ pub(super) fn serve(program: &str) -> io::Result<()> {
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("no network")))?;
     ready();
-    let mut null = Null::new(device, true, MTU - 40);
+    let mut null = Null::new(device, true, MTU - HEADERS);
     let mut server = None;
     let mut packet = vec![0; 70_000];
     loop {

@@ -95,7 +95,7 @@ impl Connection {
 impl Dormant {
     /// The connection as it was.
     pub fn wake(&self) -> Connection {
-        let mut stretched = NOTHING;
+        let mut stretched = None;
         let seldom = self.seldom(&mut stretched);
         let congestion = congestion::read_back(&self.controller(seldom));
         let mut from = Unpacker::new(&self.here, seldom, At::START);
@@ -130,13 +130,10 @@ impl Dormant {
     }
 
     /// What is seldom anything but zero.
-    fn seldom<'a>(&self, stretched: &'a mut Seldom) -> &'a Seldom {
+    fn seldom<'a>(&self, stretched: &'a mut Option<Seldom>) -> &'a Seldom {
         match &self.seldom {
             None => &NOTHING,
-            Some(kept) => {
-                *stretched = stretch(kept);
-                stretched
-            }
+            Some(kept) => stretched.insert(stretch(kept)),
         }
     }
 
@@ -158,7 +155,7 @@ impl Dormant {
     }
 
     fn beginning(&self) -> Beginning {
-        let mut stretched = NOTHING;
+        let mut stretched = None;
         let seldom = self.seldom(&mut stretched);
         Beginning::unpack(&mut Unpacker::new(&self.here, seldom, At::START))
     }

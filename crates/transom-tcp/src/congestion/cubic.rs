@@ -17,8 +17,11 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::{AckInfo, Algorithm, Controller, LossInfo, LossKind, Phase, SentInfo, Setup, Window};
-use crate::pack::{CONTROLLER_HERE, In, Kind, Packer, Rare, SELDOM, Unpacker, Usual, packed};
+use super::{
+    AckInfo, Algorithm, Controller, LossInfo, LossKind, Phase, SentInfo, Setup, Window,
+    read_into_as, write_down_as,
+};
+use crate::pack::{In, Packer, Rare, Unpacker, Usual, packed};
 use crate::time::Instant;
 
 /// β_cubic = 0.7 (RFC 9438 §4.6).
@@ -379,21 +382,12 @@ impl Controller for Cubic {
     }
 
     fn write_down(&self, to: &mut Packer<'_>) -> bool {
-        let mut part = to.begin();
-        In::<1>::pack(&Algorithm::Cubic, &mut part);
-        Usual::pack(self, &mut part);
-        let outcome = part.outcome(CONTROLLER_HERE, SELDOM);
-        to.end(outcome);
+        write_down_as::<Usual, _>(Algorithm::Cubic, self, to);
         true
     }
 
     fn read_into(&mut self, from: &Unpacker<'_>) -> bool {
-        let mut from = from.begin();
-        let is_same = Algorithm::Cubic == In::<1>::unpack(&mut from);
-        if is_same {
-            Usual::unpack_into(self, &mut from);
-        }
-        is_same
+        read_into_as::<Usual, _>(Algorithm::Cubic, self, from)
     }
 }
 

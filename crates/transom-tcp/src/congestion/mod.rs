@@ -24,7 +24,10 @@ pub use cubic::Cubic;
 use hystart::HyStart;
 pub use reno::Reno;
 
-use crate::pack::{Either, In, Kind, Pack, Packer, Rare, Unless, Unpacker, packed, packed_choice};
+use crate::pack::{
+    CONTROLLER_HERE, Either, In, Kind, Pack, Packer, Rare, SELDOM, Unless, Unpacker, packed,
+    packed_choice,
+};
 use crate::time::Instant;
 
 /// No window ever exceeds this: the largest that window scaling can express.
@@ -236,6 +239,31 @@ pub trait Controller: Debug + Send {
     fn read_into(&mut self, _from: &Unpacker<'_>) -> bool {
         false
     }
+}
+
+/// Writes down a controller of ours, each in code of its own, so that all its places are known there.
+#[inline(always)]
+fn write_down_as<K: Kind<T>, T>(algorithm: Algorithm, controller: &T, to: &mut Packer<'_>) {
+    let mut part = to.begin();
+    In::<1>::pack(&algorithm, &mut part);
+    K::pack(controller, &mut part);
+    let outcome = part.outcome(CONTROLLER_HERE, SELDOM);
+    to.end(outcome);
+}
+
+/// The reverse of [`write_down_as`], where it was this algorithm that was written down; whether it was.
+#[inline(always)]
+fn read_into_as<K: Kind<T>, T>(
+    algorithm: Algorithm,
+    controller: &mut T,
+    from: &Unpacker<'_>,
+) -> bool {
+    let mut from = from.begin();
+    let is_same = algorithm == In::<1>::unpack(&mut from);
+    if is_same {
+        K::unpack_into(controller, &mut from);
+    }
+    is_same
 }
 
 /// The controller that was written down.

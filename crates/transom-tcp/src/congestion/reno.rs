@@ -2,8 +2,11 @@
 
 use core::time::Duration;
 
-use super::{AckInfo, Algorithm, Controller, LossInfo, LossKind, Phase, Setup, Window};
-use crate::pack::{CONTROLLER_HERE, In, Kind, Packer, Rare, SELDOM, Unpacker, Usual, packed};
+use super::{
+    AckInfo, Algorithm, Controller, LossInfo, LossKind, Phase, Setup, Window, read_into_as,
+    write_down_as,
+};
+use crate::pack::{Packer, Rare, Unpacker, Usual, packed};
 use crate::time::Instant;
 
 /// RFC 5681 §3.1: half is left after loss.
@@ -156,21 +159,12 @@ impl Controller for Reno {
     }
 
     fn write_down(&self, to: &mut Packer<'_>) -> bool {
-        let mut part = to.begin();
-        In::<1>::pack(&Algorithm::Reno, &mut part);
-        Usual::pack(self, &mut part);
-        let outcome = part.outcome(CONTROLLER_HERE, SELDOM);
-        to.end(outcome);
+        write_down_as::<Usual, _>(Algorithm::Reno, self, to);
         true
     }
 
     fn read_into(&mut self, from: &Unpacker<'_>) -> bool {
-        let mut from = from.begin();
-        let is_same = Algorithm::Reno == In::<1>::unpack(&mut from);
-        if is_same {
-            Usual::unpack_into(self, &mut from);
-        }
-        is_same
+        read_into_as::<Usual, _>(Algorithm::Reno, self, from)
     }
 }
 

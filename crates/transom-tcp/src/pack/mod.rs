@@ -415,22 +415,7 @@ macro_rules! packed {
 /// Writes a number, which is usually something, or with `rare` seldom.
 macro_rules! packed_number {
     (rare $type:ty) => {
-        impl $crate::pack::Pack for $type {
-            #[inline(always)]
-            fn pack(&self, to: &mut $crate::pack::Packer<'_>) {
-                <$crate::pack::In<0> as $crate::pack::Kind<_>>::pack(self, to);
-            }
-
-            #[inline(always)]
-            fn unpack(from: &mut $crate::pack::Unpacker<'_>) -> Self {
-                <$crate::pack::In<0> as $crate::pack::Kind<_>>::unpack(from)
-            }
-
-            #[inline(always)]
-            fn skip(at: &mut $crate::pack::At) {
-                <$crate::pack::In<0> as $crate::pack::Kind<Self>>::skip(at);
-            }
-        }
+        $crate::pack::packed_number!($type, 0);
     };
     ($type:ty, $octets:literal) => {
         impl $crate::pack::Pack for $type {

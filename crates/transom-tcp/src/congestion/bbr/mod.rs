@@ -34,9 +34,9 @@ use states::{AckPhase, State};
 
 use super::{
     Algorithm, Controller, DeliveryInfo, INFINITE_SSTHRESH, LossInfo, LossKind, LostInfo, MAX_CWND,
-    RateSample, SentInfo, Setup,
+    RateSample, SentInfo, Setup, read_into_as, write_down_as,
 };
-use crate::pack::{CONTROLLER_HERE, In, Kind, Packer, Rare, SELDOM, Unpacker, packed};
+use crate::pack::{Packer, Rare, Unpacker, packed};
 use crate::time::Instant;
 
 /// No bound.
@@ -403,21 +403,12 @@ impl Controller for Bbr {
     fn set_recovery_cwnd(&mut self, _cwnd: u64) {}
 
     fn write_down(&self, to: &mut Packer<'_>) -> bool {
-        let mut part = to.begin();
-        In::<1>::pack(&Algorithm::Bbr, &mut part);
-        Rare::pack(self, &mut part);
-        let outcome = part.outcome(CONTROLLER_HERE, SELDOM);
-        to.end(outcome);
+        write_down_as::<Rare, _>(Algorithm::Bbr, self, to);
         true
     }
 
     fn read_into(&mut self, from: &Unpacker<'_>) -> bool {
-        let mut from = from.begin();
-        let is_same = Algorithm::Bbr == In::<1>::unpack(&mut from);
-        if is_same {
-            Rare::unpack_into(self, &mut from);
-        }
-        is_same
+        read_into_as::<Rare, _>(Algorithm::Bbr, self, from)
     }
 }
 

@@ -262,6 +262,7 @@ impl Cell {
                     let gigabytes = rate * begun.elapsed().as_secs_f64();
                     measured.push(((*name).to_owned(), rate));
                     measured.push((format!("{name}-processor"), used / gigabytes));
+                    tell(program)?;
                 }
                 ["value", name, value] => {
                     let value = value.parse().map_err(io::Error::other)?;

@@ -31,7 +31,7 @@ pub(super) fn measure(arguments: &[String]) -> io::Result<()> {
         crate::net::ip(&["link", "set", "lo", "up"])?;
         super::settings();
         crate::net::ready();
-        io::stdin().lock().read_line(&mut String::new())?;
+        go_on()?;
     }
     for name in arguments {
         match name.as_str() {
@@ -50,6 +50,12 @@ pub(super) fn measure(arguments: &[String]) -> io::Result<()> {
 #[expect(clippy::print_stdout, reason = "the parent reads these lines")]
 fn tell(line: &str) {
     println!("{line}");
+}
+
+/// Waits until the parent has looked.
+fn go_on() -> io::Result<()> {
+    io::stdin().lock().read_line(&mut String::new())?;
+    Ok(())
 }
 
 fn connect(port: u16) -> io::Result<TcpStream> {
@@ -88,6 +94,8 @@ fn bulk(name: &str, way: Way) -> io::Result<()> {
     let bytes = moved.load(Ordering::Relaxed) - before;
     let seconds = started.elapsed().as_secs_f64();
     tell(&format!("end {name} {}", bytes as f64 / seconds / 1e9));
+    // What a process has used is not to be read any more once it has ended.
+    go_on()?;
     stop.store(true, Ordering::Relaxed);
     sys::reset_on_close(&watch)?;
     drop(watch.shutdown(std::net::Shutdown::Both));
@@ -166,6 +174,5 @@ fn hold() -> io::Result<()> {
     // What is freed late is freed by then.
     thread::sleep(Duration::from_millis(200));
     tell("held");
-    io::stdin().lock().read_line(&mut String::new())?;
-    Ok(())
+    go_on()
 }

@@ -246,6 +246,7 @@ fn pack_all(env: &Env, tcb: &Tcb, to: &mut Packer<'_>) {
     to.at.count(&env.counters);
     rcv.pack(to);
     snd.pack(to);
+    to.at.board(snd);
     recovery.pack(to);
     rtt.pack(to);
     Either::pack(pacer, to);
@@ -317,6 +318,7 @@ fn unpack(
     from.at.count(&counters);
     let rcv = Pack::unpack(from);
     let snd = Pack::unpack(from);
+    from.at.board(&snd);
     let recovery = Pack::unpack(from);
     let rtt = Pack::unpack(from);
     let pacer = Either::unpack(from);
@@ -419,6 +421,7 @@ fn unpack_into(config: &Config, place_env: &mut Env, place_tcb: &mut Tcb, from: 
     from.at.count(counters);
     rcv.unpack_into(from);
     snd.unpack_into(from);
+    from.at.board(snd);
     recovery.unpack_into(from);
     rtt.unpack_into(from);
     Either::unpack_into(pacer, from);

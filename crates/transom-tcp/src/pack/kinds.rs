@@ -183,6 +183,36 @@ impl Kind<Instant> for Soon {
     }
 }
 
+/// Whether something has ever happened. Where not, the time that follows is expected to be the origin, which stands for "never yet".
+pub(crate) struct Ever;
+
+impl Ever {
+    #[inline(always)]
+    const fn expect(happened: bool, at: &mut At) {
+        at.last_time = if happened { at.last_time } else { 0 };
+    }
+}
+
+impl Kind<bool> for Ever {
+    #[inline(always)]
+    fn pack(value: &bool, to: &mut Packer<'_>) {
+        In::<1>::pack(value, to);
+        Self::expect(*value, &mut to.at);
+    }
+
+    #[inline(always)]
+    fn unpack(from: &mut Unpacker<'_>) -> bool {
+        let value = In::<1>::unpack(from);
+        Self::expect(value, &mut from.at);
+        value
+    }
+
+    #[inline(always)]
+    fn skip(at: &mut At) {
+        at.pass(1, 0);
+    }
+}
+
 /// A number that is usually small, or this one.
 pub(crate) struct Unless<const NUMBER: u64>;
 

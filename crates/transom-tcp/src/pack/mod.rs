@@ -17,7 +17,7 @@ mod types;
 
 use alloc::boxed::Box;
 
-pub(crate) use kinds::{Base, Either, Expected, In, Is, Like, Rare, Soon, Unless, Usual};
+pub(crate) use kinds::{Base, Either, Ever, Expected, In, Is, Like, Rare, Soon, Unless, Usual};
 use seldom::squeeze;
 pub(crate) use seldom::{NOTHING, SELDOM, Seldom, stretch};
 
@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::info::Counters;
 use crate::recv::out_of_order_limit;
 use crate::rtt::Bounds;
+use crate::send::Sender;
 use crate::tcb::rtt_config;
 use crate::time::nanos;
 
@@ -77,6 +78,13 @@ impl At {
             base,
             expected: [0; EXPECTED],
         }
+    }
+
+    /// What is known once what is sent is written or read: where the scoreboard stands, which the SYN does not move.
+    #[inline(always)]
+    pub(crate) fn board(&mut self, snd: &Sender) {
+        let carried_nothing = snd.una == snd.iss + 1;
+        self.last_seq = if carried_nothing { snd.iss } else { snd.una }.number();
     }
 
     /// What is known before anything is written or read: what follows from the configuration.

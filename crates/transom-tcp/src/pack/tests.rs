@@ -107,6 +107,30 @@ fn times_near_the_one_that_others_are_the_distance_from_have_a_place() {
 }
 
 #[test]
+fn a_time_of_what_never_happened_is_the_origin() {
+    struct Pair;
+    impl Kind<(bool, Instant)> for Pair {
+        fn pack(value: &(bool, Instant), to: &mut Packer<'_>) {
+            Ever::pack(&value.0, to);
+            Like::pack(&value.1, to);
+        }
+        fn unpack(from: &mut Unpacker<'_>) -> (bool, Instant) {
+            (Ever::unpack(from), Like::unpack(from))
+        }
+        fn skip(at: &mut At) {
+            <Ever as Kind<bool>>::skip(at);
+            <Like as Kind<Instant>>::skip(at);
+        }
+    }
+    let other = (true, at(7));
+    // The time before is that from which others are the distance.
+    assert_eq!(there_and_back(Pair, (true, at(1_000_000_000)), other), 0);
+    assert_eq!(there_and_back(Pair, (false, Instant::ORIGIN), other), 0);
+    assert_ne!(there_and_back(Pair, (true, Instant::ORIGIN), other), 0);
+    assert_ne!(there_and_back(Pair, (false, at(3)), other), 0);
+}
+
+#[test]
 fn sequence_numbers_are_distances_where_they_should_be() {
     assert_eq!(there_and_back(Like, Seq::new(9), Seq::new(0)), 0);
     assert_ne!(there_and_back(Like, Seq::new(u32::MAX), Seq::new(0)), 0);

@@ -10,7 +10,7 @@ use transom_wire::Seq;
 
 use super::run::Covered;
 use super::{AckInput, AckOutcome, Episode, Recovery};
-use crate::pack::{In, Is, Like, Rare, packed};
+use crate::pack::{Ever, In, Is, Like, Rare, packed};
 use crate::time::Instant;
 
 /// Recoveries without a D-SACK after which the window is small again (RFC 8985 §6.2 step 4).
@@ -73,9 +73,9 @@ pub(super) struct Rack {
 }
 
 packed!(Rack {
+    is_known: Ever,
     newest,
     rtt: In<4>,
-    is_known: In<1>,
     fack: Like,
     degree: Rare,
     reo_wnd_mult: Is<1>,

@@ -22,6 +22,7 @@ mod mtu_search;
 mod opening;
 mod pacing;
 mod patience;
+mod rest;
 mod sending;
 mod sequence;
 mod text;

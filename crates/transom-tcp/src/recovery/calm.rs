@@ -1,4 +1,5 @@
-//! The acknowledgement that nearly all are: it tells of nothing but the arrival, in order, of what was sent once.
+//! The acknowledgements that nearly all are: they tell of nothing but the arrival, in order, of what was sent once, or of nothing,
+//! as that of our SYN.
 
 use super::{AckInput, AckOutcome, Episode, Frto, Recovery};
 
@@ -17,6 +18,20 @@ impl Recovery {
             && self.frto == Frto::Off
             && self.probe.is_none()
             && self.mtu_probe.is_none()
+    }
+
+    /// Whether an acknowledgement brings nothing: nothing is outstanding, and nothing that was is still waited for.
+    #[inline]
+    pub(super) fn is_empty_ack(&self, input: &AckInput<'_>) -> bool {
+        self.board.is_empty()
+            && input.sack.is_empty()
+            && self.episode == Episode::None
+            && self.dup_acks == 0
+            && self.frto == Frto::Off
+            && self.undo.is_none()
+            && self.probe.is_none()
+            && self.mtu_probe.is_none()
+            && self.rack.is_none_or(|rack| !rack.awaits_round())
     }
 
     /// What is left of [`on_any_ack`](Self::on_any_ack) for such a one.

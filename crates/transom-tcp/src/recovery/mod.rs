@@ -328,6 +328,8 @@ impl Recovery {
     pub fn on_ack(&mut self, input: &AckInput<'_>) -> AckOutcome {
         if self.is_calm(input) {
             self.on_calm_ack(input)
+        } else if self.is_empty_ack(input) {
+            AckOutcome::default()
         } else {
             self.on_any_ack(input)
         }

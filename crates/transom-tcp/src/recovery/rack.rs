@@ -154,6 +154,11 @@ impl Rack {
         }
     }
 
+    /// A D-SACK has widened the window in a round trip that has not ended.
+    pub(super) const fn awaits_round(&self) -> bool {
+        self.dsack_round.is_some()
+    }
+
     const fn rtt(&self) -> Duration {
         Duration::from_nanos(self.rtt)
     }

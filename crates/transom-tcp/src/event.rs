@@ -134,8 +134,8 @@ impl fmt::Display for PathError {
     }
 }
 
-/// Events that wait without an allocation: a change of state and what it means.
-const FIRST: usize = 2;
+/// Events that wait without an allocation: two changes of state, and what they mean.
+const FIRST: usize = 3;
 
 /// Events that can recur, each of which is told once however often it happened; the order in which they are told.
 const RECURRING: [Event; 4] = [
@@ -210,11 +210,12 @@ impl Events {
 
     /// The first of the queue, whose place the others move up to.
     fn take_first(&mut self) -> Option<Event> {
-        let [first, second] = &mut self.first;
+        let [first, second, third] = &mut self.first;
         let event = first.take()?;
         *first = second.take();
+        *second = third.take();
         if let Some(rest) = &mut self.rest {
-            *second = rest.pop_front();
+            *third = rest.pop_front();
             if rest.is_empty() {
                 // An idle connection holds no memory for events.
                 self.rest = None;

@@ -305,15 +305,8 @@ impl Connection {
                 tcb.heard(&mut self.env, now);
                 other::segment_arrives(tcb, &mut self.env, now, segment)
             }
-            Block::SynSent(block) => {
-                match syn_sent::segment_arrives(block, &mut self.env, now, segment) {
-                    Ok(Some((tcb, outcome))) => {
-                        self.block = Block::Tcb(tcb);
-                        outcome
-                    }
-                    Ok(None) => Ok(()),
-                    Err(discard) => Err(discard),
-                }
+            Block::SynSent(_) => {
+                syn_sent::segment_arrives(&mut self.block, &mut self.env, now, segment)
             }
             Block::Closed(closed) => {
                 // EV-X-21: each further segment of the peer is answered with a reset again.
@@ -451,15 +444,20 @@ impl Connection {
         reason = "the error is the caller's own value"
     )]
     pub fn into_time_wait(self) -> Result<TimeWait, Self> {
+        self.to_time_wait().ok_or(self)
+    }
+
+    /// As [`into_time_wait`](Self::into_time_wait), for who needs the memory of the connection for another one.
+    pub fn to_time_wait(&self) -> Option<TimeWait> {
         match &self.block {
             Block::Tcb(tcb)
                 if tcb.phase == Phase::TimeWait
                     && tcb.rcv.queue.readable() == 0
                     && self.env.undrained.is_none() =>
             {
-                Ok(TimeWait::new(&self.env, tcb))
+                Some(TimeWait::new(&self.env, tcb))
             }
-            _ => Err(self),
+            _ => None,
         }
     }
 

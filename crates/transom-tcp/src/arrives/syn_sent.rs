@@ -8,6 +8,7 @@ use transom_wire::tcp::Flags;
 use super::arrival::Arrival;
 use super::closed::bare_reset;
 use super::other;
+use crate::connection::Block;
 use crate::discard::Discard;
 use crate::ecn;
 use crate::env::Env;
@@ -19,22 +20,30 @@ use crate::tcb::{Phase, Tcb};
 use crate::time::Instant;
 use crate::timer::Timer;
 
-/// A control block, and what became of the rest of the segment that made it possible.
-type Opened = (Tcb, Result<(), Discard>);
-
-/// The four steps; a control block if the segment was the peer's SYN.
+/// The four steps. The segment that is the peer's SYN puts a control block in the place of what was known in SYN-SENT.
 pub(crate) fn segment_arrives(
-    syn_sent: &mut SynSent,
+    block: &mut Block,
     env: &mut Env,
     now: Instant,
     segment: &mut Segment,
-) -> Result<Option<Opened>, Discard> {
+) -> Result<(), Discard> {
+    let Block::SynSent(syn_sent) = block else {
+        return Ok(());
+    };
     let acknowledges = first_ack(syn_sent, env, segment)?;
     if second_rst(syn_sent, env, segment, acknowledges)? {
-        return Ok(None);
+        return Ok(());
     }
     // Third, security: not in use (see `other.rs`).
-    fourth_syn(syn_sent, env, now, segment, acknowledges).map(Some)
+    // Fifth: neither SYN nor RST.
+    if !segment.has(Flags::SYN) {
+        return Err(Discard::SynSentWithoutSyn);
+    }
+    *block = Block::Tcb(syn_sent.open(env, segment, now));
+    match block {
+        Block::Tcb(tcb) => fourth_syn(tcb, env, now, segment, acknowledges),
+        Block::SynSent(_) | Block::Closed(_) => Ok(()),
+    }
 }
 
 /// First: whether the segment acknowledges our SYN; an acknowledgement of anything else is refused.
@@ -100,19 +109,14 @@ fn second_rst(
     Ok(true)
 }
 
-/// Fourth: the peer's SYN.
+/// Fourth: the peer's SYN, which has made the control block.
 fn fourth_syn(
-    syn_sent: &mut SynSent,
+    tcb: &mut Tcb,
     env: &mut Env,
     now: Instant,
     segment: &mut Segment,
     acknowledges: bool,
-) -> Result<Opened, Discard> {
-    // Fifth: neither SYN nor RST.
-    if !segment.has(Flags::SYN) {
-        return Err(Discard::SynSentWithoutSyn);
-    }
-    let mut tcb = syn_sent.open(env, segment, now);
+) -> Result<(), Discard> {
     if !acknowledges {
         // Simultaneous open (RFC 9293 Figure 7): our SYN again, with the acknowledgement of theirs.
         if let Some(handshake) = &mut tcb.handshake {
@@ -121,13 +125,12 @@ fn fourth_syn(
         env.enter(State::SynSent, State::SynReceived);
         // RFC 6298 §5.1: started anew with our SYN-ACK. The user timeout runs on.
         env.timers.stop(Timer::Retransmit);
-        return Ok((tcb, Ok(())));
+        return Ok(());
     }
     env.enter(State::SynSent, State::Established);
     tcb.phase = Phase::Established;
     tcb.on_ack(env, now, segment);
     tcb.rcv.ack_now();
     let mut arrival = Arrival::new(segment);
-    let outcome = other::after_the_handshake(&mut tcb, env, now, &mut arrival);
-    Ok((tcb, outcome))
+    other::after_the_handshake(tcb, env, now, &mut arrival)
 }

@@ -64,9 +64,7 @@ impl Key {
 
     /// SipHash-2-4 of `bytes`: for values that are visible on the wire.
     pub(crate) fn mac(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
-        hasher.write(bytes);
-        hasher.finish()
+        SipHasher24::new_with_keys(self.0, self.1).hash(bytes)
     }
 
     /// SipHash-2-4 of `head` followed by `tail`.
@@ -79,9 +77,7 @@ impl Key {
 
     /// SipHash-1-3 of `bytes`: for hash tables, whose values nobody sees.
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        hasher.write(bytes);
-        hasher.finish()
+        SipHasher13::new_with_keys(self.0, self.1).hash(bytes)
     }
 }
 

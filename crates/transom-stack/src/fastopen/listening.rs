@@ -193,7 +193,12 @@ impl Stack {
 
     /// The handshake of a connection that was opened by data is complete, or will never be.
     pub(crate) fn fast_open_over(&mut self, now: Instant, key: SlabKey, event: &Event) {
-        let Some(listener) = self.endpoints.fast_opens.pending.remove(&key) else {
+        let pending = &mut self.endpoints.fast_opens.pending;
+        if pending.is_empty() {
+            // Nearly always, and a key need not be hashed.
+            return;
+        }
+        let Some(listener) = pending.remove(&key) else {
             return;
         };
         let Some(found) = self.endpoints.listeners.get_mut(listener) else {

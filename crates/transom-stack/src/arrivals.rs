@@ -1,7 +1,5 @@
 //! Segments that arrive: which connection, listener or rule they are for.
 
-use core::net::SocketAddr;
-
 use bytes::Bytes;
 use transom_tcp::listen::{self, Verdict};
 use transom_tcp::{Connection, Event, Instant, Segment, State, TimeWaitReply, Transmit};
@@ -28,6 +26,8 @@ use crate::tuple::Tuple;
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) tuple: Tuple,
+    /// That of the tuple in the demultiplexing table.
+    pub(crate) hash: u32,
     pub(crate) segment: Segment,
     /// The start of the IP packet, for an ICMP error about it.
     pub(crate) quote: Bytes,
@@ -52,7 +52,7 @@ impl Stack {
         arrival: &mut Arrival,
     ) -> Result<(), Dropped> {
         self.observer.counters.segments_in += 1;
-        match self.endpoints.lookup(&arrival.tuple) {
+        match self.endpoints.lookup_hashed(&arrival.tuple, arrival.hash) {
             Some(Entry::Connection(index)) => {
                 match self.endpoints.tenants.connections.key_at(index) {
                     Some(key) => {
@@ -215,7 +215,7 @@ impl Stack {
     pub(crate) fn open_passive(
         &mut self,
         now: Instant,
-        tuple: Tuple,
+        (tuple, hash): (Tuple, u32),
         syn: &Segment,
         config: endpoint::SharedConfig,
         holder: Holder,
@@ -230,7 +230,7 @@ impl Stack {
         let marks = Marks::of(&self.host, &tuple);
         let key = self
             .endpoints
-            .add_connection(tuple, connection, holder, self.host.epoch, marks)
+            .add_connection((tuple, hash), connection, holder, self.host.epoch, marks)
             .ok_or(Discard::ConnectionLimit)?;
         self.observer.counters.passive_opens += 1;
         self.settle(now, key);
@@ -255,6 +255,7 @@ impl Stack {
         }
         let slot = IncomingSlot {
             tuple: arrival.tuple,
+            hash: arrival.hash,
             listener,
             // SEC-SYNF-2: neither the data of a SYN nor the frame that it came in is kept.
             syn: Segment {
@@ -418,18 +419,16 @@ impl Stack {
                 return;
             };
             let is_last = !connection.has_events();
-            let tuple = slot.tuple;
-            let holder = slot.holder;
-            let new = holder == Holder::Application && slot.queued.insert(&event);
+            if slot.holder == Holder::Application && slot.queued.insert(&event) {
+                self.events.push_back(StackEvent::Tcp(ConnId(key), event));
+            }
             match event {
                 Event::State { from, to } => {
-                    self.state_changed(now, key, (tuple.local(), tuple.remote()), from, to);
+                    self.observer.state(now, &slot.tuple, from, to);
+                    self.state_entered(key, to);
                 }
                 Event::Connected | Event::Closed(_) => self.fast_open_over(now, key, &event),
                 _ => {}
-            }
-            if new {
-                self.events.push_back(StackEvent::Tcp(ConnId(key), event));
             }
             if is_last {
                 return;
@@ -437,19 +436,11 @@ impl Stack {
         }
     }
 
-    fn state_changed(
-        &mut self,
-        now: Instant,
-        key: SlabKey,
-        pair: (SocketAddr, SocketAddr),
-        from: State,
-        to: State,
-    ) {
-        self.observer.state(now, pair, from, to);
-        if endpoint::is_over(to) {
+    fn state_entered(&mut self, key: SlabKey, state: State) {
+        if endpoint::is_over(state) {
             self.endpoints.finish_connection(key);
         }
-        if to == State::Closed {
+        if state == State::Closed {
             // The tuple is free at once; the connection stays for what it owes and for who holds it.
             self.endpoints.unlink_connection(key);
         }

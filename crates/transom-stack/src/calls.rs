@@ -104,14 +104,15 @@ impl Stack {
         }
         let source = self.connect_source(local, remote.ip())?;
         let wished_port = local.map_or(0, |local| local.port());
-        let (tuple, min_iss) = self.connect_tuple(now, source, wished_port, remote)?;
+        let (tuple, hash, min_iss) = self.connect_tuple(now, source, wished_port, remote)?;
         let path = self.host.path(remote.ip());
         let identity = self.endpoints.new_identity(&tuple, now, min_iss);
         let config = config.unwrap_or_else(|| self.config.tcp.clone());
         let pair = (tuple.local, tuple.remote);
         let wanted = (fast_open.unwrap_or(config.fast_open), wait_for_data);
         let fast_open = self.fast_open_syn(now, wanted, config.max_segment, pair, &path);
-        let mut connection = Box::new(Connection::connect(config, path, identity, now));
+        let connection = Connection::connect(config, path, identity, now);
+        let mut connection = self.endpoints.places.put(connection);
         if let Some(syn) = fast_open {
             connection.use_fast_open(syn);
         }
@@ -119,7 +120,7 @@ impl Stack {
         let key = self
             .endpoints
             .add_connection(
-                tuple,
+                (tuple, hash),
                 connection,
                 Holder::Application,
                 self.host.epoch,
@@ -159,33 +160,38 @@ impl Stack {
         }
     }
 
-    /// The tuple of a connection to be, and the least initial sequence number when it was in TIME-WAIT.
+    /// The tuple of a connection to be, its hash, and the least initial sequence number when it was in TIME-WAIT.
     fn connect_tuple(
         &mut self,
         now: Instant,
         source: IpAddr,
         port: u16,
         remote: SocketAddr,
-    ) -> Result<(Tuple, Option<Seq>), ConnectError> {
+    ) -> Result<(Tuple, u32, Option<Seq>), ConnectError> {
         let tuple = |port| Tuple::new(SocketAddr::new(source, port), remote);
         if port != 0 {
-            if !self.host.share.has(&tuple(port)) {
+            let tuple = tuple(port);
+            if !self.host.share.has(&tuple) {
                 return Err(ConnectError::OtherShard);
             }
-            let min_iss = self.take_tuple(now, &tuple(port))?;
-            return Ok((tuple(port), min_iss));
+            let hash = self.endpoints.demux.hash(&tuple);
+            return Ok((tuple, hash, self.take_tuple(now, &tuple, hash)?));
         }
         let Self {
             endpoints, host, ..
         } = self;
         let (ports, random, share) = (&mut host.ports, &mut host.random, &host.share);
+        // Of the port that was looked at last, which nearly always is the one.
+        let mut looked = (0, 0);
         let port = ports
             .choose(source, remote, random, |port| {
                 let tuple = tuple(port);
                 if !share.has(&tuple) {
                     return Use::Taken;
                 }
-                match endpoints.lookup(&tuple) {
+                let hash = endpoints.demux.hash(&tuple);
+                looked = (port, hash);
+                match endpoints.lookup_hashed(&tuple, hash) {
                     None if endpoints.listeners.is_bound(tuple.local()) => Use::Taken,
                     None => Use::Free,
                     Some(entry) if endpoints.reusable(now, entry).is_some() => Use::Reusable,
@@ -193,13 +199,22 @@ impl Stack {
                 }
             })
             .ok_or(ConnectError::PortsExhausted)?;
-        let min_iss = self.take_tuple(now, &tuple(port))?;
-        Ok((tuple(port), min_iss))
+        let tuple = tuple(port);
+        let hash = match looked {
+            (last, hash) if last == port => hash,
+            _ => self.endpoints.demux.hash(&tuple),
+        };
+        Ok((tuple, hash, self.take_tuple(now, &tuple, hash)?))
     }
 
     /// Makes sure that a tuple is free, ending a TIME-WAIT that may be ended.
-    fn take_tuple(&mut self, now: Instant, tuple: &Tuple) -> Result<Option<Seq>, ConnectError> {
-        match self.endpoints.lookup(tuple) {
+    fn take_tuple(
+        &mut self,
+        now: Instant,
+        tuple: &Tuple,
+        hash: u32,
+    ) -> Result<Option<Seq>, ConnectError> {
+        match self.endpoints.lookup_hashed(tuple, hash) {
             None => Ok(None),
             Some(entry @ Entry::TimeWait(index)) => {
                 let min_iss = self

@@ -56,10 +56,10 @@ impl Stack {
         let Some(slot) = self.endpoints.tenants.time_waits.get(key) else {
             return;
         };
-        let pair = (slot.tuple.local(), slot.tuple.remote());
+        let tuple = slot.tuple;
         self.endpoints.remove_time_wait(key);
         self.observer
-            .state(now, pair, State::TimeWait, State::Closed);
+            .state(now, &tuple, State::TimeWait, State::Closed);
     }
 
     pub(crate) fn incoming_timeout(&mut self, now: Instant, at: Instant, key: SlabKey) {

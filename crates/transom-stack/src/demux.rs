@@ -87,14 +87,15 @@ impl Demux {
         Some(found.entry())
     }
 
-    pub(crate) fn insert(&mut self, tuple: &Tuple, entry: Entry) {
-        let place = Place::new(self.hash(tuple), entry);
+    /// Enters a tenant, of a tuple with this hash.
+    pub(crate) fn insert(&mut self, hash: u32, entry: Entry) {
+        let place = Place::new(hash, entry);
         self.places
             .insert_unique(place.spread(), place, Place::spread);
     }
 
-    pub(crate) fn remove(&mut self, tuple: &Tuple, entry: Entry) {
-        let place = Place::new(self.hash(tuple), entry);
+    pub(crate) fn remove(&mut self, hash: u32, entry: Entry) {
+        let place = Place::new(hash, entry);
         if let Ok(found) = self
             .places
             .find_entry(place.spread(), |known| *known == place)

@@ -92,6 +92,7 @@ impl Stack {
         syn_ack.options.fast_open = cookie;
         let slot = EmbryoSlot {
             tuple,
+            hash: arrival.hash,
             listener,
             embryo,
             armed: Armed::no(),
@@ -180,14 +181,16 @@ impl Stack {
         };
         let mut embryo = Embryo::recall(&config, offer, ts_offset, segment);
         if is_full {
-            self.keep_waiting(now, listener, *tuple, embryo);
+            self.keep_waiting(now, listener, (*tuple, arrival.hash), embryo);
             return Err(arrival.dropped(Discard::AcceptQueueFull));
         }
         if self.endpoints.tenants.connections.len() >= self.config.max_connections {
             return Err(arrival.dropped(Discard::ConnectionLimit));
         }
         let path = self.host.path(tuple.remote);
-        match embryo.handle_segment(&config, path, now, segment) {
+        let places = &mut self.endpoints.places;
+        let place = |connection| places.put(connection);
+        match embryo.handle_segment(&config, path, now, segment, place) {
             EmbryoReply::Complete(connection, outcome) => {
                 self.embryo_state(now, tuple, State::Listen, State::SynReceived);
                 self.observer.counters.passive_opens += 1;
@@ -208,7 +211,13 @@ impl Stack {
     /// A cookie has come back, and there is no room for the connection: its peer has shown that it exists, so it is
     /// remembered after all. Otherwise a peer that waits for us to speak first would wait for ever.
     // SYNF-8: the SYN-ACK is sent again, and so will the acknowledgement be.
-    fn keep_waiting(&mut self, now: Instant, listener: SlabKey, tuple: Tuple, embryo: Embryo) {
+    fn keep_waiting(
+        &mut self,
+        now: Instant,
+        listener: SlabKey,
+        (tuple, hash): (Tuple, u32),
+        embryo: Embryo,
+    ) {
         let Some(found) = self.endpoints.listeners.get(listener) else {
             return;
         };
@@ -217,6 +226,7 @@ impl Stack {
             && self.endpoints.tenants.embryos.len() < self.config.max_embryos;
         let slot = EmbryoSlot {
             tuple,
+            hash,
             listener,
             embryo,
             armed: Armed::no(),
@@ -246,10 +256,12 @@ impl Stack {
             return Err(arrival.dropped(Discard::AcceptQueueFull));
         }
         let path = self.host.path(arrival.tuple.remote);
-        let config = &found.config;
+        let places = &mut self.endpoints.places;
+        let place = |connection| places.put(connection);
+        let (config, segment) = (&found.config, &arrival.segment);
         match slot
             .embryo
-            .handle_segment(config, path, now, &arrival.segment)
+            .handle_segment(config, path, now, segment, place)
         {
             EmbryoReply::Drop(reason) => Err(arrival.dropped(reason)),
             EmbryoReply::Send(reason, transmit) => {
@@ -289,8 +301,9 @@ impl Stack {
         let holder = Holder::Listener(listener);
         let key = self
             .endpoints
-            .add_connection(tuple, connection, holder, epoch, marks)
+            .add_connection((tuple, arrival.hash), connection, holder, epoch, marks)
             .ok_or_else(|| arrival.dropped(Discard::ConnectionLimit))?;
+        self.endpoints.note_known(&tuple, key, epoch);
         self.settle(now, key);
         self.tell_metrics(now, key);
         if let Some(found) = self.endpoints.listeners.get_mut(listener) {
@@ -362,8 +375,7 @@ impl Stack {
     }
 
     fn embryo_state(&mut self, now: Instant, tuple: &Tuple, from: State, to: State) {
-        self.observer
-            .state(now, (tuple.local(), tuple.remote()), from, to);
+        self.observer.state(now, tuple, from, to);
     }
 }
 

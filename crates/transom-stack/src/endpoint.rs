@@ -16,6 +16,7 @@ use crate::isn::Identities;
 use crate::known::Known;
 use crate::listener::Listeners;
 use crate::memory::{self, Memory};
+use crate::places::Places;
 use crate::rest::{Body, Resting, Rests, Whole};
 use crate::secret::{Key, Purpose};
 use crate::slab::{Slab, SlabKey};
@@ -112,6 +113,8 @@ pub(crate) struct TimeWaitSlot {
 #[derive(Debug)]
 pub(crate) struct EmbryoSlot {
     pub(crate) tuple: Tuple,
+    /// That of the tuple in the demultiplexing table.
+    pub(crate) hash: u32,
     pub(crate) listener: SlabKey,
     pub(crate) embryo: Embryo,
     pub(crate) armed: Armed,
@@ -121,6 +124,7 @@ pub(crate) struct EmbryoSlot {
 #[derive(Debug)]
 pub(crate) struct IncomingSlot {
     pub(crate) tuple: Tuple,
+    pub(crate) hash: u32,
     pub(crate) listener: SlabKey,
     pub(crate) syn: Segment,
     /// The start of the IP packet, for an ICMP error about it.
@@ -176,6 +180,7 @@ pub(crate) struct Endpoints {
     /// Those that are passed over for the moment.
     held: Vec<SlabKey>,
     pub(crate) resting: Resting,
+    pub(crate) places: Places,
     pub(crate) identities: Identities,
     pub(crate) cookies: Cookies,
     pub(crate) fast_opens: FastOpens,
@@ -205,6 +210,7 @@ impl Endpoints {
             owing: VecDeque::new(),
             held: Vec::new(),
             resting: Resting::new(config.unfolded_idle),
+            places: Places::default(),
             identities: Identities::new(secret),
             cookies: Cookies::new(secret),
             fast_opens: FastOpens::new(config, secret, key),
@@ -217,15 +223,19 @@ impl Endpoints {
     }
 
     pub(crate) fn lookup(&self, tuple: &Tuple) -> Option<Entry> {
-        self.demux.find(self.demux.hash(tuple), |entry| {
-            self.tenants.tuple(entry) == Some(tuple)
-        })
+        self.lookup_hashed(tuple, self.demux.hash(tuple))
     }
 
-    /// Adds a connection under a tuple that is free.
+    /// As [`lookup`](Self::lookup), for who has the tuple's hash.
+    pub(crate) fn lookup_hashed(&self, tuple: &Tuple, hash: u32) -> Option<Entry> {
+        self.demux
+            .find(hash, |entry| self.tenants.tuple(entry) == Some(tuple))
+    }
+
+    /// Adds a connection under a tuple, of this hash, that is free.
     pub(crate) fn add_connection(
         &mut self,
-        tuple: Tuple,
+        (tuple, hash): (Tuple, u32),
         connection: Box<Connection>,
         holder: Holder,
         epoch: u32,
@@ -247,7 +257,7 @@ impl Endpoints {
             marks,
         })?;
         self.unfinished += usize::from(!over);
-        self.demux.insert(&tuple, Entry::Connection(key.index));
+        self.demux.insert(hash, Entry::Connection(key.index));
         Some(key)
     }
 
@@ -267,8 +277,8 @@ impl Endpoints {
             && slot.linked
         {
             slot.linked = false;
-            let tuple = slot.tuple;
-            self.demux.remove(&tuple, Entry::Connection(key.index));
+            let hash = self.demux.hash(&slot.tuple);
+            self.demux.remove(hash, Entry::Connection(key.index));
         }
     }
 
@@ -337,7 +347,8 @@ impl Endpoints {
         let Some(key) = self.tenants.time_waits.insert(slot) else {
             return overflows;
         };
-        self.demux.insert(&tuple, Entry::TimeWait(key.index));
+        let hash = self.demux.hash(&tuple);
+        self.demux.insert(hash, Entry::TimeWait(key.index));
         if let Some(slot) = self.tenants.time_waits.get_mut(key) {
             self.timers
                 .arm(&mut slot.armed, deadline, Owner::TimeWait(key));
@@ -360,8 +371,8 @@ impl Endpoints {
         let Some(slot) = self.tenants.time_waits.get(key) else {
             return false;
         };
-        let tuple = slot.tuple;
-        self.demux.remove(&tuple, Entry::TimeWait(key.index));
+        let hash = self.demux.hash(&slot.tuple);
+        self.demux.remove(hash, Entry::TimeWait(key.index));
         self.tenants.time_waits.remove(key).is_some()
     }
 
@@ -375,9 +386,9 @@ impl Endpoints {
     }
 
     pub(crate) fn add_incoming(&mut self, slot: IncomingSlot) -> Option<SlabKey> {
-        let (tuple, deadline) = (slot.tuple, slot.deadline);
+        let (hash, deadline) = (slot.hash, slot.deadline);
         let key = self.tenants.incomings.insert(slot)?;
-        self.demux.insert(&tuple, Entry::Incoming(key.index));
+        self.demux.insert(hash, Entry::Incoming(key.index));
         if let Some(slot) = self.tenants.incomings.get_mut(key) {
             self.timers
                 .arm(&mut slot.armed, deadline, Owner::Incoming(key));
@@ -386,8 +397,8 @@ impl Endpoints {
     }
 
     pub(crate) fn remove_incoming(&mut self, key: SlabKey) -> Option<IncomingSlot> {
-        let tuple = self.tenants.incomings.get(key)?.tuple;
-        self.demux.remove(&tuple, Entry::Incoming(key.index));
+        let hash = self.tenants.incomings.get(key)?.hash;
+        self.demux.remove(hash, Entry::Incoming(key.index));
         let slot = self.tenants.incomings.remove(key)?;
         if let Some(listener) = self.listeners.get_mut(slot.listener) {
             listener.incoming.retain(|waiting| *waiting != key);
@@ -396,9 +407,9 @@ impl Endpoints {
     }
 
     pub(crate) fn add_embryo(&mut self, slot: EmbryoSlot) -> Option<SlabKey> {
-        let (tuple, listener) = (slot.tuple, slot.listener);
+        let (hash, listener) = (slot.hash, slot.listener);
         let key = self.tenants.embryos.insert(slot)?;
-        self.demux.insert(&tuple, Entry::Embryo(key.index));
+        self.demux.insert(hash, Entry::Embryo(key.index));
         if let Some(listener) = self.listeners.get_mut(listener) {
             listener.embryos += 1;
         }
@@ -415,8 +426,8 @@ impl Endpoints {
     }
 
     pub(crate) fn remove_embryo(&mut self, key: SlabKey) -> Option<EmbryoSlot> {
-        let tuple = self.tenants.embryos.get(key)?.tuple;
-        self.demux.remove(&tuple, Entry::Embryo(key.index));
+        let hash = self.tenants.embryos.get(key)?.hash;
+        self.demux.remove(hash, Entry::Embryo(key.index));
         let slot = self.tenants.embryos.remove(key)?;
         if let Some(listener) = self.listeners.get_mut(slot.listener) {
             listener.embryos = listener.embryos.saturating_sub(1);

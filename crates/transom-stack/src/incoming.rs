@@ -93,12 +93,19 @@ impl Stack {
             },
         };
         let holder = Holder::Application;
-        self.open_passive(now, slot.tuple, &slot.syn, config, holder, slot.min_iss)
-            .map(ConnId)
-            .map_err(|reason| match reason {
-                Discard::ConnectionLimit => IncomingError::ConnectionLimit,
-                _ => IncomingError::Gone,
-            })
+        self.open_passive(
+            now,
+            (slot.tuple, slot.hash),
+            &slot.syn,
+            config,
+            holder,
+            slot.min_iss,
+        )
+        .map(ConnId)
+        .map_err(|reason| match reason {
+            Discard::ConnectionLimit => IncomingError::ConnectionLimit,
+            _ => IncomingError::Gone,
+        })
     }
 
     /// Refuses: the peer gets a reset, as from a host where nothing listens.

@@ -371,6 +371,7 @@ impl Stack {
         self.segment_arrives(
             now,
             &mut Arrival {
+                hash: self.endpoints.demux.hash(&tuple),
                 tuple,
                 segment,
                 quote,

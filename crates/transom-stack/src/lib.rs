@@ -54,6 +54,7 @@ mod listener;
 mod memory;
 mod neighbour;
 mod observer;
+mod places;
 mod pmtu;
 mod ports;
 mod quote;

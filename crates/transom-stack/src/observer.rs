@@ -9,6 +9,7 @@ use transom_wire::{RxFrame, TxFrame};
 use crate::counters::Counters;
 use crate::discard::Discard;
 use crate::recorder::{Direction, FrameRef, Recorder};
+use crate::tuple::Tuple;
 
 /// A frame, or a part of one, that goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,15 +85,9 @@ impl Observer {
         }
     }
 
-    pub(crate) fn state(
-        &mut self,
-        now: Instant,
-        (local, peer): (SocketAddr, SocketAddr),
-        from: State,
-        to: State,
-    ) {
+    pub(crate) fn state(&mut self, now: Instant, tuple: &Tuple, from: State, to: State) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.state(now, local, peer, from, to);
+            recorder.state(now, tuple.local(), tuple.remote(), from, to);
         }
     }
 }

@@ -52,7 +52,7 @@ impl Ports {
         local: IpAddr,
         remote: SocketAddr,
         random: &mut Random,
-        look: impl Fn(u16) -> Use,
+        mut look: impl FnMut(u16) -> Use,
     ) -> Option<u16> {
         if self.range.is_empty() {
             return None;

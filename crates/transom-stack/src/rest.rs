@@ -101,14 +101,6 @@ impl Body {
         }
     }
 
-    /// The connection, unfolded, out of its place.
-    pub(crate) fn into_connection(self) -> Connection {
-        match self {
-            Self::Whole(whole) => *whole.connection,
-            Self::Dormant(dormant) => dormant.wake(),
-        }
-    }
-
     /// The connection, to look at.
     pub(crate) fn look(&self) -> ConnectionRef<'_> {
         match self {

@@ -32,26 +32,28 @@ impl Stack {
             };
             let connection = &mut whole.connection;
             let transmit = connection.poll_transmit(now, limit);
-            let (tuple, marks) = (slot.tuple, slot.marks);
+            let (remote, marks) = (slot.tuple.remote, slot.marks);
+            // It is not moved, for its size.
+            let filled = transmit.as_ref().and_then(|segment| {
+                egress::fill_tcp(frame, &self.host, &self.link, &slot.tuple, marks, segment)
+            });
             if connection.may_owe() {
                 self.endpoints.owing.push_back(key);
             } else {
                 slot.owes = false;
                 self.drained(now, key);
             }
-            // It is not moved, for its size.
-            let Some(segment) = &transmit else {
+            let Some(segment) = transmit else {
                 continue;
             };
+            frame.payload = segment.payload;
             self.observer.counters.segments_out += 1;
-            let filled = egress::fill_tcp(frame, &self.host, &self.link, &tuple, marks, segment);
-            frame.payload = transmit.map(|segment| segment.payload).unwrap_or_default();
             if filled.is_none() {
                 *frame = TxFrame::default();
                 self.observer.discard(now, crate::Discard::TooLarge);
                 continue;
             }
-            let hop = match self.hop_for(tuple.remote) {
+            let hop = match self.hop_for(remote) {
                 Ok(hop) => hop,
                 Err(reason) => {
                     *frame = TxFrame::default();
@@ -120,36 +122,32 @@ impl Stack {
             }
             Holder::Application => {}
         }
+        self.endpoints.places.keep(slot.body);
     }
 
     /// Puts the small form of TIME-WAIT in place of a connection that nobody holds.
     fn shrink_to_time_wait(&mut self, now: Instant, key: SlabKey) {
+        let slot = self.endpoints.tenants.connections.get(key);
+        let Some(whole) = slot.and_then(|slot| slot.body.whole()) else {
+            return;
+        };
+        let connection = &whole.connection;
+        let Some(time_wait) = connection.to_time_wait() else {
+            // It still owes something: it stays as it is, and is looked at again when its timer comes up.
+            if let Some(deadline) = connection.poll_timeout() {
+                self.endpoints.arm_connection(key, deadline.max(now));
+            }
+            return;
+        };
         let Some(slot) = self.endpoints.remove_connection(key) else {
             return;
         };
-        match slot.body.into_connection().into_time_wait() {
-            Ok(time_wait) => {
-                if slot.holder == Holder::Orphan {
-                    self.endpoints.orphans = self.endpoints.orphans.saturating_sub(1);
-                }
-                let overflows = self.endpoints.add_time_wait(slot.tuple, time_wait);
-                self.observer.counters.time_wait_overflows += overflows;
-            }
-            Err(connection) => {
-                // It still owes something: it stays as it is, and is looked at again when its timer comes up.
-                let deadline = connection.poll_timeout();
-                let again = self.endpoints.add_connection(
-                    slot.tuple,
-                    Box::new(connection),
-                    slot.holder,
-                    slot.epoch,
-                    slot.marks,
-                );
-                if let (Some(key), Some(deadline)) = (again, deadline) {
-                    self.endpoints.arm_connection(key, deadline.max(now));
-                }
-            }
+        if slot.holder == Holder::Orphan {
+            self.endpoints.orphans = self.endpoints.orphans.saturating_sub(1);
         }
+        let overflows = self.endpoints.add_time_wait(slot.tuple, time_wait);
+        self.observer.counters.time_wait_overflows += overflows;
+        self.endpoints.places.keep(slot.body);
     }
 }
 

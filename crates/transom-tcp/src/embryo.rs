@@ -309,13 +309,14 @@ impl Embryo {
         self.deadline = now + wait;
     }
 
-    /// SEGMENT ARRIVES in SYN-RECEIVED.
+    /// SEGMENT ARRIVES in SYN-RECEIVED. `place` gives the connection that this may become its memory.
     pub fn handle_segment(
         &mut self,
         config: &Arc<Config>,
         path: Path,
         now: Instant,
         segment: &Segment,
+        place: impl FnOnce(Connection) -> Box<Connection>,
     ) -> EmbryoReply {
         let others = Flags::ACK | Flags::RST;
         let is_syn = segment.has(Flags::SYN) && !segment.flags.intersects(others);
@@ -331,7 +332,7 @@ impl Embryo {
             self.rearm(config, now);
             return EmbryoReply::Send(Discard::SynRetransmitted, Box::new(syn_ack));
         }
-        let mut connection = Box::new(self.unfold(config.clone(), path, now));
+        let mut connection = place(self.unfold(config.clone(), path, now));
         let outcome = connection.handle_segment(now, segment);
         if let Some(reason) = connection.closed() {
             return EmbryoReply::Over(reason);
